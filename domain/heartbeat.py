@@ -1,0 +1,61 @@
+"""Heartbeats: facts received in bulk. One stored event holds a whole batch of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import ClassVar, NamedTuple, Self
+from uuid import UUID
+
+from domain.aggregate import Event
+
+
+class Heartbeat(NamedTuple):
+    """One sign of life of one session."""
+
+    session_id: str
+    at: datetime
+
+
+class HeartbeatsReceived(Event, frozen=True, kw_only=True):
+    """A batch of heartbeats was taken in; ``timestamp`` is the time of its earliest.
+
+    Stored in columns, so that a heartbeat costs some forty bytes: the i-th heartbeat is that of
+    ``session_ids[i]`` at ``timestamp + offsets_ms[i]``.
+    """
+
+    TOPIC: ClassVar[str] = "session.heartbeats_received"
+    session_ids: tuple[str, ...]
+    offsets_ms: tuple[int, ...]
+
+    @classmethod
+    def of(cls, heartbeats: Sequence[Heartbeat], *, batch_id: UUID) -> Self:
+        """Pack at least one heartbeat; times are kept to the millisecond."""
+        earliest = min(heartbeat.at for heartbeat in heartbeats)
+        millisecond = timedelta(milliseconds=1)
+        return cls(
+            originator_id=f"heartbeats-{batch_id}",
+            originator_version=1,
+            timestamp=earliest,
+            session_ids=tuple(heartbeat.session_id for heartbeat in heartbeats),
+            offsets_ms=tuple((heartbeat.at - earliest) // millisecond for heartbeat in heartbeats),
+        )
+
+    def __iter__(self) -> Iterator[Heartbeat]:
+        for session_id, offset in zip(self.session_ids, self.offsets_ms, strict=True):
+            yield Heartbeat(session_id, self.timestamp + timedelta(milliseconds=offset))
+
+
+class WatermarkPassed(Event, frozen=True, kw_only=True):
+    """Ingest met its own marker in the queue: everything sent before ``timestamp`` has been stored.
+
+    This is log time. A lapse is judged against it and never against a clock, so a heartbeat that still waits in the
+    broker cannot be missed: while ingest is down or behind, log time stands still and nobody dies.
+    """
+
+    TOPIC: ClassVar[str] = "ingest.watermark_passed"
+
+    @classmethod
+    def at(cls, sent_at: datetime, *, marker_id: UUID) -> Self:
+        """The marker that was sent at ``sent_at`` came through."""
+        return cls(originator_id=f"watermark-{marker_id}", originator_version=1, timestamp=sent_at)

@@ -1,0 +1,175 @@
+"""Messages: what others may tell us, by the type of their CloudEvent, with the shape of its data.
+
+The data of a lifecycle message (``task.started`` …) is the event's own fields and the run's id, so those shapes are
+made from the events.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+
+from domain import task_run
+from domain.aggregate import ENVELOPE_FIELDS, Event
+from domain.tier import Tier
+
+Id = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._:-]+$",
+        description="1 to 100 letters, digits, dots, underscores, colons or hyphens; a UUIDv7 serves best",
+    ),
+]
+Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339 date-time with an offset")]
+Text = Annotated[str, msgspec.Meta(max_length=1000)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
+TaskName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class MessageInvalid(ValueError):  # noqa: N818  the name is the reason stated in `ingest.dead`
+    """The data of a message does not have the shape that its type asks for; the text says where and what."""
+
+
+class MessageTypeUnknown(LookupError):  # noqa: N818
+    """No message of that type is known; the text lists those that are."""
+
+
+class MessageData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data of a message. Unknown fields are refused: a misspelt one must not be lost in silence."""
+
+
+class SessionStartedData(MessageData, frozen=True, kw_only=True):
+    """A session began."""
+
+    session_id: Id
+    license_id: Id
+    host: Text | None = None
+
+
+class SessionHeartbeatData(MessageData, frozen=True, kw_only=True):
+    """A session is alive."""
+
+    session_id: Id
+
+
+class SessionEndedData(MessageData, frozen=True, kw_only=True):
+    """Somebody signed out."""
+
+    session_id: Id
+    reason: Text = "signed out"
+
+
+class LicenseIssuedData(MessageData, frozen=True, kw_only=True):
+    """A license was issued."""
+
+    license_id: Id
+    valid_until: Moment
+    holder_email: Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    seats: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    patience_seconds: Seconds | None = None
+
+
+class LicenseRenewedData(MessageData, frozen=True, kw_only=True):
+    """A license's term was extended."""
+
+    license_id: Id
+    valid_until: Moment
+
+
+class LicenseReasonData(MessageData, frozen=True, kw_only=True):
+    """A license was suspended, reinstated or revoked."""
+
+    license_id: Id
+    reason: Text
+
+
+class TaskRequestedData(MessageData, frozen=True, kw_only=True):
+    """A service asks for a task. Ids and small values only: the arguments live in the log."""
+
+    task: TaskName
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
+    tier: Tier = Tier.NORMAL
+    priority: Annotated[int, msgspec.Meta(ge=0, le=10)] | None = None
+    run_id: UUID | None = None
+    license_id: Id | None = None
+    expires_at: Moment | None = None
+
+
+class WatermarkData(MessageData, frozen=True, kw_only=True):
+    """Ingest's own marker; see :class:`domain.heartbeat.WatermarkPassed`."""
+
+
+def _lifecycle_data(event: type[Event]) -> type[msgspec.Struct]:
+    told = [field for field in msgspec.structs.fields(event) if field.name not in ENVELOPE_FIELDS]
+    fields: list[Any] = [("run_id", Id)]
+    fields += [
+        (field.name, field.type) if field.required else (field.name, field.type, field.default) for field in told
+    ]
+    return msgspec.defstruct(
+        f"{event.__name__}Data",
+        fields,
+        bases=(MessageData,),
+        namespace={"__doc__": (event.__doc__ or "").splitlines()[0]},
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )
+
+
+LIFECYCLE: Final[dict[str, type[Event]]] = {
+    event.TOPIC: event
+    for event in (
+        task_run.TaskReceived,
+        task_run.TaskStarted,
+        task_run.TaskRetryScheduled,
+        task_run.TaskSucceeded,
+        task_run.TaskFailed,
+        task_run.TaskTimedOut,
+        task_run.TaskLost,
+        task_run.TaskRejected,
+        task_run.TaskRevoked,
+        task_run.TaskExpired,
+    )
+}
+"""What workers tell of runs."""
+
+MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
+    "session.started": SessionStartedData,
+    "session.heartbeat": SessionHeartbeatData,
+    "session.ended": SessionEndedData,
+    "license.issued": LicenseIssuedData,
+    "license.renewed": LicenseRenewedData,
+    "license.suspended": LicenseReasonData,
+    "license.reinstated": LicenseReasonData,
+    "license.revoked": LicenseReasonData,
+    "task.requested": TaskRequestedData,
+    "ingest.watermark": WatermarkData,
+    **{name: _lifecycle_data(event) for name, event in LIFECYCLE.items()},
+}
+"""Every message that ingest takes, by its CloudEvents type."""
+
+_DECODERS: Final = {name: msgspec.json.Decoder(shape) for name, shape in MESSAGES.items()}
+
+
+def decode_data(message_type: str, data: bytes | msgspec.Raw) -> msgspec.Struct:
+    """The data of a message, checked.
+
+    Raises:
+        MessageTypeUnknown: no message has that type.
+        MessageInvalid: the data is not JSON or does not have the type's shape.
+    """
+    try:
+        decoder = _DECODERS[message_type]
+    except KeyError:
+        raise MessageTypeUnknown(f"{message_type!r} is none of {', '.join(MESSAGES)}") from None
+    try:
+        decoded: msgspec.Struct = decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise MessageInvalid(f"{message_type}: {error}") from None
+    return decoded

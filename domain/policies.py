@@ -1,0 +1,71 @@
+"""Policies: what is to be done about an event. Pure: an event in, commands out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from domain.aggregate import Event
+from domain.license import LicenseExpired, LicenseExpiringSoon
+from domain.schedule import ScheduleFired
+from domain.tier import Tier
+
+
+class RequestTask(msgspec.Struct, frozen=True, kw_only=True):
+    """The command to accept a task.
+
+    Attributes:
+        purpose: tells several tasks asked for by one event apart; part of the run's id.
+        task: the Celery task's name.
+        kwargs: small values and ids only.
+        license_id: the license whose business this is, for analysts.
+    """
+
+    purpose: str
+    task: str
+    kwargs: dict[str, Any]
+    tier: Tier = Tier.NORMAL
+    priority: int | None = None
+    license_id: str | None = None
+
+
+def tell_the_holder(event: LicenseExpiringSoon | LicenseExpired) -> tuple[RequestTask, ...]:
+    """A license nears or reaches its end: its holder is told, once for each such fact."""
+    license_id = event.originator_id.removeprefix("license-")
+    days_left = event.days_left if isinstance(event, LicenseExpiringSoon) else 0
+    notice_id = f"{event.TOPIC}:{event.valid_until.isoformat()}:{days_left}"
+    kwargs = {
+        "license_id": license_id,
+        "notice_id": notice_id,
+        "days_left": days_left,
+        "valid_until": event.valid_until.isoformat(),
+    }
+    return (
+        RequestTask(
+            purpose="tell_the_holder",
+            task="send_license_notice",
+            kwargs=kwargs,
+            tier=Tier.HIGH,
+            license_id=license_id,
+        ),
+    )
+
+
+def run_what_is_scheduled(event: ScheduleFired) -> tuple[RequestTask, ...]:
+    """A slot came: its task is asked for."""
+    return (RequestTask(purpose="run_what_is_scheduled", task=event.task, kwargs=event.kwargs, tier=Tier(event.tier)),)
+
+
+POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[RequestTask, ...]], ...]]] = {
+    LicenseExpiringSoon: (tell_the_holder,),
+    LicenseExpired: (tell_the_holder,),
+    ScheduleFired: (run_what_is_scheduled,),
+}
+"""Which policies look at which events."""
+
+
+def decide(event: Event) -> tuple[RequestTask, ...]:
+    """Everything that is to be done about ``event``."""
+    return tuple(command for policy in POLICIES.get(type(event), ()) for command in policy(event))

@@ -1,0 +1,320 @@
+"""Task runs: what becomes of one accepted task, from its acceptance to its one recorded end.
+
+A run's events come from several processes and may arrive twice and out of order, so their version is not a count:
+it is the event's *slot*, which follows from what the event is. The same thing told twice lands in the same slot and is
+recognised; a run has one end slot, so it cannot end twice. Runs are therefore logs with holes, folded by
+:class:`TaskRun`, and not aggregates of the library.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+import msgspec
+
+from domain.aggregate import Event, event_class
+
+SLOT_REQUESTED: Final = 1
+SLOT_PUBLISHED: Final = 2
+SLOTS_PER_ATTEMPT: Final = 8
+SLOT_END: Final = 2**30
+SLOT_DEAD_LETTERED: Final = SLOT_END + 1
+
+DEFAULT_MAX_RETRIES: Final = 3
+"""How many attempts may follow the first one, over all causes together."""
+
+
+class Phase:
+    """Places within the slots of one attempt."""
+
+    RECEIVED: Final = 0
+    STARTED: Final = 1
+    OUTCOME: Final = 2
+    IGNORED: Final = 3
+
+
+def run_stream(run_id: UUID | str) -> str:
+    """Stream of the run known to Celery by the task id ``run_id``."""
+    return f"task_run-{run_id}"
+
+
+def attempt_slot(attempt: int, phase: int) -> int:
+    """Version of an event of ``attempt`` (from 1) in ``phase``."""
+    return attempt * SLOTS_PER_ATTEMPT + phase
+
+
+class TaskEvent(Event, frozen=True, kw_only=True):
+    """Anything that happens to a run; ``task`` is the Celery task's name."""
+
+    task: str
+
+    def slot(self) -> int:
+        """The version that follows from what this event is."""
+        raise NotImplementedError
+
+
+class TaskRequested(TaskEvent, frozen=True, kw_only=True):
+    """The platform accepted a task; from here on it will end in exactly one recorded way."""
+
+    TOPIC: ClassVar[str] = "task.requested"
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
+    tier: str = "normal"
+    priority: int | None = None
+    license_id: str | None = None
+    expires_at: datetime | None = None
+
+    def slot(self) -> int:
+        """Acceptance comes first."""
+        return SLOT_REQUESTED
+
+
+class TaskPublished(TaskEvent, frozen=True, kw_only=True):
+    """The broker confirmed that it holds the run in ``queue``."""
+
+    TOPIC: ClassVar[str] = "task.published"
+    queue: str
+    priority: int
+
+    def slot(self) -> int:
+        """Publication comes second."""
+        return SLOT_PUBLISHED
+
+
+class AttemptEvent(TaskEvent, frozen=True, kw_only=True):
+    """Something that happens within one attempt, from 1; ``queue`` and ``worker`` say where."""
+
+    attempt: int
+    queue: str | None = None
+    worker: str | None = None
+
+
+class TaskReceived(AttemptEvent, frozen=True, kw_only=True):
+    """A worker holds the message until ``eta``; recorded only where the start does not follow at once."""
+
+    TOPIC: ClassVar[str] = "task.received"
+    eta: datetime | None = None
+
+    def slot(self) -> int:
+        """First within the attempt."""
+        return attempt_slot(self.attempt, Phase.RECEIVED)
+
+
+class TaskStarted(AttemptEvent, frozen=True, kw_only=True):
+    """A worker's child began to execute the task."""
+
+    TOPIC: ClassVar[str] = "task.started"
+    received_at: datetime | None = None
+    priority: int | None = None
+    pid: int | None = None
+    code_version: str | None = None
+    license_id: str | None = None
+
+    def slot(self) -> int:
+        """Second within the attempt."""
+        return attempt_slot(self.attempt, Phase.STARTED)
+
+
+class TaskRetryScheduled(AttemptEvent, frozen=True, kw_only=True):
+    """The attempt came to nothing and another one will follow after ``delay_seconds``."""
+
+    TOPIC: ClassVar[str] = "task.retry_scheduled"
+    spent_by: str
+    """What spent the attempt: ``exception``, ``worker_lost`` or ``redelivered``."""
+    error_type: str
+    error: str
+    delay_seconds: float
+    runtime_seconds: float | None = None
+
+    def slot(self) -> int:
+        """Third within the attempt."""
+        return attempt_slot(self.attempt, Phase.OUTCOME)
+
+
+class TaskEnd(AttemptEvent, frozen=True, kw_only=True):
+    """How a run ended; a run has one end."""
+
+    def slot(self) -> int:
+        """There is one end slot, whatever the end."""
+        return SLOT_END
+
+
+class TaskSucceeded(TaskEnd, frozen=True, kw_only=True):
+    """The task returned. ``result`` is its value as JSON text, cut at a stated length."""
+
+    TOPIC: ClassVar[str] = "task.succeeded"
+    result: str | None = None
+    runtime_seconds: float | None = None
+
+
+class TaskFailure(TaskEnd, frozen=True, kw_only=True):
+    """An end that is no success, for a stated reason."""
+
+    error_type: str
+    error: str
+    traceback: str | None = None
+    runtime_seconds: float | None = None
+
+
+class TaskFailed(TaskFailure, frozen=True, kw_only=True):
+    """The task raised, and no attempt is left or the error is not one to retry."""
+
+    TOPIC: ClassVar[str] = "task.failed"
+
+
+class TaskTimedOut(TaskFailure, frozen=True, kw_only=True):
+    """The task exceeded its hard time limit and was killed."""
+
+    TOPIC: ClassVar[str] = "task.timed_out"
+
+
+class TaskLost(TaskFailure, frozen=True, kw_only=True):
+    """The process that executed the task died, again and again, until no attempt was left."""
+
+    TOPIC: ClassVar[str] = "task.lost"
+
+
+class TaskRejected(TaskFailure, frozen=True, kw_only=True):
+    """The message could not be executed at all: malformed, unknown task, or refused by the task itself."""
+
+    TOPIC: ClassVar[str] = "task.rejected"
+
+
+class TaskRevoked(TaskFailure, frozen=True, kw_only=True):
+    """Somebody took the task back."""
+
+    TOPIC: ClassVar[str] = "task.revoked"
+
+
+class TaskExpired(TaskFailure, frozen=True, kw_only=True):
+    """The task's time to be started had passed when a worker received it."""
+
+    TOPIC: ClassVar[str] = "task.expired"
+
+
+class TaskDeadLettered(TaskEvent, frozen=True, kw_only=True):
+    """The message lies in the dead-letter queue.
+
+    Where a worker rejected it, the end has been recorded with its reason and this only says where the message is.
+    Where the broker did it (``expired``, ``maxlen``, ``delivery_limit``), no worker saw it and this is the end.
+    """
+
+    TOPIC: ClassVar[str] = "task.dead_lettered"
+    reason: str
+    queue: str | None = None
+    priority: int | None = None
+
+    def slot(self) -> int:
+        """The end where the broker made it so; else the place after the end."""
+        return SLOT_DEAD_LETTERED if self.reason == "rejected" else SLOT_END
+
+
+class TaskOutcomeIgnored(AttemptEvent, frozen=True, kw_only=True):
+    """An attempt reported ``outcome`` after the run had ended otherwise; recorded, and changes nothing."""
+
+    TOPIC: ClassVar[str] = "task.outcome_ignored"
+    outcome: str
+
+    def slot(self) -> int:
+        """Last within the attempt."""
+        return attempt_slot(self.attempt, Phase.IGNORED)
+
+
+class RunState(StrEnum):
+    """Where a run is. The last seven are ends."""
+
+    REQUESTED = "requested"
+    PUBLISHED = "published"
+    HELD = "held"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+    REJECTED = "rejected"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    DEAD_LETTERED = "dead_lettered"
+
+    @property
+    def is_end(self) -> bool:
+        """Whether nothing more happens to a run in this state."""
+        return self not in {self.REQUESTED, self.PUBLISHED, self.HELD, self.RUNNING, self.RETRYING}
+
+
+STATE_AFTER: Final[dict[str, RunState]] = {
+    TaskRequested.TOPIC: RunState.REQUESTED,
+    TaskPublished.TOPIC: RunState.PUBLISHED,
+    TaskReceived.TOPIC: RunState.HELD,
+    TaskStarted.TOPIC: RunState.RUNNING,
+    TaskRetryScheduled.TOPIC: RunState.RETRYING,
+    TaskSucceeded.TOPIC: RunState.SUCCEEDED,
+    TaskFailed.TOPIC: RunState.FAILED,
+    TaskTimedOut.TOPIC: RunState.TIMED_OUT,
+    TaskLost.TOPIC: RunState.LOST,
+    TaskRejected.TOPIC: RunState.REJECTED,
+    TaskRevoked.TOPIC: RunState.REVOKED,
+    TaskExpired.TOPIC: RunState.EXPIRED,
+    TaskDeadLettered.TOPIC: RunState.DEAD_LETTERED,
+}
+"""The state a run is in once this event is the one with its highest slot, leaving aside what comes after the end."""
+
+END_NAMES: Final = frozenset(
+    name
+    for name, state in STATE_AFTER.items()
+    if state.value not in {"requested", "published", "held", "running", "retrying"}
+)
+
+
+class TaskRun(msgspec.Struct, kw_only=True):
+    """A run as its events tell it, in whatever order they came."""
+
+    run_id: str
+    task: str
+    state: RunState
+    attempts: int
+    events: tuple[TaskEvent, ...]
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the run's one end has been recorded."""
+        return any(event.originator_version == SLOT_END for event in self.events)
+
+    @classmethod
+    def fold(cls, events: list[TaskEvent]) -> TaskRun:
+        """The run after ``events``: at least one, all of one stream."""
+        ordered = tuple(sorted(events, key=lambda event: event.originator_version))
+        telling = [event for event in ordered if event.slot() <= SLOT_END and event.TOPIC in STATE_AFTER]
+        last = telling[-1] if telling else ordered[-1]
+        attempts = [event.attempt for event in ordered if isinstance(event, AttemptEvent)]
+        return cls(
+            run_id=last.originator_id.removeprefix("task_run-"),
+            task=last.task,
+            state=STATE_AFTER.get(last.TOPIC, RunState.REQUESTED),
+            attempts=max(attempts, default=0),
+            events=ordered,
+        )
+
+
+def task_event(name: str, run_id: UUID | str, *, at: datetime, data: dict[str, Any]) -> TaskEvent:
+    """The event ``name`` of a run, in the slot that follows from it.
+
+    Args:
+        name: stored name (``task.started``).
+        run_id: the run.
+        at: when it occurred.
+        data: the event's own fields.
+
+    Raises:
+        UnknownEventError: no event has that name.
+        msgspec.ValidationError: ``data`` does not fit the event.
+    """
+    envelope = {"originator_id": run_stream(run_id), "originator_version": 0, "timestamp": at}
+    event = msgspec.convert({**data, **envelope}, event_class(name))
+    if not isinstance(event, TaskEvent):
+        raise TypeError(f"{name} is not an event of a task run")
+    return msgspec.structs.replace(event, originator_version=event.slot())

@@ -1,0 +1,1 @@
+"""How Ledgerq reaches the world: settings, event store, broker, database, local services, command line."""

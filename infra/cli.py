@@ -1,0 +1,77 @@
+"""The command line: ``ledgerq COMMAND``.
+
+Commands live where their work lives and are loaded by name when they are called, so that this module needs no
+import of `tasks` or `projections` and ``ledgerq emit`` does not pay for importing Celery.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+import domain  # noqa: F401  every process that reads events must know their names first
+from infra.settings import SettingsError
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    # name: (where it is, one line of help: kept here so that the overview imports nothing)
+    "run": ("infra.local.run:command", "Run the whole platform on a sample fleet and report."),
+    "migrate": ("infra.database.commands:migrate", "Bring the database's schema up to date."),
+    "topology": ("infra.broker.commands:topology", "Apply, show or export the broker's topology."),
+    "emit": ("infra.broker.commands:emit", "Emit an event the way a domain service does."),
+    "settings": ("infra.commands:settings", "Show the settings in force, passwords redacted."),
+    "ingest": ("tasks.commands:ingest", "Store what services and workers emit."),
+    "dispatch": ("tasks.commands:dispatch", "Turn events into tasks and publish them."),
+    "scheduler": ("tasks.commands:scheduler", "Fire schedules when their slots come."),
+    "worker": ("tasks.commands:worker", "Run the tasks of one tier, or of all."),
+    "task": ("tasks.commands:task", "Request a task; show what happened to a run."),
+    "fleet": ("tasks.commands:fleet", "Play a sample fleet: licenses, sessions, tasks."),
+    "projector": ("projections.commands:projector", "Keep the read models up to date."),
+    "projection": ("projections.commands:projection", "List projections, their lag; rebuild one."),
+    "report": ("projections.commands:report", "Report from the analytics views; does it balance?"),
+    "bench": ("projections.commands:bench", "Measure speed and memory of a running platform."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are imported when called (click documentation, "Lazily Loading Subcommands")."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, in the table's order."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command, or None where there is none of that name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the overview from the table alone."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def ledgerq() -> None:
+    """Ledgerq: an event-sourced task platform on RabbitMQ."""
+
+
+def main() -> None:
+    """Entry point; a setting that is wrong is one line, not a traceback."""
+    try:
+        ledgerq()
+    except SettingsError as error:
+        click.echo(f"ledgerq: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Settings: one frozen object, read once at the door.
+
+Every name is an environment variable with the prefix ``LEDGERQ_`` (``LEDGERQ_BROKER_URL``). A name with that
+prefix that is not known stops the program: a misspelt setting must not be a silent default.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX: Final = "LEDGERQ_"
+
+# Set by `./dev` and by tests for their own use; not settings of the platform.
+_NOT_SETTINGS: Final = frozenset({"LEDGERQ_TEST_SERVERS", "LEDGERQ_DEV_PYTHON", "LEDGERQ_SLOT"})
+
+
+class SettingsError(Exception):
+    """A setting is missing, unknown or has a value that is not allowed; the text names it and what is."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set, validated. Quantities carry their unit in the name.
+
+    Raises:
+        SettingsError: from :func:`load_settings`, for unknown names and for values out of range.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", secrets_dir=None)
+
+    broker_url: SecretStr = Field(default=SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F"))
+    """AMQP 0-9-1 URL with the virtual host as its path."""
+    management_url: SecretStr | None = None
+    """HTTP(S) URL of the RabbitMQ management API; user and password are the broker URL's when it has none."""
+    database_url: SecretStr = Field(default=SecretStr("postgresql://127.0.0.1:5432/ledgerq"))
+    """PostgreSQL connection URI as libpq reads it."""
+    smtp_url: SecretStr | None = None
+    """``smtp://[user:password@]host:port`` or ``smtps://`` (TLS from the first byte); none: e-mail tasks fail."""
+    mail_from: str = "Ledgerq <ledgerq@localhost.localdomain>"
+    """Sender of every e-mail, an RFC 5322 mailbox."""
+    mail_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+
+    state_dir: Path = Path(".ledgerq")
+    """Directory for local nodes, run files and the worker's spool."""
+
+    message_limit_bytes: int = Field(default=1_048_576, ge=1024, le=134_217_728)
+    """Largest body ingest accepts; a larger one ends in ``ingest.dead``."""
+    ingest_batch_messages: int = Field(default=1000, ge=1, le=10_000)
+    """Messages stored per transaction at most; also the consumer's prefetch."""
+    ingest_linger_ms: int = Field(default=10, ge=0, le=1000)
+    """How long ingest waits for a batch to fill before it stores what it has."""
+    watermark_interval_seconds: float = Field(default=10.0, gt=0, le=300)
+    """How often ingest sends itself the marker that log time is read from."""
+
+    dispatch_batch_runs: int = Field(default=500, ge=1, le=10_000)
+    """Runs published per pipelined confirm wait at most."""
+    projection_batch_events: int = Field(default=1000, ge=1, le=50_000)
+    poll_interval_ms: int = Field(default=25, ge=1, le=10_000)
+    """Longest pause of a follower between two looks at a log that has nothing new."""
+
+    default_patience_seconds: float = Field(default=360.0, gt=0)
+    """Silence after which a session lapses, where its license does not say."""
+    resurrection_window_seconds: float = Field(default=600.0, ge=0)
+    """How long after its lapse a session may resume."""
+    sweep_interval_seconds: float = Field(default=60.0, gt=0)
+    """Interval of the declared schedule of ``cleanup_zombie_sessions``."""
+    expiry_interval_seconds: float = Field(default=3600.0, gt=0)
+    """Interval of the declared schedule of ``check_license_expirations``."""
+    usage_interval_seconds: float = Field(default=300.0, gt=0)
+    """Interval of the declared schedule of ``aggregate_usage_metrics``."""
+
+    worker_concurrency: int = Field(default=1, ge=1, le=64)
+    """Pool children per tier."""
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @property
+    def default_patience(self) -> timedelta:
+        """Silence after which a session lapses, where its license does not say."""
+        return timedelta(seconds=self.default_patience_seconds)
+
+    def redacted(self) -> dict[str, Any]:
+        """The settings as plain values with every password replaced, for people's eyes."""
+        return {name: _redact(value) for name, value in self.model_dump().items()}
+
+
+def load_settings() -> Settings:
+    """Read and check the environment.
+
+    Raises:
+        SettingsError: a name with the prefix is unknown, or a value is not allowed.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | _NOT_SETTINGS
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{PREFIX}{'_'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise SettingsError(faults) from None
+
+
+def redact_url(url: str) -> str:
+    """The same URL with its password, if any, replaced by ``***``."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}"))
+
+
+def _redact(value: object) -> object:
+    return redact_url(value.get_secret_value()) if isinstance(value, SecretStr) else value

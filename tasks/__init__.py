@@ -1,0 +1,1 @@
+"""What is done about it: ingest, dispatch, workers, scheduler and the work itself."""

@@ -1,0 +1,1 @@
+"""Tests mirror the source; each one is a sentence about an outcome."""
