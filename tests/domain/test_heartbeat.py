@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import msgspec
+
+from domain.heartbeat import Heartbeat, HeartbeatsReceived
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def test_a_batch_unpacks_to_the_heartbeats_it_was_made_of() -> None:
+    heartbeats = [Heartbeat(f"S{n}", NOW + timedelta(milliseconds=(n * 37) % 11)) for n in range(20)]
+    assert list(HeartbeatsReceived.of(heartbeats, batch_id=uuid4())) == heartbeats
+
+
+def test_a_stored_heartbeat_costs_less_than_sixty_bytes() -> None:
+    heartbeats = [Heartbeat(str(uuid4()), NOW + timedelta(milliseconds=n)) for n in range(1000)]
+    stored = msgspec.json.encode(HeartbeatsReceived.of(heartbeats, batch_id=uuid4()).data())
+    assert len(stored) / len(heartbeats) < 60

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from domain.aggregate import UnknownEventError
+from domain.task_run import SLOT_END, RunState, TaskEvent, TaskRun, task_event
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+RUN = UUID("01900000-0000-7000-8000-000000000001")
+
+
+def event(name: str, **data: object) -> TaskEvent:
+    return task_event(name, RUN, at=NOW, data={"task": "sample.work", **data})
+
+
+ERROR = {"error_type": "ValueError", "error": "no address"}
+
+
+def test_two_ends_of_one_run_want_the_same_slot() -> None:
+    ended = event("task.succeeded", attempt=2)
+    failed = event("task.failed", attempt=3, **ERROR)
+    assert ended.originator_version == failed.originator_version == SLOT_END
+
+
+def test_every_phase_of_every_attempt_has_a_slot_of_its_own() -> None:
+    slots = [
+        event(name, attempt=attempt, **extra).originator_version
+        for attempt in (1, 2, 3)
+        for name, extra in (
+            ("task.received", {}),
+            ("task.started", {}),
+            ("task.retry_scheduled", {"spent_by": "exception", "delay_seconds": 1.0, **ERROR}),
+            ("task.outcome_ignored", {"outcome": "task.failed"}),
+        )
+    ]
+    assert slots == sorted(set(slots))
+
+
+@pytest.mark.parametrize(("reason", "is_end"), [("rejected", False), ("expired", True), ("maxlen", True)])
+def test_a_dead_letter_is_the_end_only_where_the_broker_made_it(reason: str, *, is_end: bool) -> None:
+    letter = event("task.dead_lettered", reason=reason)
+    assert (letter.originator_version == SLOT_END) is is_end
+
+
+def test_a_run_is_the_same_in_whatever_order_its_events_came() -> None:
+    story = [
+        event("task.requested"),
+        event("task.published", queue="tasks.normal", priority=2),
+        event("task.started", attempt=1),
+        event("task.retry_scheduled", attempt=1, spent_by="exception", delay_seconds=1.0, **ERROR),
+        event("task.started", attempt=2),
+        event("task.failed", attempt=2, **ERROR),
+        event("task.dead_lettered", reason="rejected"),
+    ]
+    runs = [TaskRun.fold(list(order)) for order in itertools.permutations(story)]
+    assert {run.state for run in runs} == {RunState.FAILED}
+    assert {run.attempts for run in runs} == {2}
+    assert all(run.is_ended for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("known", "state"),
+    [(1, RunState.REQUESTED), (2, RunState.PUBLISHED), (3, RunState.RUNNING), (4, RunState.RETRYING)],
+)
+def test_a_run_that_has_not_ended_says_where_it_is(known: int, state: RunState) -> None:
+    story = [
+        event("task.requested"),
+        event("task.published", queue="tasks.normal", priority=2),
+        event("task.started", attempt=1),
+        event("task.retry_scheduled", attempt=1, spent_by="worker_lost", delay_seconds=1.0, **ERROR),
+    ]
+    run = TaskRun.fold(story[:known])
+    assert run.state is state
+    assert not run.is_ended
+
+
+def test_an_unknown_name_and_data_that_does_not_fit_are_told_apart() -> None:
+    with pytest.raises(UnknownEventError):
+        event("task.vanished")
+    with pytest.raises(msgspec.ValidationError):
+        event("task.started", attempt="first")
