@@ -1,0 +1,64 @@
+"""Reference pages that are written from the code, so that they cannot go stale (a test compares them)."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import click
+import msgspec
+
+from domain.aggregate import ENVELOPE_FIELDS, EVENT_CLASSES, Event
+
+_HEAD = """# Events
+
+Every fact the log can hold, by its stored name. Stored names are chosen and stable; no path of code reaches the
+database. Written by `ledgerq reference events`; a test compares.
+
+Each row of a log has these columns beside the event's own data (`data`, jsonb):
+
+| column | meaning |
+|---|---|
+| `position` | place in the log, gap-safe: a reader that has seen a position has seen everything before it |
+| `stream_id`, `version` | the thing it happened to, and its place there; for task runs the version is the event's slot |
+| `name` | what happened |
+| `event_id` | derived from the cause, so that the same thing told twice is the same event |
+| `occurred_at`, `recorded_at` | when it happened, by its teller; when it was stored, by the database. UTC |
+| `metadata` | `causation_id`, `correlation_id`, `actor`, `traceparent`, `tenant`, `source_event_id` where known |
+"""
+
+
+def events_page() -> str:
+    """The page of events, Markdown."""
+    contexts: dict[str, list[type[Event]]] = {}
+    for name in sorted(EVENT_CLASSES):
+        contexts.setdefault(name.partition(".")[0], []).append(EVENT_CLASSES[name])
+    parts = [_HEAD.rstrip()]
+    for context, events in contexts.items():
+        parts.append(f"\n## {context}\n")
+        parts += [_event(event) for event in events]
+    return "\n".join(parts)
+
+
+def _event(event: type[Event]) -> str:
+    summary = " ".join((event.__doc__ or "").split("\n\n")[0].split())
+    fields = [field for field in msgspec.structs.fields(event) if field.name not in ENVELOPE_FIELDS]
+    said = ", ".join(f"`{field.name}` {_type(field.type)}" for field in fields) or "nothing more"
+    return f"### `{event.TOPIC}`\n\n{summary}\n\nSays: {said}.\n"
+
+
+def _type(found: Any) -> str:
+    names = [getattr(part, "__name__", str(part)) for part in get_args(found) or (found,)]
+    if getattr(found, "__origin__", None) is not None:
+        return str(found)
+    return " or ".join("null" if name == "NoneType" else name for name in names)
+
+
+@click.group()
+def reference() -> None:
+    """Write reference pages from the code."""
+
+
+@reference.command()
+def events() -> None:
+    """The page of events (docs/events.md)."""
+    click.echo(events_page(), nl=False)

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from infra.reference import events_page
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_of_events_says_what_the_code_says() -> None:
+    assert (DOCS / "events.md").read_text() == events_page(), "run: ./dev ledgerq reference events > docs/events.md"

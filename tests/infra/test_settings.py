@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from infra.settings import Settings, SettingsError, load_settings, redact_url
+
+
+def test_a_misspelt_setting_stops_the_program_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGERQ_BROKR_URL", "amqp://elsewhere")
+    with pytest.raises(SettingsError, match="LEDGERQ_BROKR_URL.*LEDGERQ_BROKER_URL"):
+        load_settings()
+
+
+def test_a_value_that_is_not_allowed_is_named_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGERQ_INGEST_BATCH_MESSAGES", "0")
+    with pytest.raises(SettingsError, match="LEDGERQ_INGEST_BATCH_MESSAGES.*greater than or equal to 1"):
+        load_settings()
+
+
+def test_settings_cannot_be_changed_after_they_were_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().log_level = "debug"  # type: ignore[misc]
+
+
+def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGERQ_BROKER_URL", "amqp://me:s3cret@127.0.0.1:5672/%2F")
+    settings = load_settings()
+    assert "s3cret" not in str(settings.redacted())
+    assert "s3cret" not in repr(settings)
+
+
+def test_a_redacted_url_keeps_everything_but_the_password() -> None:
+    assert redact_url("postgresql://me:s3cret@h:1/db?x=1") == "postgresql://me:***@h:1/db?x=1"
+    assert redact_url("postgresql://h/db") == "postgresql://h/db"
