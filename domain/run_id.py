@@ -1,0 +1,42 @@
+"""Which run a task message belongs to, also where the message does not say so properly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+MALFORMED_NAMESPACE: Final = UUID("0192d7a5-6f00-7c3e-9a51-6d616c666f72")
+"""Namespace (RFC 9562, name-based UUIDs) of the ids of messages that carry none that is usable."""
+
+_USABLE: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+# The same shape that lifecycle messages ask of a run id (`domain.messages.Id`).
+
+
+def malformed_run_id(body: bytes, headers: Mapping[str, Any] | None) -> UUID:
+    """The id of the run that a message stands for which carries no usable id.
+
+    The worker that rejects the message and the listener that finds it among the dead letters each derive it from what
+    they hold: it depends on nothing that a broker adds on the way (``x-death``).
+
+    Args:
+        body: the message's body.
+        headers: its headers, if any; an unusable ``id`` tells two messages of the same body apart.
+    """
+    named = (headers or {}).get("id")
+    told = str(named).encode(errors="surrogateescape") if isinstance(named, (str, int)) else b""
+    return uuid5(MALFORMED_NAMESPACE, (told + b"\0" + body).decode("latin-1"))
+
+
+def message_run_id(body: bytes, headers: Mapping[str, Any] | None) -> str:
+    """The id of the run that a task message belongs to: its ``id`` header, or one derived where that is unusable.
+
+    Args:
+        body: the message's body.
+        headers: its headers, if any.
+    """
+    named = (headers or {}).get("id")
+    if isinstance(named, str) and _USABLE.fullmatch(named):
+        return named
+    return str(malformed_run_id(body, headers))
