@@ -32,7 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "projector": ("projections.commands:projector", "Keep the read models up to date."),
     "projection": ("projections.commands:projection", "List projections, their lag; rebuild one."),
     "report": ("projections.commands:report", "Report from the analytics views; does it balance?"),
-    "bench": ("projections.commands:bench", "Measure speed and memory of a running platform."),
+    "bench": ("infra.bench.commands:bench", "Measure speed and memory on this machine."),
 }
 
 

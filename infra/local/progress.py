@@ -23,13 +23,17 @@ _NUMBERS: Final = """
 class Progress:
     """Tells what is going on, from the analytics views."""
 
-    def __init__(self, database_url: str) -> None:
-        self._url = database_url
+    def __init__(self) -> None:
+        self._url: str | None = None
         self._connection: psycopg.Connection | None = None
         self._began = time.monotonic()
         self._shown_at = 0.0
         self._terminal = sys.stdout.isatty()
         self._open_line = False
+
+    def follow(self, database_url: str) -> None:
+        """Read the numbers from this database from now on."""
+        self._url = database_url
 
     def tell(self, line: str) -> None:
         """Print a line that stays."""
@@ -57,6 +61,8 @@ class Progress:
             self._connection = None
 
     def _numbers(self) -> str | None:
+        if self._url is None:
+            return None
         try:
             if self._connection is None:
                 self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import click
 
-from domain.tier import Tier
-from infra import database
-from infra.broker import topology
-from infra.local.mailbox import Mailbox
+from infra.local.platform import Platform, platform
 from infra.local.progress import Progress
-from infra.local.sandbox import Sandbox, create_sandbox, drop_stale
-from infra.local.supervisor import Supervisor
-from infra.settings import Settings, load_settings
+from infra.settings import load_settings
 
 REPORT_DEADLINE_SECONDS: Final = 90
 SAMPLE_PACE: Final = {
@@ -47,130 +40,72 @@ def command(*, exit_after: bool, seed: int) -> None:
     Exit status: 0 when every accepted task has one recorded end, 1 when not.
     """
     settings = load_settings()
+    progress = Progress()
     try:
-        with _stoppable(), _platform(settings) as platform:
-            status = platform.play(seed=seed)
+        with stoppable(), platform(settings, label="run", tell=progress.tell, pace=SAMPLE_PACE) as built:
+            built.start()
+            progress.tell("processes started; the fleet begins to speak")
+            progress.follow(built.sandbox.database_url)
+            status = _play(built, progress, seed=seed)
             if not exit_after:
-                platform.stay_up()
+                click.echo(_where_to_look(built))
+                _stay_up(built)
     except Stopped:
-        click.echo("stopped")
         status = 130
+    finally:
+        progress.close()
     sys.exit(status)
 
 
-class Platform:
-    """Every process of Ledgerq on this machine, on a virtual host and a database of its own."""
-
-    def __init__(self, settings: Settings, sandbox: Sandbox, mailbox: Mailbox) -> None:
-        self.settings = settings
-        self.sandbox = sandbox
-        self.mailbox = mailbox
-        self.progress = Progress(sandbox.database_url)
-        directory = settings.state_dir.resolve() / "run"
-        directory.mkdir(parents=True, exist_ok=True)
-        self.environment = {
-            **os.environ,
-            **SAMPLE_PACE,
-            "LEDGERQ_BROKER_URL": sandbox.broker_url,
-            "LEDGERQ_DATABASE_URL": sandbox.database_url,
-            "LEDGERQ_SMTP_URL": mailbox.url,
-        }
-        self.supervisor = Supervisor(self.environment, directory, self.progress.tell)
-        self._write_environment(settings.state_dir / "run.env")
-
-    def start(self) -> None:
-        """Start every long-lived process."""
-        for name in ("ingest", "dispatch", "projector", "scheduler"):
-            self.supervisor.start(name, name)
-        for tier in Tier:
-            self.supervisor.start(f"worker-{tier.value}", "worker", "--tier", tier.value)
-
-    def stop(self) -> None:
-        """Stop everything that was started, and forget the virtual host and the database."""
-        self.supervisor.stop()
-        self.progress.close()
-        self.mailbox.close()
-        self.sandbox.drop()
-        (self.settings.state_dir / "run.env").unlink(missing_ok=True)
-
-    def play(self, *, seed: int) -> int:
-        """Let the sample fleet live, then report.
-
-        Returns:
-            The report's exit status: 0 where it balances.
-        """
-        self._foreground("fleet", "--seed", str(seed), watching=True)
-        self.progress.tell("the fleet is done; waiting until every accepted task has ended")
-        return self._foreground("report", "--wait", str(REPORT_DEADLINE_SECONDS), watching=False)
-
-    def stay_up(self) -> None:
-        """Keep running until asked to stop."""
-        click.echo(self._where_to_look())
-        while True:
-            self.supervisor.look()
-            time.sleep(0.2)
-
-    def _foreground(self, *arguments: str, watching: bool) -> int:
-        """Run a command to its end while the platform is kept up, with live progress where asked."""
-        process = subprocess.Popen(  # noqa: S603  our own command line
-            (sys.executable, "-m", "infra.cli", *arguments), env=self.environment, stdin=subprocess.DEVNULL
-        )
-        try:
-            while process.poll() is None:
-                self.supervisor.look()
-                if watching:
-                    self.progress.show()
-                time.sleep(0.1)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-        return process.returncode
-
-    def _write_environment(self, path: Path) -> None:
-        names = ("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "STATE_DIR")
-        values = {f"LEDGERQ_{name}": self.environment.get(f"LEDGERQ_{name}") for name in names}
-        path.touch(mode=0o600)
-        path.write_text("".join(f"export {name}='{value}'\n" for name, value in values.items() if value))
-
-    def _where_to_look(self) -> str:
-        return "\n".join(
-            (
-                "",
-                "The platform stays up until Ctrl-C. Where to look:",
-                *self.sandbox.where_to_look(),
-                f"  e-mail sent           {self.mailbox.directory}",
-                f"  logs of the processes {self.supervisor.log_directory}",
-                "  from another terminal ./dev ledgerq task show RUN_ID, ./dev ledgerq report, ./dev ledgerq emit …",
-            )
-        )
+def _play(built: Platform, progress: Progress, *, seed: int) -> int:
+    """Let the sample fleet live, then report; the report's exit status, or the fleet's where that failed."""
+    status = _foreground(built, "fleet", "--seed", str(seed), progress=progress)
+    if status:
+        return status
+    progress.tell("waiting until every accepted task has ended")
+    return _foreground(built, "report", "--wait", str(REPORT_DEADLINE_SECONDS))
 
 
-@contextmanager
-def _platform(settings: Settings) -> Iterator[Platform]:
-    drop_stale(settings)
-    sandbox = create_sandbox(settings, label="run")
-    own = settings.model_copy(update=sandbox.settings_update())
-    mailbox = Mailbox(settings.state_dir.resolve() / "mail")
-    platform = Platform(settings, sandbox, mailbox)
+def _foreground(built: Platform, *arguments: str, progress: Progress | None = None) -> int:
+    """Run a command of ours to its end while the platform is kept up."""
+    process = subprocess.Popen(  # noqa: S603  our own command line
+        (sys.executable, "-m", "infra.cli", *arguments), env=built.environment, stdin=subprocess.DEVNULL
+    )
     try:
-        _step(platform, "database migrated", lambda: database.migrate(own))
-        _step(platform, "broker topology applied", lambda: topology.apply(own))
-        _step(platform, "processes started", platform.start)
-        yield platform
+        while process.poll() is None:
+            built.supervisor.look()
+            if progress is not None:
+                progress.show()
+            time.sleep(0.1)
     finally:
-        platform.stop()
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+    return process.returncode
 
 
-def _step(platform: Platform, done: str, work: Callable[[], object]) -> None:
-    began = time.monotonic()
-    work()
-    platform.progress.tell(f"{done} in {time.monotonic() - began:.1f} s")
+def _stay_up(built: Platform) -> None:
+    while True:
+        built.supervisor.look()
+        time.sleep(0.2)
+
+
+def _where_to_look(built: Platform) -> str:
+    return "\n".join(
+        (
+            "",
+            "The platform stays up until Ctrl-C. Where to look:",
+            *built.sandbox.where_to_look(),
+            f"  e-mail sent           {built.mailbox.directory}",
+            f"  logs of the processes {built.directory}",
+            "  a second terminal     ./dev ledgerq report · task show RUN_ID · emit … · --help",
+        )
+    )
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Turn the signals that ask for the end into one exception, once; a second one must not cut the clean-up short."""
+def stoppable() -> Iterator[None]:
+    """Turn the signals that ask for the end into one exception, once: a second one must not cut the clean-up short."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in asked:

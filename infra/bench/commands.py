@@ -1,0 +1,83 @@
+"""``ledgerq bench``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+import click
+
+from infra.bench.ingest import IngestBench
+from infra.bench.memory import by_process
+from infra.local.platform import Platform, platform
+from infra.local.run import stoppable
+from infra.settings import load_settings
+
+GOALS: Final[dict[str, str]] = {
+    "emit_visible_p50_ms": "",
+    "emit_visible_p99_ms": "< 500",
+    "ingest_messages_per_second": ">= 5000",
+    "bare_messages_per_second": "(the limit: the same messages through a bare queue, nothing stored)",
+    "ingest_vs_bare_consumer": "",
+    "paced_messages_per_second": "(asked for: 5000)",
+    "paced_lag_ms": "",
+    "heartbeats_per_second": ">= 50000",
+    "largest_process_mb": "< 150",
+}
+SETTLING_SECONDS: Final = 8.0
+
+
+@click.command()
+@click.option("--only", type=click.Choice(["latency", "singles", "paced", "batches", "memory"]), multiple=True)
+@click.option("--quick", is_flag=True, help="A tenth of the work: an impression, not a figure.")
+@click.option("--json", "as_json", is_flag=True, help="One flat JSON object instead of a table.")
+def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
+    """Measure speed and memory of the whole platform, started for this on a database of its own."""
+    tell: Callable[[str], None] = lambda line: click.echo(line, err=True)  # noqa: E731
+    with stoppable(), platform(load_settings(), label="bench", tell=tell) as built:
+        built.start()
+        figures = _measure(built, only=only, scale=0.1 if quick else 1.0, tell=tell)
+    if as_json:
+        click.echo(json.dumps(figures, indent=2))
+    else:
+        _print_table(figures)
+    sys.exit(0)
+
+
+def _measure(built: Platform, *, only: tuple[str, ...], scale: float, tell: Callable[[str], None]) -> dict[str, float]:
+    settle_until = time.monotonic() + SETTLING_SECONDS
+    while time.monotonic() < settle_until:
+        built.supervisor.look()
+        time.sleep(0.1)
+    runner = IngestBench(built.settings)
+    measurements: dict[str, Callable[[], dict[str, float]]] = {
+        "latency": lambda: runner.emit_visible(rounds=int(300 * scale)),
+        "singles": lambda: runner.singles(messages=int(50_000 * scale)),
+        "paced": lambda: runner.paced(per_second=5000, seconds=max(2, int(20 * scale))),
+        "batches": lambda: runner.batches(messages=int(1000 * scale), heartbeats_each=500),
+        "memory": lambda: _memory(built),
+    }
+    figures: dict[str, float] = {}
+    for name, measure in measurements.items():
+        if not only or name in only:
+            tell(f"measuring {name}")
+            figures |= measure()
+    runner.close()
+    return figures
+
+
+def _memory(built: Platform) -> dict[str, float]:
+    held = by_process(built.supervisor)
+    return {
+        **{f"memory_{name.replace('-', '_')}_mb": megabytes for name, megabytes in held.items()},
+        "largest_process_mb": max(held.values(), default=0.0),
+    }
+
+
+def _print_table(figures: dict[str, float]) -> None:
+    width = max(map(len, figures), default=0)
+    for name, value in figures.items():
+        click.echo(f"{name:<{width}}  {value:>12,.2f}  {GOALS.get(name, '')}".rstrip())

@@ -1,0 +1,144 @@
+"""How fast messages come in, and how soon they can be seen."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import uuid4
+
+import psycopg
+
+from infra.broker.connection import connect
+from infra.broker.publisher import OutgoingMessage, Publisher
+from infra.cloudevents import CloudEvent, encode_batch, encode_structured, new_event
+from infra.settings import Settings
+
+SOURCE: Final = "/bench"
+_WITHIN: Final = timedelta(seconds=120)
+_DEADLINE_SECONDS: Final = 120.0
+_STORED: Final = """
+    select coalesce(sum(jsonb_array_length(data->'session_ids')), 0)
+    from event_store.heartbeat_events where name = 'session.heartbeats_received'
+"""
+_VISIBLE: Final = "select 1 from analytics.dim_licenses where license_id = %s"
+
+
+class IngestBench:
+    """Measures a running platform; each measurement returns figures by name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.broker_url.get_secret_value()
+        self._publisher = Publisher(self._url, name="bench")
+        self._database = psycopg.connect(settings.database_url.get_secret_value(), autocommit=True)
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._publisher.close()
+        self._database.close()
+
+    def emit_visible(self, *, rounds: int) -> dict[str, float]:
+        """From the emit of an event until an analyst's query sees it, on an idle system, in milliseconds."""
+        waits = sorted(self._one_round_trip() * 1000 for _ in range(rounds))
+        return {
+            "emit_visible_p50_ms": statistics.median(waits),
+            "emit_visible_p99_ms": waits[min(len(waits) - 1, round(0.99 * len(waits)))],
+        }
+
+    def singles(self, *, messages: int) -> dict[str, float]:
+        """Single-heartbeat messages a second: as fast as they go in, and the bare broker's limit for the same messages."""
+        bodies = [_outgoing(*encode_structured(_heartbeat(number))) for number in range(messages)]
+        rate = messages / self._until_stored(lambda: self._publish(bodies), messages)
+        limit = messages / self._bare_consumption(bodies)
+        return {
+            "ingest_messages_per_second": rate,
+            "bare_messages_per_second": limit,
+            "ingest_vs_bare_consumer": rate / limit,
+        }
+
+    def paced(self, *, per_second: int, seconds: int) -> dict[str, float]:
+        """Milliseconds from the last of a steady stream of single messages until all of it is stored."""
+        before = self._stored()
+        began = time.monotonic()
+        for tick in range(seconds * 10):
+            part = [_outgoing(*encode_structured(_heartbeat(number))) for number in range(per_second // 10)]
+            self._publish(part)
+            time.sleep(max(0.0, began + (tick + 1) / 10 - time.monotonic()))
+        took = time.monotonic() - began
+        lag = self._wait_for(before + per_second // 10 * seconds * 10)
+        return {"paced_messages_per_second": per_second * seconds / took, "paced_lag_ms": lag * 1000}
+
+    def batches(self, *, messages: int, heartbeats_each: int) -> dict[str, float]:
+        """Heartbeats a second where gateways send CloudEvents batches."""
+        bodies = [
+            _outgoing(*encode_batch([_heartbeat(each) for each in range(heartbeats_each)])) for _ in range(messages)
+        ]
+        total = messages * heartbeats_each
+        return {"heartbeats_per_second": total / self._until_stored(lambda: self._publish(bodies), total)}
+
+    def _one_round_trip(self) -> float:
+        name = f"bench-{uuid4()}"
+        data = {"license_id": name, "valid_until": (datetime.now(UTC) + timedelta(days=900)).isoformat()}
+        event = new_event("license.issued", source=SOURCE, subject=name, data=data)
+        message = _outgoing(*encode_structured(event), routing_key="license.issued")
+        began = time.monotonic()
+        self._publisher.publish([message], timeout=_WITHIN)
+        while self._database.execute(_VISIBLE, (name,)).fetchone() is None:
+            if time.monotonic() - began > _DEADLINE_SECONDS:
+                raise TimeoutError(f"{name} did not become visible")
+            time.sleep(0.002)
+        seen = time.monotonic() - began
+        time.sleep(0.02)  # let the system fall idle again: this measures a wait, not a rate
+        return seen
+
+    def _until_stored(self, publish: Callable[[], None], heartbeats: int) -> float:
+        before = self._stored()
+        began = time.monotonic()
+        publish()
+        self._wait_for(before + heartbeats)
+        return time.monotonic() - began
+
+    def _publish(self, messages: list[OutgoingMessage]) -> None:
+        for first in range(0, len(messages), 1000):
+            self._publisher.publish(messages[first : first + 1000], timeout=_WITHIN)
+
+    def _stored(self) -> int:
+        row = self._database.execute(_STORED).fetchone()
+        return int(row[0]) if row else 0
+
+    def _wait_for(self, heartbeats: int) -> float:
+        began = time.monotonic()
+        while self._stored() < heartbeats:
+            if time.monotonic() - began > _DEADLINE_SECONDS:
+                raise TimeoutError(f"{self._stored()} of {heartbeats} heartbeats were stored")
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+    def _bare_consumption(self, messages: list[OutgoingMessage]) -> float:
+        """Publish and consume the same messages through a bare queue, acknowledged by the hundred, nothing stored."""
+        queue = f"bench.{uuid4()}"
+        connection = connect(self._url, name="bench, bare consumer")
+        channel = connection.channel()
+        channel.queue_declare(queue, durable=True, exclusive=True, arguments={"x-queue-type": "classic"})
+        channel.queue_bind(queue, "events", routing_key=queue)
+        channel.basic_qos(prefetch_count=1000)
+        began = time.monotonic()
+        self._publish([message._replace(routing_key=queue) for message in messages])
+        for number, (method, _, _) in enumerate(channel.consume(queue, inactivity_timeout=10), start=1):
+            if method is None or number == len(messages):
+                break
+            if number % 100 == 0:
+                channel.basic_ack(method.delivery_tag, multiple=True)
+        took = time.monotonic() - began
+        connection.close()
+        return took
+
+
+def _heartbeat(number: int) -> CloudEvent:
+    return new_event("session.heartbeat", source=SOURCE, subject=f"s{number}", data={"session_id": f"s{number}"})
+
+
+def _outgoing(content_type: str, body: bytes, *, routing_key: str = "session.heartbeat") -> OutgoingMessage:
+    return OutgoingMessage(exchange="events", routing_key=routing_key, body=body, content_type=content_type)

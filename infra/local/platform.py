@@ -1,0 +1,103 @@
+"""Every process of Ledgerq on this machine, on a virtual host and a database of its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from domain.tier import Tier
+from infra import database
+from infra.broker import topology
+from infra.local.mailbox import Mailbox
+from infra.local.sandbox import Sandbox, create_sandbox, drop_stale
+from infra.local.supervisor import Supervisor
+from infra.settings import Settings
+
+WITHOUT_WORKERS: Final = ("ingest", "dispatch", "projector")
+_KNOWN_TO_OTHERS: Final = ("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "STATE_DIR")
+
+
+class Platform:
+    """The processes and what they stand on.
+
+    Attributes:
+        settings: the platform's own, pointing at its virtual host and database.
+        environment: the same as environment variables, for every process of the platform.
+    """
+
+    def __init__(self, settings: Settings, sandbox: Sandbox, mailbox: Mailbox, tell: Callable[[str], None]) -> None:
+        self.sandbox = sandbox
+        self.mailbox = mailbox
+        self.settings = settings
+        self.directory = settings.state_dir.resolve() / "run"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.environment: dict[str, str] = {
+            **os.environ,
+            "LEDGERQ_BROKER_URL": sandbox.broker_url,
+            "LEDGERQ_DATABASE_URL": sandbox.database_url,
+            "LEDGERQ_SMTP_URL": mailbox.url,
+        }
+        self.supervisor = Supervisor(self.environment, self.directory, tell)
+
+    def start(self, *names: str) -> None:
+        """Start the processes called ``names``, or all of them."""
+        for name in names or (*WITHOUT_WORKERS, "scheduler"):
+            self.supervisor.start(name, name)
+        for tier in () if names else Tier:
+            self.supervisor.start(f"worker-{tier.value}", "worker", "--tier", tier.value)
+        self._write_environment()
+
+    def stop(self) -> None:
+        """Stop everything that was started, and forget the virtual host and the database."""
+        self.supervisor.stop()
+        self.mailbox.close()
+        self.sandbox.drop()
+        self._environment_file.unlink(missing_ok=True)
+
+    @property
+    def _environment_file(self) -> Path:
+        return self.settings.state_dir / "run.env"
+
+    def _write_environment(self) -> None:
+        """Leave the addresses for a second terminal's ``./dev ledgerq``."""
+        values = {f"LEDGERQ_{name}": self.environment.get(f"LEDGERQ_{name}") for name in _KNOWN_TO_OTHERS}
+        self._environment_file.touch(mode=0o600)
+        lines = (f"export {name}='{value}'\n" for name, value in values.items() if value)
+        self._environment_file.write_text("".join(lines))
+
+
+@contextmanager
+def platform(
+    settings: Settings, *, label: str, tell: Callable[[str], None], pace: Mapping[str, str] | None = None
+) -> Iterator[Platform]:
+    """A migrated database, an applied topology and a platform that has not started a process yet; gone afterwards.
+
+    Args:
+        settings: the administrator's, for the servers.
+        label: becomes part of the names of the virtual host and the database.
+        tell: called with a line for each step.
+        pace: settings of its own for the platform's processes, as environment variables.
+    """
+    drop_stale(settings)
+    sandbox = create_sandbox(settings, label=label)
+    mailbox = Mailbox(settings.state_dir.resolve() / "mail")
+    own = settings.model_copy(update=sandbox.settings_update())
+    built = Platform(own, sandbox, mailbox, tell)
+    built.environment.update(pace or {})
+    try:
+        timed("database migrated", lambda: database.migrate(own), tell)
+        timed("broker topology applied", lambda: topology.apply(own), tell)
+        yield built
+    finally:
+        built.stop()
+
+
+def timed(done: str, work: Callable[[], object], tell: Callable[[str], None]) -> None:
+    """Do ``work`` and tell what was ``done``, and how long it took."""
+    began = time.monotonic()
+    work()
+    tell(f"{done} in {time.monotonic() - began:.1f} s")
