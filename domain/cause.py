@@ -24,6 +24,8 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
         traceparent: W3C trace context of the cause, if it had one.
         tenant: whose data this is, if tenants are told apart.
         source_event_id: the id the sender gave its message, when a message was the cause.
+        causation_id: what the sender says made it send the message; events name this as their cause where it is
+            given, for the message itself is no entry of any log.
     """
 
     id: UUID
@@ -33,6 +35,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     tenant: str | None = None
     source_event_id: str | None = None
+    causation_id: str | None = None
 
     def event_id(self, ordinal: int) -> UUID:
         """Id of the ``ordinal``-th event (from 0) that this cause brings about; the same every time."""
@@ -41,7 +44,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     def metadata(self) -> dict[str, Any]:
         """What is stored beside every event of this cause."""
         named = {
-            "causation_id": str(self.id),
+            "causation_id": self.causation_id or str(self.id),
             "correlation_id": self.correlation_id or str(self.id),
             "actor": self.actor,
             "traceparent": self.traceparent,

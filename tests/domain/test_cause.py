@@ -26,3 +26,9 @@ def test_a_derived_run_id_is_a_uuid_of_version_seven_that_sorts_by_time() -> Non
 def test_metadata_names_the_story_after_its_first_cause() -> None:
     metadata = Cause(id=CAUSE, at=NOW, actor="tests").metadata()
     assert metadata == {"causation_id": str(CAUSE), "correlation_id": str(CAUSE), "actor": "tests"}
+
+
+def test_an_event_names_what_caused_its_message_where_the_sender_told() -> None:
+    cause = Cause(id=CAUSE, at=NOW, actor="tests", causation_id="the event before")
+    assert cause.metadata()["causation_id"] == "the event before"
+    assert cause.event_id(0) == Cause(id=CAUSE, at=NOW, actor="tests").event_id(0)
