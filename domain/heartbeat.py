@@ -30,8 +30,12 @@ class HeartbeatsReceived(Event, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, heartbeats: Sequence[Heartbeat], *, batch_id: UUID) -> Self:
-        """Pack at least one heartbeat; times are kept to the millisecond."""
-        earliest = min(heartbeat.at for heartbeat in heartbeats)
+        """Pack at least one heartbeat.
+
+        Times are cut to whole milliseconds, so that a heartbeat packed twice in different company is the same one.
+        """
+        first = min(heartbeat.at for heartbeat in heartbeats)
+        earliest = first.replace(microsecond=first.microsecond // 1000 * 1000)
         millisecond = timedelta(milliseconds=1)
         return cls(
             originator_id=f"heartbeats-{batch_id}",

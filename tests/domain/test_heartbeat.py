@@ -19,3 +19,11 @@ def test_a_stored_heartbeat_costs_less_than_sixty_bytes() -> None:
     heartbeats = [Heartbeat(str(uuid4()), NOW + timedelta(milliseconds=n)) for n in range(1000)]
     stored = msgspec.json.encode(HeartbeatsReceived.of(heartbeats, batch_id=uuid4()).data())
     assert len(stored) / len(heartbeats) < 60
+
+
+def test_a_heartbeat_packed_twice_in_different_company_is_the_same_heartbeat() -> None:
+    late = Heartbeat("S1", NOW + timedelta(microseconds=5_900))
+    alone = HeartbeatsReceived.of([late], batch_id=uuid4())
+    together = HeartbeatsReceived.of([Heartbeat("S0", NOW + timedelta(microseconds=1_250)), late], batch_id=uuid4())
+    assert list(alone) == [Heartbeat("S1", NOW + timedelta(milliseconds=5))]
+    assert list(together)[1] == list(alone)[0]
