@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregate import Event, event_class
+from domain.refusal import Refusal
 
 SLOT_REQUESTED: Final = 1
 SLOT_PUBLISHED: Final = 2
@@ -25,6 +26,10 @@ SLOT_DEAD_LETTERED: Final = SLOT_END + 1
 
 DEFAULT_MAX_RETRIES: Final = 3
 """How many attempts may follow the first one, over all causes together."""
+
+
+class RunAlreadyRequested(Refusal):
+    """a run of this id has been requested before, by another message."""
 
 
 class Phase:
