@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from infra.settings import Settings
@@ -76,8 +77,6 @@ def test_every_kind_of_event_of_the_sample_is_in_the_report(run: subprocess.Comp
 
 
 def test_nothing_is_left_behind(run: subprocess.CompletedProcess[str], servers: Settings) -> None:
-    import psycopg
-
     assert run.returncode == 0
     with psycopg.connect(servers.database_url.get_secret_value()) as connection:
         left = connection.execute("select datname from pg_database where datname like '%run%'").fetchall()
