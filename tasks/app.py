@@ -1,0 +1,119 @@
+"""The Celery application: what clients publish through and workers run.
+
+Nothing is read from the environment until the configuration is first needed, so that importing a task costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+from collections.abc import Callable
+from typing import Any, Final
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+
+from domain.tier import Tier
+from infra.settings import load_settings
+from tasks.worker.retry import DEFAULT_RETRY_POLICY, RetryPolicy
+
+TASKS_EXCHANGE: Final = "tasks"
+_CATALOG: Final = "tasks.catalog"
+_SAMPLE: Final = "tasks.sample.work"
+_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
+
+
+class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
+    """Celery, publishing in a way that cannot fail in silence."""
+
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Publish a task, mandatory and with a priority that its tier's queue can order by.
+
+        A message without a priority would count as 0, below every other; a task that names none gets the middle of
+        its tier. All else is Celery's ``Celery.send_task``.
+        """
+        options.setdefault("mandatory", True)
+        queue = options.get("queue") or (None if options.get("exchange") is not None else Tier.NORMAL.queue)
+        tier = _TIER_OF_QUEUE.get(str(getattr(queue, "name", queue)))
+        if tier is not None:
+            options["priority"] = tier.clamp(options.get("priority"))
+        return super().send_task(name, args, kwargs, **options)
+
+
+def configuration() -> dict[str, Any]:
+    """Celery's settings. The broker's topology is owned by `infra.broker.topology`: nothing here declares."""
+    settings = load_settings()
+    exchange = Exchange(TASKS_EXCHANGE, type="topic", no_declare=True)  # type: ignore[no-untyped-call]
+    return {
+        "broker_url": settings.broker_url.get_secret_value(),
+        "broker_transport_options": {"confirm_publish": True},
+        "broker_connection_retry": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_channel_error_retry": True,  # a consumer timeout closes the channel; the worker has to live on
+        "enable_utc": True,
+        "timezone": "UTC",
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_queues": [_queue(tier, exchange) for tier in Tier],
+        "task_create_missing_queues": False,
+        "task_default_queue": Tier.NORMAL.queue,
+        "task_default_exchange": TASKS_EXCHANGE,
+        "task_default_exchange_type": "topic",
+        "task_default_routing_key": Tier.NORMAL.queue,
+        "task_acks_late": True,
+        "worker_consumer": "tasks.worker.consumer:RecordingConsumer",
+        "worker_prefetch_multiplier": 1,
+        "worker_enable_prefetch_count_reduction": False,  # after a reconnect it is not always restored
+        "worker_detect_quorum_queues": False,
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": False,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,  # the redelivery finds its attempt still running
+        "worker_proc_alive_timeout": 60.0,
+        "worker_redirect_stdouts": False,
+        "imports": task_modules(),
+    }
+
+
+def _queue(tier: Tier, exchange: Exchange) -> Queue:
+    return Queue(tier.queue, exchange, routing_key=tier.queue, no_declare=True)  # type: ignore[no-untyped-call]
+
+
+def task_modules() -> list[str]:
+    """Modules that tasks are defined in: every module of the catalog, and the sample's."""
+    modules = [_SAMPLE] if importlib.util.find_spec(_SAMPLE) else []
+    catalog = importlib.util.find_spec(_CATALOG)
+    locations = (catalog.submodule_search_locations if catalog else None) or []
+    return modules + [f"{_CATALOG}.{module.name}" for module in pkgutil.iter_modules(locations)]
+
+
+app: Final = TaskApp("ledgerq")
+app.add_defaults(configuration)
+
+
+def task(
+    name: str,
+    *,
+    retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+    no_retry_for: tuple[type[BaseException], ...] = (),
+    **options: Any,
+) -> Callable[[Callable[..., Any]], Any]:
+    """Declare a task with a retry policy: an exception brings about the next attempt while the budget lasts.
+
+    Args:
+        name: stable name (``licensing.cleanup_zombie_sessions``); it is in the log and in messages for ever.
+        retry_policy: how often and how patiently.
+        no_retry_for: exceptions that end the run at once; a :class:`domain.refusal.Refusal` always does.
+        options: any other option of ``Celery.task`` (``bind``, ``time_limit`` …).
+    """
+    declare: Callable[[Callable[..., Any]], Any] = app.task(
+        name=name,
+        retry_policy=retry_policy,
+        no_retry_for=no_retry_for,
+        max_retries=retry_policy.max_retries,
+        default_retry_delay=None,  # `self.retry()` without a countdown waits as the policy says
+        **options,
+    )
+    return declare

@@ -1,0 +1,85 @@
+"""How often a task is tried, and how long the next attempt waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, NamedTuple, Self
+
+from domain.task_run import DEFAULT_MAX_RETRIES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter and one budget over all causes.
+
+    Attributes:
+        start: longest wait after the first attempt.
+        factor: what that grows by with every further attempt.
+        maximum: what it never exceeds.
+        max_retries: how many attempts may follow the first one; 0: none, whatever happens.
+        jitter: whether the wait is drawn evenly between nothing and the longest wait ("full jitter", M. Brooker,
+            "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that what failed together does not
+            come back together; else it is the longest wait.
+    """
+
+    start: timedelta = timedelta(seconds=60)
+    factor: float = 2.0
+    maximum: timedelta = timedelta(seconds=3600)
+    max_retries: int = DEFAULT_MAX_RETRIES
+    jitter: bool = True
+
+    def __post_init__(self) -> None:
+        if self.start < timedelta(0) or self.maximum < timedelta(0) or self.factor < 1 or self.max_retries < 0:
+            raise ValueError(f"a wait or a count below nothing, or a factor below 1: {self}")
+
+    def delay(self, attempt: int, random: Callable[[], float]) -> timedelta:
+        """How long the attempt after ``attempt`` (from 1) waits.
+
+        Args:
+            attempt: the one that came to nothing.
+            random: draws from [0, 1).
+        """
+        growths = min(attempt - 1, 1000)  # beyond that a float overflows; the maximum was reached long before
+        longest = min(self.start.total_seconds() * self.factor**growths, self.maximum.total_seconds())
+        return timedelta(seconds=longest * random() if self.jitter else longest)
+
+
+DEFAULT_RETRY_POLICY: Final = RetryPolicy()
+NO_RETRIES: Final = RetryPolicy(max_retries=0)
+
+
+class AttemptRules(NamedTuple):
+    """What holds for the attempts of one task.
+
+    Attributes:
+        policy: the task's ``retry_policy``; None for a stock task.
+        max_retries: how many attempts may follow the first one; None: any number (Celery's ``max_retries=None``).
+        pause: how long a stock task's next attempt waits (Celery's ``default_retry_delay``).
+    """
+
+    policy: RetryPolicy | None
+    max_retries: int | None
+    pause: timedelta = timedelta(0)
+
+    @classmethod
+    def of(cls, task: Any) -> Self:
+        """The rules of a Celery task: its ``retry_policy`` if it has one, else what Celery's own attributes say."""
+        policy = getattr(task, "retry_policy", None)
+        if isinstance(policy, RetryPolicy):
+            return cls(policy, policy.max_retries)
+        return cls(None, task.max_retries, timedelta(seconds=task.default_retry_delay or 0))
+
+    @property
+    def retries_exceptions(self) -> bool:
+        """Whether an exception brings about another attempt by itself; a stock task has to ask (``self.retry()``)."""
+        return self.policy is not None
+
+    def allow_another(self, attempt: int) -> bool:
+        """Whether the budget has an attempt left after ``attempt`` (from 1)."""
+        return self.max_retries is None or attempt <= self.max_retries
+
+    def delay(self, attempt: int, random: Callable[[], float]) -> timedelta:
+        """How long the attempt after ``attempt`` waits where nobody says."""
+        return self.policy.delay(attempt, random) if self.policy else self.pause
