@@ -76,6 +76,8 @@ def open_amqp(settings: Settings, *, role: str, timeout: timedelta = CONNECT_TIM
         connect_timeout=timeout.total_seconds(),
         heartbeat=int(HEARTBEAT.total_seconds()),
         client_properties={"connection_name": _name(role)},
+        # py-amqp's default of one second ends a connection whenever the broker stops reading for that long.
+        socket_settings={socket.TCP_USER_TIMEOUT: int(HEARTBEAT / timedelta(milliseconds=1))},
     )
     with broker_faults(settings):
         try:
