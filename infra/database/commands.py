@@ -1,0 +1,21 @@
+"""``ledgerq migrate``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from infra.database.connections import DatabaseUnreachableError
+from infra.database.migration import migrate as bring_up_to_date
+from infra.settings import load_settings
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database's schema up to date; safe to run at any time and from several places at once."""
+    try:
+        bring_up_to_date(load_settings())
+    except DatabaseUnreachableError as error:
+        click.echo(f"ledgerq migrate: the database cannot be reached: {error}", err=True)
+        sys.exit(1)

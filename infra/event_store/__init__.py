@@ -1,0 +1,26 @@
+"""The event store: append-only logs in PostgreSQL, on the `eventsourcing` library's recorder and mapper.
+
+Processes that read events import `domain` first; this package does it for them.
+"""
+
+import domain  # noqa: F401
+from infra.event_store.checkpoint import Checkpoint, CheckpointMovedError
+from infra.event_store.envelope import LostRaceError, NewEvent, Outcome, Page, Recorded, Unreadable, Verdict, caused
+from infra.event_store.log import Log
+from infra.event_store.store import EventStore, Transaction
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointMovedError",
+    "EventStore",
+    "Log",
+    "LostRaceError",
+    "NewEvent",
+    "Outcome",
+    "Page",
+    "Recorded",
+    "Transaction",
+    "Unreadable",
+    "Verdict",
+    "caused",
+]

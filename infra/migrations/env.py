@@ -1,0 +1,9 @@
+"""Alembic's entry: runs the migrations on the connection that `infra.database.migration` hands over."""
+
+from alembic import context
+
+connection = context.config.attributes["connection"]
+connection.exec_driver_sql("create schema if not exists event_store")
+context.configure(connection=connection, version_table="schema_version", version_table_schema="event_store")
+with context.begin_transaction():
+    context.run_migrations()
