@@ -18,7 +18,6 @@ from infra.broker.declarations import Queue
 from infra.broker.emitter import Emitter, Mode
 from infra.broker.errors import BrokerError
 from infra.broker.event_file import EventInvalidError, completed_event, events_of_file
-from infra.broker.publisher import Publisher
 from infra.broker.topology import TOPOLOGY, apply, definitions
 from infra.cloudevents import CloudEvent
 from infra.settings import load_settings
@@ -145,8 +144,8 @@ def _json(text: str) -> object:
 
 def _emit(events: Sequence[CloudEvent], mode: Mode) -> None:
     try:
-        with Publisher(load_settings(), role="emit") as publisher:
-            messages = Emitter(publisher).emit_all(events, mode=mode)
+        with Emitter(load_settings(), role="emit") as emitter:
+            messages = emitter.emit_all(events, mode=mode)
     except BrokerError as error:
         raise click.ClickException(str(error)) from error
     for name, count in Counter(event.type for event in events).items():

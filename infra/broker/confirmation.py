@@ -13,7 +13,7 @@ from infra.broker.frames import OutgoingMessage
 _NACKED: Final = "refused by the broker: no queue is bound for it, or one is full or failed"
 
 Address = tuple[str, str, str]
-"""Exchange, routing key and message id: what a returned message is known by."""
+"""Exchange, routing key and message id, empty if it has none: what a returned message is known by."""
 
 
 class Outcome(Enum):
@@ -87,5 +87,5 @@ class Batch:
     def _by_address(self) -> defaultdict[Address, deque[int]]:
         found: defaultdict[Address, deque[int]] = defaultdict(deque)
         for index, message in enumerate(self._messages):
-            found[message.exchange, message.routing_key, message.message_id].append(index)
+            found[message.exchange, message.routing_key, message.message_id or ""].append(index)
         return found

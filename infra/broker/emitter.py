@@ -6,20 +6,19 @@ Services in other languages do the same with any AMQP 0-9-1 client: docs/referen
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
-from uuid import uuid4
+from types import TracebackType
+from typing import Final, NamedTuple, Self
 
-import msgspec
-
-from domain.messages import decode_data
 from infra.broker.errors import BrokerError
 from infra.broker.publisher import Confirmation, OutgoingMessage, Publisher
 from infra.broker.topology import EVENTS
-from infra.cloudevents import CloudEvent, Encoded, encode_binary, encode_structured
+from infra.cloudevents import CloudEvent, Encoded, encode_binary, encode_structured, new_event
 from infra.cloudevents.encoding import BATCH
-from infra.cloudevents.event import SPECVERSION
+from infra.settings import Settings
+
+__all__ = ["Emitter", "Mode", "NotEmittedError", "new_event"]
 
 BATCH_EVENTS: Final = 1000
 """Most events in one message of batch mode."""
@@ -53,48 +52,32 @@ class _Parcel(NamedTuple):
     events: Sequence[CloudEvent]
 
 
-def new_event(
-    event_type: str, *, source: str, data: Any, subject: str | None = None, time: datetime | None = None
-) -> CloudEvent:
-    """An event with a new id, checked against the contract.
-
-    Args:
-        event_type: a key of ``domain.messages.MESSAGES``.
-        source: URI reference of the service.
-        data: the type's struct, or the same as a dict.
-        subject: what it happened to.
-        time: when it happened, with an offset; now, where not given.
-
-    Raises:
-        domain.messages.MessageTypeUnknown: there is no such type.
-        domain.messages.MessageInvalid: the data does not have the type's shape.
-    """
-    text = msgspec.Raw(msgspec.json.encode(data))
-    decode_data(event_type, text)
-    return CloudEvent(
-        specversion=SPECVERSION,
-        id=str(uuid4()),
-        source=source,
-        type=event_type,
-        time=time or datetime.now(UTC),
-        subject=subject,
-        data=text,
-    )
-
-
 class Emitter:
-    """Emits events and returns when the broker has them.
+    """Emits events and returns when the broker has them. For one thread, over a connection of its own.
 
     Args:
-        publisher: for this emitter alone, or shared within one thread.
+        settings: for ``broker_url``.
+        role: who emits, for the connection's name in the management UI.
         timeout: for one call, however many events.
     """
 
-    def __init__(self, publisher: Publisher, *, timeout: timedelta = TIMEOUT) -> None:
-        self._publisher = publisher
+    def __init__(self, settings: Settings, *, role: str, timeout: timedelta = TIMEOUT) -> None:
+        self._publisher = Publisher(settings, role=role)
         self._timeout = timeout
 
-    def emit(self, event: CloudEvent, *, mode: Mode = Mode.STRUCTURED) -> None:
+    def close(self) -> None:
+        """Close the connection; the next call would open another."""
+        self._publisher.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def emit(self, event: CloudEvent, *, mode: Mode | str = Mode.STRUCTURED) -> None:
         """Emit one event. Raises as :meth:`emit_all` does."""
         self.emit_all([event], mode=mode)
 
@@ -102,7 +85,7 @@ class Emitter:
         """Emit many events in few messages; the way for heartbeats. Returns and raises as :meth:`emit_all` does."""
         return self.emit_all(events, mode=Mode.BATCH)
 
-    def emit_all(self, events: Sequence[CloudEvent], *, mode: Mode) -> int:
+    def emit_all(self, events: Sequence[CloudEvent], *, mode: Mode | str = Mode.STRUCTURED) -> int:
         """Emit many events in one pipelined publish.
 
         Returns:
@@ -114,7 +97,7 @@ class Emitter:
             PublishTimeoutError: likewise.
             BrokerRefusedError: likewise, once the topology stands.
         """
-        parcels = list(_parcels(events, mode))
+        parcels = list(_parcels(events, Mode(mode)))
         confirmations = self._publisher.publish([parcel.message for parcel in parcels], timeout=self._timeout)
         refused = [
             (parcel, confirmation)

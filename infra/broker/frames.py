@@ -37,7 +37,8 @@ class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
     exchange: str
     routing_key: str
     body: bytes
-    message_id: str
+    message_id: str | None = None
+    """Set it where the same message may be published twice."""
     content_type: str = "application/json"
     content_encoding: str | None = None
     headers: Mapping[str, Any] = {}

@@ -7,6 +7,7 @@ are the whole contract code; the modules below are how it is done.
 from infra.cloudevents.decoding import decode
 from infra.cloudevents.encoding import Encoded, encode_batch, encode_binary, encode_structured
 from infra.cloudevents.event import ABSENT, CloudEvent, Unreadable, unique_id
+from infra.cloudevents.making import new_event
 
 __all__ = [
     "ABSENT",
@@ -17,5 +18,6 @@ __all__ = [
     "encode_batch",
     "encode_binary",
     "encode_structured",
+    "new_event",
     "unique_id",
 ]
