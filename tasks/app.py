@@ -6,7 +6,9 @@ Nothing is read from the environment until the configuration is first needed, so
 from __future__ import annotations
 
 import importlib.util
+import os
 import pkgutil
+import socket
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -46,7 +48,10 @@ def configuration() -> dict[str, Any]:
     exchange = Exchange(TASKS_EXCHANGE, type="topic", no_declare=True)  # type: ignore[no-untyped-call]
     return {
         "broker_url": settings.broker_url.get_secret_value(),
-        "broker_transport_options": {"confirm_publish": True},
+        "broker_transport_options": {
+            "confirm_publish": True,
+            "client_properties": {"connection_name": f"ledgerq celery (pid {os.getpid()} on {socket.gethostname()})"},
+        },
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

@@ -1,0 +1,72 @@
+"""One attempt of a run, and what is said about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from infra.cloudevents import CloudEvent
+from tasks.worker.envelope import Envelope
+
+SOURCE: Final = "ledgerq/worker"
+
+
+class Attempt(NamedTuple):
+    """One try of a run, as a worker has it in hand.
+
+    Attributes:
+        run_id: Celery's task id.
+        number: from 1.
+        task: the task's name.
+        queue: where its message came from.
+        worker: who has it in hand.
+        envelope: the message's headers; None where they could not be read.
+    """
+
+    run_id: str
+    number: int
+    task: str
+    queue: str
+    worker: str
+    envelope: Envelope | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names it among all attempts."""
+        return (self.run_id, self.number)
+
+    def tell(self, name: str, *, at: datetime, **told: Any) -> CloudEvent:
+        """The lifecycle event ``name``; the same attempt and name give the same id, so repeats are recognised.
+
+        Args:
+            name: stored name (``task.started``).
+            at: when it occurred.
+            told: the event's own fields beside those every event of an attempt has.
+        """
+        fields = {"task": self.task, "attempt": self.number, "queue": self.queue, "worker": self.worker, **told}
+        said = {key: value for key, value in fields.items() if value is not None}
+        return CloudEvent(
+            specversion="1.0",
+            id=f"{self.run_id}/{self.number}/{name}",
+            source=SOURCE,
+            type=name,
+            time=at,
+            subject=self.run_id,
+            actor=self.worker,
+            data=msgspec.Raw(msgspec.json.encode({"run_id": self.run_id, **said})),
+            **self._context(),
+        )
+
+    def _context(self) -> dict[str, Any]:
+        if self.envelope is None:
+            return {"correlationid": self.run_id}
+        given = {
+            "correlationid": self.envelope.correlation_id,
+            "causationid": self.envelope.causation_id,
+            "traceparent": self.envelope.traceparent,
+            "tracestate": self.envelope.tracestate,
+            "tenant": self.envelope.tenant,
+        }
+        return {name: value for name, value in given.items() if value}

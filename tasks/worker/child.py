@@ -1,0 +1,123 @@
+"""In the pool's children: what a task did becomes an outcome (`tasks.worker.outcome`) before it leaves the child."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from billiard.common import terminate_handler_fired
+from celery import current_app, states
+from celery.app.trace import TraceInfo, trace_ok_t
+from celery.exceptions import Reject, Retry
+
+from domain.refusal import Refusal
+from tasks.worker.outcome import (
+    Died,
+    Failure,
+    HandedOver,
+    Outcome,
+    Raised,
+    Refused,
+    RetryAsked,
+    Returned,
+    cut,
+)
+from tasks.worker.resend import RetryDesk
+
+_REPLACED: Final = "Replaced by new task"
+"""What Celery's ``Task.replace`` says when it raises ``Ignore``."""
+
+Trace = Callable[..., Any]
+
+
+def install(**_signal: Any) -> None:
+    """Equip every task of this process; called once in each child, after Celery has built their tracers."""
+    for task in current_app.tasks.values():
+        desk = RetryDesk(task)
+        task.signature_from_request = desk.signature_from_request
+        task.__trace__ = traced(task, task.__trace__, desk)
+
+
+def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
+    """Celery's tracer of ``task``, reporting an outcome instead of what it would report."""
+
+    def run(run_id: str, args: Any, kwargs: Any, request: Any = None) -> Any:
+        began = time.monotonic()
+        desk.clear()
+        try:
+            value, info, _runtime, _text = trace(run_id, args, kwargs, request)
+            outcome = _outcome(task, value, info, desk)
+        except BaseException as error:
+            if terminate_handler_fired():
+                raise  # the pool is stopping this process; there is no outcome
+            outcome = _escaped(error)
+        return trace_ok_t(None, None, time.monotonic() - began, outcome)
+
+    return run
+
+
+def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk) -> Outcome:
+    if info is not None and info.state == states.RETRY:
+        return _retry(info.retval, desk)
+    if desk.committed is not None:  # `self.retry(throw=False)`: the run goes on, whatever this attempt did after
+        return RetryAsked(Failure("Retry", "asked for without raising"), desk.delay_seconds, desk.committed)
+    if info is None:
+        return Returned(as_json(value))
+    if info.state == states.IGNORED:
+        return HandedOver() if _REPLACED in str(info.retval) else Returned(None)
+    if info.state == states.REJECTED:
+        return _refused(info.retval)
+    return Raised(Failure.of(info.retval, _traceback(value)), final=desk.was_refused or _is_final(task, info.retval))
+
+
+def _escaped(error: BaseException) -> Outcome:
+    """Of what comes through Celery's tracer: not an error of the task's work, but something that kills a process."""
+    if isinstance(error, (SystemExit, KeyboardInterrupt, MemoryError)):
+        return Died(Failure.of(error))
+    if isinstance(error, Reject):
+        return _refused(error)
+    return Raised(Failure.of(error))
+
+
+def _retry(retry: Retry, desk: RetryDesk) -> Outcome:
+    reason = Failure.of(retry.exc) if retry.exc is not None else Failure("Retry", cut(str(retry)))
+    if desk.committed is not None:
+        return RetryAsked(reason, desk.delay_seconds, desk.committed)
+    return RetryAsked(reason, seconds_until(retry.when))  # `raise Retry(...)` by hand
+
+
+def _refused(reject: Reject) -> Outcome:
+    reason = reject.reason
+    failure = Failure.of(reason) if isinstance(reason, BaseException) else Failure("Reject", cut(str(reason)))
+    return Refused(failure, requeue=bool(reject.requeue))
+
+
+def _is_final(task: Any, error: BaseException) -> bool:
+    listed = (*getattr(task, "no_retry_for", ()), *getattr(task, "dont_autoretry_for", ()))
+    return isinstance(error, (Refusal, *listed))
+
+
+def _traceback(einfo: Any) -> str | None:
+    traceback = getattr(einfo, "traceback", None)
+    return None if traceback is None else str(traceback)
+
+
+def seconds_until(when: float | datetime | None) -> float | None:
+    """A delay as Celery states it: seconds, a moment, or nothing."""
+    if not isinstance(when, datetime):
+        return when
+    moment = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return (moment - datetime.now(UTC)).total_seconds()
+
+
+def as_json(value: Any) -> str | None:
+    """``value`` as bounded JSON text; what JSON has no form for is written as its ``repr``. None for None."""
+    if value is None:
+        return None
+    try:
+        return cut(msgspec.json.encode(value, enc_hook=repr).decode())
+    except (TypeError, ValueError, RecursionError):
+        return cut(msgspec.json.encode(cut(repr(value))).decode())

@@ -1,0 +1,192 @@
+"""Celery's consumer, with every message checked, and every end recorded before the broker hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from celery import bootsteps, signals
+from celery.worker.consumer import Consumer
+from celery.worker.consumer.connection import Connection
+from celery.worker.consumer.consumer import Evloop
+from celery.worker.consumer.tasks import Tasks
+from celery.worker.state import task_reserved
+
+from domain.run_id import message_run_id
+from domain.task_run import TaskRejected
+from infra.broker.publisher import Publisher
+from infra.settings import load_settings
+from tasks.worker import child
+from tasks.worker.attempt import Attempt
+from tasks.worker.delivery import Delivery
+from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
+from tasks.worker.identity import code_version, worker_name
+from tasks.worker.next_message import raw_body
+from tasks.worker.outcome import Died, Failure, NotRun, cut
+from tasks.worker.recorder import Recorder
+from tasks.worker.registrar import NO_RULES, InHand, Registrar
+from tasks.worker.request import RecordedRequest
+from tasks.worker.retry import AttemptRules
+
+FLUSH_WITHIN: Final = timedelta(seconds=15)
+"""How long a worker that shuts down waits for its last outcomes to be confirmed."""
+LOOK_FOR_DEATHS_SECONDS: Final = 0.5
+
+_log = structlog.get_logger("ledgerq.worker")
+
+
+class Deliveries(Tasks):  # type: ignore[misc]  # Celery is untyped
+    """Celery's step that starts to consume, with a prefetch per consumer; nothing here ever changes it."""
+
+    requires = (Connection,)
+
+    def qos_global(self, c: Any) -> bool:
+        """Never: RabbitMQ 4 has deprecated a prefetch shared by a channel's consumers."""
+        del c
+        return False
+
+
+class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
+    """Takes messages from the broker, hands them to the pool, and lets them go once their outcome is recorded.
+
+    Of Celery's consumer steps only three are left: connect, consume, loop. Mingle, gossip, events, heart, remote
+    control and delayed delivery are other ways to do what the log and the delay ladder do, or undo it.
+    """
+
+    class Blueprint(bootsteps.Blueprint):  # type: ignore[misc]
+        """What is started for each connection, in order."""
+
+        name = "Consumer"
+        default_steps = (Connection, Deliveries, Evloop)
+
+        def shutdown(self, parent: Any) -> None:
+            """As Celery's."""
+            self.send_all(parent, "shutdown")
+
+    event_dispatcher = None
+
+    def __init__(self, *args: Any, app: Any, **kwargs: Any) -> None:
+        super().__init__(*args, app=app, **kwargs)
+        signals.worker_process_init.connect(child.install, weak=False)
+        self.worker_name = worker_name(app.amqp.queues.consume_from)
+        self.recorder = Recorder(Publisher(load_settings(), role=f"worker {self.worker_name}"), wake=self._wake)
+        self.registrar = Registrar(self.recorder, code_version=code_version(), channel=self._channel)
+
+    def start(self) -> None:
+        """Begin to record, then to consume; returns when the worker is told to stop."""
+        self.recorder.start()
+        super().start()
+
+    def shutdown(self) -> None:
+        """The pool is done: have its last outcomes confirmed and their messages let go, then close."""
+        for in_hand in self.registrar.not_started():
+            self.registrar.hand_back(in_hand)
+        if not self.recorder.flush(FLUSH_WITHIN):
+            _log.error("not everything could be recorded; what is left will be delivered again")
+        self.registrar.release()
+        super().shutdown()
+        self.recorder.stop()
+
+    def on_close(self) -> None:
+        """The connection was lost; whatever is in hand will be delivered again."""
+        super().on_close()
+        self.registrar.connection_lost()
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Also look often for children that died.
+
+        The pool is told of a death by a pipe that closes a moment before the process can be waited for; if it looks in
+        that moment, it looks again only after five seconds.
+        """
+        super().register_with_event_loop(hub)
+        hub.call_repeatedly(LOOK_FOR_DEATHS_SECONDS, self.pool.maintain_pool)
+
+    def create_task_handler(self, *_args: Any, **_kwargs: Any) -> Callable[[Any], None]:
+        """What is done with every message of a new connection."""
+        return self.on_message
+
+    def update_strategies(self) -> None:
+        """Celery would prepare one function per task here; :meth:`on_message` serves them all."""
+
+    def on_decode_error(self, message: Any, exc: BaseException) -> None:
+        """The body could not even be unpacked; Celery would acknowledge it."""
+        self._refuse(message, "BodyUndecodable", f"body: {type(exc).__name__}: {exc}")
+
+    def on_message(self, message: Any) -> None:
+        """Take one message, whatever it is. No message may end the worker or be let go in silence."""
+        try:
+            self._take(message, read(message))
+        except MalformedMessageError as error:
+            self._refuse(message, error.reason, str(error))
+        except (*self.connection_errors, *self.channel_errors):
+            raise
+        except Exception as error:  # noqa: BLE001  what it was is recorded
+            _log.exception("a message was not understood")
+            self._refuse(message, type(error).__name__, str(error))
+
+    def _take(self, message: Any, told: TaskMessage) -> None:
+        envelope = told.envelope
+        attempt = Attempt(
+            envelope.id, envelope.attempt, envelope.task, self._queue_of(message), self.worker_name, envelope
+        )
+        in_hand = self.registrar.take(attempt, Delivery(message, self.connection_errors))
+        if in_hand is None:
+            return
+        try:
+            self._start(message, told, in_hand)
+        except Exception:
+            self.registrar.forget(in_hand)
+            raise
+
+    def _start(self, message: Any, told: TaskMessage, in_hand: InHand) -> None:
+        task = self.app.tasks.get(told.envelope.task)
+        if task is None:
+            failure = Failure("NotRegistered", f"no task is called {told.envelope.task!r}")
+            self.registrar.conclude(in_hand, NotRun(TaskRejected.TOPIC, failure), NO_RULES)
+        elif told.eta is not None and told.eta > (now := datetime.now(UTC)):
+            self.registrar.hold(in_hand, eta=told.eta, now=now)
+        else:
+            self._begin(message, in_hand, task)
+
+    def _begin(self, message: Any, in_hand: InHand, task: Any) -> None:
+        request = RecordedRequest(
+            message, in_hand=in_hand, registrar=self.registrar, app=self.app, task=task, hostname=self.hostname
+        )
+        if request.revoked():
+            return
+        if in_hand.is_redelivered:
+            failure = Failure("Redelivered", "the worker that had it in hand died or lost its connection")
+            self.registrar.conclude(in_hand, Died(failure, spent_by="redelivered"), AttemptRules.of(task))
+            return
+        bucket = self.task_buckets[task.name]
+        if bucket:
+            self._limit_task(request, bucket, 1)
+        else:
+            task_reserved(request)
+            self.on_task_request(request)
+
+    def _refuse(self, message: Any, reason: str, text: str) -> None:
+        """Record that the message cannot be executed; then it goes to the dead letters."""
+        headers = message.headers if isinstance(message.headers, dict) else {}
+        task, number = headers.get("task"), headers.get("ledgerq-attempt")
+        attempt = Attempt(
+            run_id=message_run_id(raw_body(message), headers),
+            number=number if isinstance(number, int) and number > 0 else 1,
+            task=cut(task, 200) if isinstance(task, str) and task else "unknown",
+            queue=self._queue_of(message),
+            worker=self.worker_name,
+        )
+        self.registrar.refuse(attempt, Delivery(message, self.connection_errors), Failure(reason, cut(text)))
+
+    def _queue_of(self, message: Any) -> str:
+        tag = (message.delivery_info or {}).get("consumer_tag")
+        tags = self.task_consumer._active_tags  # noqa: SLF001  kombu tells it nowhere else
+        return next((str(queue) for queue, known in tags.items() if known == tag), "unknown")
+
+    def _channel(self) -> Any:
+        return self.task_consumer.channel if self.connection and self.task_consumer else None
+
+    def _wake(self) -> None:
+        self.call_soon(self.registrar.release)

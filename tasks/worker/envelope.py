@@ -1,0 +1,153 @@
+"""The envelope of a task message: headers and body, checked before Celery looks at them.
+
+Celery's own reading of a malformed message acknowledges some, dies of others and holds a few for ever; here each of
+them is one error with a reason. The format is Celery's message protocol 2 (Celery documentation, "Message Protocol").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta, field
+
+from domain.messages import Id, TaskName
+
+JSON: Final = "application/json"
+Limit = Annotated[float, Meta(ge=0)]
+Label = Annotated[str, Meta(max_length=255)]
+AttemptNumber = Annotated[int, Meta(ge=1, le=1_000_000)]
+AttemptText = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}$")]
+
+
+class MalformedMessageError(ValueError):
+    """A task message cannot be read; ``reason`` is a stable name for why, the text says where and what."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        self.reason = reason
+        super().__init__(text)
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """The headers of a task message that we or Celery read. Others may be there."""
+
+    id: Id
+    task: TaskName
+    shadow: str | None = None
+    root_id: Label | None = None
+    parent_id: Label | None = None
+    group: str | None = None
+    group_index: int | None = None
+    retries: Annotated[int, Meta(ge=0, le=1_000_000)] | None = 0
+    replaced_task_nesting: Annotated[int, Meta(ge=0, le=1_000_000)] | None = 0
+    eta: str | None = None
+    expires: str | None = None
+    timelimit: tuple[Limit | None, Limit | None] | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    origin: str | None = None
+    ignore_result: bool | None = None
+    stamped_headers: list[str] | None = None
+    stamps: dict[str, Any] | None = None
+    attempt_header: AttemptNumber | AttemptText | None = field(name="ledgerq-attempt", default=None)
+    correlation_header: Label | None = field(name="ledgerq-correlation-id", default=None)
+    causation_header: Label | None = field(name="ledgerq-causation-id", default=None)
+    license_id: Label | None = field(name="ledgerq-license-id", default=None)
+    tenant: Label | None = field(name="ledgerq-tenant", default=None)
+    traceparent: Label | None = None
+    tracestate: Annotated[str, Meta(max_length=512)] | None = None
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this message is, from 1: what we said, else what Celery counted."""
+        if self.attempt_header is not None:
+            return int(self.attempt_header)
+        return 1 + (self.retries or 0) + (self.replaced_task_nesting or 0)
+
+    @property
+    def correlation_id(self) -> str:
+        """Names the whole story: given, else Celery's root task, else the run."""
+        return self.correlation_header or self.root_id or self.id
+
+    @property
+    def causation_id(self) -> str | None:
+        """What brought this run about: given, else the task that called it."""
+        return self.causation_header or self.parent_id or None
+
+
+class Embed(msgspec.Struct, frozen=True):
+    """The third part of a body: what Celery does with the result."""
+
+    callbacks: list[Any] | None = None
+    errbacks: list[Any] | None = None
+    chain: list[Any] | None = None
+    chord: dict[str, Any] | None = None
+
+
+class TaskMessage(NamedTuple):
+    """A task message that can be executed."""
+
+    envelope: Envelope
+    eta: datetime | None
+    expires: datetime | None
+
+
+def read(message: Any) -> TaskMessage:
+    """The envelope of ``message`` (a kombu message), after its body has been found to be well-formed too.
+
+    Raises:
+        MalformedMessageError: something about it is not as the protocol says.
+    """
+    envelope = read_headers(message.headers)
+    eta, expires = _moment("eta", envelope.eta), _moment("expires", envelope.expires)
+    _check_body(message)
+    return TaskMessage(envelope, eta, expires)
+
+
+def read_headers(headers: Mapping[str, Any]) -> Envelope:
+    """The headers, checked.
+
+    Raises:
+        MalformedMessageError: one is missing or is not of its type.
+    """
+    if "task" not in headers:
+        raise MalformedMessageError("NoTaskHeader", "no task header; Celery's message protocol 2 is required")
+    try:
+        return msgspec.convert(dict(headers), Envelope)
+    except msgspec.ValidationError as error:
+        raise MalformedMessageError("HeaderInvalid", f"headers: {error}") from None
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise MalformedMessageError("HeaderInvalid", f"headers: {name} is no ISO 8601 date-time: {text!r}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _check_body(message: Any) -> None:
+    if message.content_type != JSON:
+        raise MalformedMessageError("ContentTypeRefused", f"content type {message.content_type!r} is not {JSON}")
+    try:
+        body = message.payload
+    except Exception as error:  # noqa: BLE001  whatever a decoder raises, the message is what is wrong
+        raise MalformedMessageError("BodyUndecodable", f"body: {type(error).__name__}: {error}") from None
+    match body:
+        case [list(), dict(), dict() as embed]:
+            _check_embed(embed)
+        case [list(), dict(), None]:
+            return
+        case _:
+            raise MalformedMessageError("BodyInvalid", "body: is not [list of arguments, mapping, mapping]")
+
+
+def _check_embed(embed: dict[str, Any]) -> None:
+    try:
+        msgspec.convert(embed, Embed)
+    except msgspec.ValidationError as error:
+        raise MalformedMessageError("BodyInvalid", f"body: third part: {error}") from None

@@ -1,0 +1,243 @@
+"""The recorder: a thread that gets what is said about attempts confirmed by the broker.
+
+Whatever was said while the last confirm was awaited goes out together, as one message (a natural group commit): a
+busy worker pays one round trip for many attempts, an idle one says it at once. What is not confirmed is sent again
+until it is; ids derive from the attempts, so a repeat is recognised. The worker's own loop never waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Protocol
+from uuid import uuid4
+
+import structlog
+
+from infra.broker.errors import BrokerError
+from infra.broker.frames import OutgoingMessage
+from infra.broker.publisher import Confirmation
+from infra.cloudevents import CloudEvent, encode_batch
+
+EXCHANGE: Final = "events"
+ROUTING_KEY: Final = "task.lifecycle"
+BATCH_BYTES: Final = 256 * 1024
+"""About how large one message of events becomes; below what ingest accepts and a frame or two on the wire."""
+CONFIRM_WITHIN: Final = timedelta(seconds=10)
+KEEP_ALIVE_SECONDS: Final = 5.0
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 5.0
+
+_log = structlog.get_logger("ledgerq.worker")
+
+
+class RecorderDiedError(Exception):
+    """The thread that records met an error it did not expect; the worker must not go on without it."""
+
+
+class Sender(Protocol):
+    """What the recorder needs of :class:`infra.broker.publisher.Publisher`."""
+
+    def publish(self, messages: Sequence[OutgoingMessage], *, timeout: timedelta) -> list[Confirmation]:
+        """Publish all and wait for their confirms."""
+
+    def keep_alive(self) -> None:
+        """Answer the broker's heartbeats."""
+
+    def close(self) -> None:
+        """Say goodbye."""
+
+
+@dataclass(eq=False)
+class Entry:
+    """What is to be confirmed before something may happen.
+
+    Attributes:
+        events: what is said.
+        messages: what is published beside it, such as the next attempt.
+        then: called by :meth:`Recorder.release` once all of it is confirmed.
+    """
+
+    events: Sequence[CloudEvent]
+    messages: Sequence[OutgoingMessage] = ()
+    then: Callable[[], None] | None = None
+    unconfirmed: set[int] = field(default_factory=set)
+    """Indexes of what is outstanding: -1 is the events, 0 … the messages."""
+
+    def __post_init__(self) -> None:
+        self.unconfirmed = set(range(-1 if self.events else 0, len(self.messages)))
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its events take."""
+        return sum(len(memoryview(event.data)) + 400 for event in self.events)
+
+
+class Recorder(threading.Thread):
+    """Gets entries confirmed, in the background.
+
+    Args:
+        sender: used by this thread alone.
+        wake: called from this thread when there is something to release.
+    """
+
+    def __init__(self, sender: Sender, *, wake: Callable[[], None]) -> None:
+        super().__init__(name="recorder", daemon=True)
+        self._sender = sender
+        self._wake = wake
+        self._changed = threading.Condition()
+        self._queued: deque[Entry] = deque()
+        self._confirmed: deque[Entry] = deque()
+        self._outstanding = 0
+        self._closing = False
+        self._pause_seconds = 0.0
+        self._death: Exception | None = None
+
+    def submit(self, entry: Entry) -> None:
+        """Have ``entry`` confirmed; returns at once."""
+        with self._changed:
+            self._queued.append(entry)
+            self._outstanding += 1
+            self._changed.notify_all()
+
+    def release(self) -> None:
+        """Do, on the caller's thread, what waited for the entries confirmed by now.
+
+        Raises:
+            RecorderDiedError: the thread met an error it did not expect; nothing is recorded any more.
+        """
+        while self._confirmed:
+            entry = self._confirmed.popleft()
+            if entry.then is not None:
+                entry.then()
+        if self._death is not None:
+            raise RecorderDiedError("the recorder died") from self._death
+
+    def flush(self, timeout: timedelta) -> bool:
+        """Wait until all that was submitted is confirmed; False where the time did not suffice."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._outstanding or self._death, timeout.total_seconds())
+            return not self._outstanding
+
+    def stop(self) -> None:
+        """End the thread after what it is doing; what is not confirmed by then stays unsaid."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self.is_alive():
+            self.join(CONFIRM_WITHIN.total_seconds() + 1)
+
+    def run(self) -> None:
+        """Send, confirm, hand over; until stopped."""
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001  told on the worker's own thread, which ends the worker
+            with self._changed:
+                self._death = error
+                self._changed.notify_all()
+            self._wake()
+
+    def _work(self) -> None:
+        in_work: list[Entry] = []
+        while not self._closing:
+            in_work += self._take(waiting=bool(in_work))
+            try:
+                in_work = self._send(in_work)
+            except BrokerError as error:
+                self._pause("the broker does not take what is recorded", error)
+        try:
+            self._sender.close()
+        except BrokerError as error:
+            _log.debug("recorder closed without a goodbye", detail=str(error))
+
+    def _take(self, *, waiting: bool) -> list[Entry]:
+        """What was queued; waits for the first, or for the pause after a failure to pass."""
+        with self._changed:
+            if waiting:
+                self._changed.wait_for(lambda: self._closing, self._pause_seconds)
+            else:
+                self._changed.wait_for(lambda: self._closing or self._queued, KEEP_ALIVE_SECONDS)
+            taken = list(self._queued)
+            self._queued.clear()
+            return taken
+
+    def _send(self, entries: list[Entry]) -> list[Entry]:
+        """Publish what is outstanding of ``entries``; returns those of which something still is."""
+        if not entries:
+            self._sender.keep_alive()
+            return []
+        refusal = self._publish(list(_parcels(entries)))
+        done = [entry for entry in entries if not entry.unconfirmed]
+        if refusal is None:
+            self._pause_seconds = 0.0
+        else:
+            self._pause("the broker refused what is recorded", refusal)
+        self._hand_over(done)
+        return [entry for entry in entries if entry.unconfirmed]
+
+    def _publish(self, parcels: Sequence[_Parcel]) -> str | None:
+        """Note what is confirmed; returns what the broker said to something it refused."""
+        if not parcels:
+            return None
+        refusal = None
+        confirmations = self._sender.publish([parcel.message for parcel in parcels], timeout=CONFIRM_WITHIN)
+        for parcel, confirmation in zip(parcels, confirmations, strict=True):
+            if confirmation.confirmed:
+                for entry in parcel.entries:
+                    entry.unconfirmed.discard(parcel.index)
+            else:
+                refusal = f"{parcel.message.exchange} {parcel.message.routing_key}: {confirmation.text}"
+        return refusal
+
+    def _hand_over(self, done: Sequence[Entry]) -> None:
+        if not done:
+            return
+        self._confirmed.extend(done)
+        with self._changed:
+            self._outstanding -= len(done)
+            self._changed.notify_all()
+        self._wake()
+
+    def _pause(self, why: str, detail: object) -> None:
+        self._pause_seconds = min(max(FIRST_PAUSE_SECONDS, self._pause_seconds * 2), LONGEST_PAUSE_SECONDS)
+        _log.warning(why, detail=str(detail), outstanding=self._outstanding, again_in_seconds=self._pause_seconds)
+
+
+@dataclass(eq=False)
+class _Parcel:
+    """One message to publish and the entries that wait for it, each for its ``index``."""
+
+    message: OutgoingMessage
+    entries: Sequence[Entry]
+    index: int = -1
+
+
+def _parcels(entries: Sequence[Entry]) -> Iterator[_Parcel]:
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        for index in sorted(entry.unconfirmed - {-1}):
+            yield _Parcel(entry.messages[index], [entry], index)
+        if -1 in entry.unconfirmed:
+            if batch and size + entry.size > BATCH_BYTES:
+                yield _Parcel(_batch_message(batch), batch)
+                batch, size = [], 0
+            batch.append(entry)
+            size += entry.size
+    if batch:
+        yield _Parcel(_batch_message(batch), batch)
+
+
+def _batch_message(entries: Sequence[Entry]) -> OutgoingMessage:
+    encoded = encode_batch([event for entry in entries for event in entry.events])
+    return OutgoingMessage(
+        exchange=EXCHANGE,
+        routing_key=ROUTING_KEY,
+        body=encoded.body,
+        content_type=encoded.content_type,
+        headers=encoded.headers,
+        message_id=str(uuid4()),
+    )

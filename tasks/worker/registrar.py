@@ -1,0 +1,192 @@
+"""The registrar: knows every attempt this worker has in hand, and lets its messages go once its outcome is recorded."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import random
+from typing import Any, Final
+
+import structlog
+
+from domain.task_run import TaskReceived, TaskRejected, TaskStarted
+from infra.cloudevents import CloudEvent
+from tasks.worker.attempt import Attempt
+from tasks.worker.delivery import Delivery
+from tasks.worker.next_message import next_message, same_message
+from tasks.worker.outcome import Failure, NotRun, Outcome, Raised
+from tasks.worker.recorder import Entry, Recorder
+from tasks.worker.retry import AttemptRules
+from tasks.worker.verdict import Fate, Trial, Verdict, judge
+
+REMEMBERED: Final = 1_000
+"""How many recorded attempts are remembered whose message could not be let go because its connection was lost."""
+
+NO_RULES: Final = AttemptRules(policy=None, max_retries=0)
+"""For what no task of ours stands behind."""
+
+_log = structlog.get_logger("ledgerq.worker")
+
+
+@dataclass(eq=False)
+class InHand:
+    """An attempt, the deliveries that wait for its outcome, and how far it is."""
+
+    attempt: Attempt
+    message: Any
+    deliveries: list[Delivery]
+    is_started: bool = False
+    fate: Fate | None = None
+    is_recorded: bool = False
+
+    @property
+    def is_redelivered(self) -> bool:
+        """Whether somebody had it in hand before and never said what became of it."""
+        return self.deliveries[0].is_redelivered
+
+
+class Registrar:
+    """Used by the consumer's thread alone.
+
+    Args:
+        recorder: gets what is said confirmed.
+        code_version: of the task code, told with every start.
+        channel: the channel deliveries come from now; None while there is no connection.
+    """
+
+    def __init__(self, recorder: Recorder, *, code_version: str, channel: Callable[[], Any]) -> None:
+        self._recorder = recorder
+        self._code_version = code_version
+        self._channel = channel
+        self._in_hand: dict[tuple[str, int], InHand] = {}
+        self._let_go: OrderedDict[tuple[str, int], InHand] = OrderedDict()
+
+    def take(self, attempt: Attempt, delivery: Delivery) -> InHand | None:
+        """Note a delivery of ``attempt``.
+
+        Returns:
+            The attempt, in hand from now on; None where it already was: then the delivery shares that one's fate. It
+            is the same message come again, because the connection it came on was lost or because it was published
+            twice.
+        """
+        known = self._in_hand.get(attempt.key)
+        if known is None and delivery.is_redelivered:
+            known = self._let_go.pop(attempt.key, None)
+        if known is None:
+            self._in_hand[attempt.key] = taken = InHand(attempt, delivery.message, [delivery])
+            return taken
+        known.deliveries.append(delivery)
+        if known.is_recorded:
+            self._settle(known)
+        return None
+
+    def started(self, in_hand: InHand, *, at: datetime, received_at: datetime, pid: int) -> None:
+        """A child began to execute the attempt."""
+        in_hand.is_started = True
+        attempt = in_hand.attempt
+        event = attempt.tell(
+            TaskStarted.TOPIC,
+            at=at,
+            received_at=received_at,
+            priority=in_hand.message.properties.get("priority"),
+            pid=pid,
+            code_version=self._code_version,
+            license_id=attempt.envelope.license_id or None if attempt.envelope else None,
+        )
+        self._recorder.submit(Entry([event]))
+        _say(attempt, TaskStarted.TOPIC, "debug", pid=pid)
+
+    def hold(self, in_hand: InHand, *, eta: datetime, now: datetime) -> None:
+        """The attempt's time has not come: let its message wait in the broker's delay ladder."""
+        event = in_hand.attempt.tell(TaskReceived.TOPIC, at=now, eta=eta)
+        try:
+            message = same_message(in_hand.message, in_hand.attempt, eta - now)
+        except ValueError as error:
+            self.conclude(in_hand, Raised(Failure.of(error), final=True), NO_RULES)
+            return
+        _say(in_hand.attempt, TaskReceived.TOPIC, "info", eta=eta.isoformat())
+        self._record(in_hand, [event], [message], Fate.ACKNOWLEDGED)
+
+    def refuse(self, attempt: Attempt, delivery: Delivery, failure: Failure) -> None:
+        """The message cannot be executed: record why; only then it goes to the dead letters.
+
+        It is not noted as in hand: a message that cannot be read must not share the fate of the run it names.
+        """
+        self.conclude(InHand(attempt, delivery.message, [delivery]), NotRun(TaskRejected.TOPIC, failure), NO_RULES)
+
+    def forget(self, in_hand: InHand) -> None:
+        """Nothing will be said of the attempt by way of ``in_hand``."""
+        self._in_hand.pop(in_hand.attempt.key, None)
+
+    def hand_back(self, in_hand: InHand) -> None:
+        """Nobody began the attempt and nobody will here: put its message back as it came.
+
+        A message the broker requeues is marked as redelivered, which counts as a death of its worker.
+        """
+        self._record(in_hand, [], [same_message(in_hand.message, in_hand.attempt)], Fate.ACKNOWLEDGED)
+
+    def conclude(
+        self, in_hand: InHand, outcome: Outcome, rules: AttemptRules, *, runtime_seconds: float | None = None
+    ) -> None:
+        """The attempt came to ``outcome``: record it and what follows; only then its message is let go."""
+        attempt = in_hand.attempt
+        verdict = judge(outcome, Trial(attempt.number, rules, random))
+        try:
+            messages = [next_message(in_hand.message, attempt, verdict.following)] if verdict.following else []
+        except ValueError as error:
+            verdict, messages = judge(Raised(Failure.of(error), final=True), Trial(attempt.number, rules, random)), []
+        self._record(in_hand, self._told(attempt, verdict, runtime_seconds), messages, verdict.fate)
+
+    def release(self) -> None:
+        """Let the messages go whose outcomes are confirmed by now."""
+        self._recorder.release()
+
+    def connection_lost(self) -> None:
+        """The deliveries in hand cannot be acknowledged any more and will come again.
+
+        What was not started will not be (the pool forgets it too); what runs or has run waits for its redelivery.
+        """
+        for in_hand in self.not_started():
+            self.forget(in_hand)
+        for in_hand in self._in_hand.values():
+            in_hand.deliveries.clear()
+
+    def not_started(self) -> list[InHand]:
+        """Attempts in hand that nobody has begun."""
+        return [i for i in self._in_hand.values() if not i.is_started and i.fate is None]
+
+    def _told(self, attempt: Attempt, verdict: Verdict, runtime_seconds: float | None) -> list[CloudEvent]:
+        if verdict.name is None:
+            return []
+        level = "info" if verdict.fate is Fate.ACKNOWLEDGED else "warning"
+        brief = {k: v for k, v in verdict.data.items() if k not in {"traceback", "result"}}
+        _say(attempt, verdict.name, level, runtime_seconds=runtime_seconds, **brief)
+        return [attempt.tell(verdict.name, at=datetime.now(UTC), runtime_seconds=runtime_seconds, **verdict.data)]
+
+    def _record(self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate) -> None:
+        in_hand.fate = fate
+        self._recorder.submit(Entry(events, messages, then=lambda: self._recorded(in_hand)))
+
+    def _recorded(self, in_hand: InHand) -> None:
+        in_hand.is_recorded = True
+        self._settle(in_hand)
+
+    def _settle(self, in_hand: InHand) -> None:
+        key, channel, fate = in_hand.attempt.key, self._channel(), in_hand.fate
+        assert fate is not None  # noqa: S101  only what is recorded is settled
+        settled = [delivery.settle(fate, channel) for delivery in in_hand.deliveries] or [False]
+        in_hand.deliveries.clear()
+        was_noted = self._in_hand.get(key) is in_hand
+        if was_noted:
+            del self._in_hand[key]
+        if was_noted and not all(settled):
+            self._let_go[key] = in_hand
+            if len(self._let_go) > REMEMBERED:
+                self._let_go.popitem(last=False)
+
+
+def _say(attempt: Attempt, name: str, level: str, **told: Any) -> None:
+    said = {key: value for key, value in told.items() if value is not None}
+    getattr(_log, level)(name, run_id=attempt.run_id, task=attempt.task, attempt=attempt.number, **said)

@@ -1,0 +1,80 @@
+"""All four tiers on one machine: a process each, started again when it dies, stopped together."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from celery.platforms import set_pdeathsig
+
+from domain.tier import Tier
+from infra.stopping import StopRequest
+
+LOOK_EVERY_SECONDS: Final = 0.2
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
+
+_log = structlog.get_logger("ledgerq.worker")
+
+
+@dataclass
+class TierProcess:
+    """The worker process of one tier, and when it is started again should it die."""
+
+    tier: Tier
+    concurrency: int
+    process: subprocess.Popen[bytes] | None = None
+    pause_seconds: float = FIRST_PAUSE_SECONDS
+    start_at: float = 0.0
+
+    def look(self, now: float) -> None:
+        """Start it if it is not there and its pause has passed."""
+        if self.process is not None and self.process.poll() is not None:
+            _log.error("worker died", tier=self.tier.value, status=self.process.returncode, again_in=self.pause_seconds)
+            self.process, self.start_at = None, now + self.pause_seconds
+            self.pause_seconds = min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+        if self.process is None and now >= self.start_at:
+            self.process = subprocess.Popen(  # noqa: S603  our own command line
+                (
+                    sys.executable,
+                    "-m",
+                    "infra.cli",
+                    "worker",
+                    "--tier",
+                    self.tier,
+                    "--concurrency",
+                    str(self.concurrency),
+                ),
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  no thread of ours exists yet
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        """Ask it to finish what runs and end."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended."""
+        return 0 if self.process is None else self.process.wait()
+
+
+def run_all_tiers(concurrency: int) -> int:
+    """Run until SIGTERM or Ctrl-C, then stop all and wait for them; the exit status is 1 if one stopped badly."""
+    processes = [TierProcess(tier, concurrency) for tier in Tier]
+    with StopRequest() as stop:
+        while not stop.wait(LOOK_EVERY_SECONDS):
+            for process in processes:
+                process.look(time.monotonic())
+        for process in processes:
+            process.stop()
+        return max(int(process.wait() != 0) for process in processes)
+
+
+def _end_with_parent() -> None:
+    """Linux: a tier whose supervisor is killed finishes what runs and ends, instead of running on unseen."""
+    set_pdeathsig("SIGTERM")

@@ -1,0 +1,138 @@
+"""The verdict on an attempt: what is recorded, and where its message goes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any, Final, NamedTuple
+
+from domain.task_run import (
+    TaskExpired,
+    TaskFailed,
+    TaskLost,
+    TaskRejected,
+    TaskRetryScheduled,
+    TaskRevoked,
+    TaskSucceeded,
+    TaskTimedOut,
+)
+from tasks.worker.outcome import (
+    Died,
+    Failure,
+    HandedOver,
+    NotRun,
+    Outcome,
+    Raised,
+    Refused,
+    Resend,
+    RetryAsked,
+    Returned,
+    TimedOut,
+    Unsuccessful,
+)
+from tasks.worker.retry import AttemptRules
+
+
+class Fate(Enum):
+    """What happens to the message once the outcome is recorded."""
+
+    ACKNOWLEDGED = auto()
+    DEAD_LETTERED = auto()
+
+
+class NextAttempt(NamedTuple):
+    """Another attempt, and what is different about its message."""
+
+    delay: timedelta
+    resend: Resend = Resend()
+
+
+class Verdict(NamedTuple):
+    """What becomes of an attempt.
+
+    Attributes:
+        name: stored name of the event; None: nothing is to be said.
+        data: the event's own fields.
+        fate: of the message.
+        following: the next attempt, if there is one; its message is confirmed before this one is acknowledged.
+    """
+
+    name: str | None
+    data: dict[str, Any]
+    fate: Fate = Fate.ACKNOWLEDGED
+    following: NextAttempt | None = None
+
+
+class Trial(NamedTuple):
+    """The circumstances under which an outcome is judged: which attempt it was, and what rules hold for its task."""
+
+    attempt: int
+    rules: AttemptRules
+    random: Callable[[], float]
+
+
+def judge(outcome: Outcome, trial: Trial) -> Verdict:
+    """What becomes of an attempt that came to ``outcome``."""
+    match outcome:
+        case Returned(result):
+            return Verdict(TaskSucceeded.TOPIC, {"result": result})
+        case HandedOver():
+            return Verdict(None, {})
+        case RetryAsked(failure, delay_seconds, resend):
+            return _again("exception", failure, NextAttempt(_delay(trial, delay_seconds), resend))
+        case _ if _asks_for_another(outcome, trial.rules) and trial.rules.allow_another(trial.attempt):
+            return _again(_spent_by(outcome), outcome.failure, NextAttempt(_delay(trial, _waits(outcome))))
+        case _:
+            return _end(outcome)
+
+
+def _asks_for_another(outcome: Unsuccessful, rules: AttemptRules) -> bool:
+    match outcome:
+        case Raised(final=final):
+            return rules.retries_exceptions and not final
+        case Refused(requeue=requeue):
+            return requeue
+        case _:
+            return isinstance(outcome, Died)
+
+
+def _spent_by(outcome: Unsuccessful) -> str:
+    return outcome.spent_by if isinstance(outcome, Died) else "exception"
+
+
+def _waits(outcome: Unsuccessful) -> float | None:
+    """Seconds until the next attempt, where the policy is not asked: a worker's death is rarely the task's doing."""
+    return 0.0 if isinstance(outcome, Died) and outcome.spent_by == "redelivered" else None
+
+
+def _delay(trial: Trial, asked_seconds: float | None) -> timedelta:
+    if asked_seconds is None:
+        return trial.rules.delay(trial.attempt, trial.random)
+    return timedelta(seconds=max(0.0, asked_seconds))
+
+
+def _again(spent_by: str, failure: Failure, following: NextAttempt) -> Verdict:
+    data = {
+        "spent_by": spent_by,
+        "error_type": failure.type,
+        "error": failure.text,
+        "delay_seconds": following.delay.total_seconds(),
+    }
+    return Verdict(TaskRetryScheduled.TOPIC, data, following=following)
+
+
+def _end(outcome: Unsuccessful) -> Verdict:
+    name = outcome.name if isinstance(outcome, NotRun) else _ENDS[type(outcome)]
+    failure = outcome.failure
+    data = {"error_type": failure.type, "error": failure.text, "traceback": failure.traceback}
+    return Verdict(name, data, Fate.ACKNOWLEDGED if name in _NOT_DEAD else Fate.DEAD_LETTERED)
+
+
+_ENDS: Final[dict[type, str]] = {
+    Raised: TaskFailed.TOPIC,
+    Died: TaskLost.TOPIC,
+    Refused: TaskRejected.TOPIC,
+    TimedOut: TaskTimedOut.TOPIC,
+}
+_NOT_DEAD: Final = frozenset({TaskRevoked.TOPIC, TaskExpired.TOPIC})
