@@ -1,0 +1,26 @@
+"""All projections, by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from projections.dead_letters import DeadLetters
+from projections.ingest_dead_letters import IngestDeadLetters
+from projections.licenses import Licenses
+from projections.projection import Projection
+from projections.sessions import Sessions
+from projections.task_attempts import TaskAttempts
+from projections.task_runs import TaskRuns
+
+PROJECTIONS: Final[dict[str, Projection]] = {
+    projection.name: projection
+    for projection in (
+        Sessions(),
+        Licenses(),
+        TaskRuns(),
+        TaskAttempts(),
+        DeadLetters(),
+        IngestDeadLetters(),
+    )
+}
+"""Every projection there is; a new one is a module and a line here."""

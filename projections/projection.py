@@ -1,0 +1,88 @@
+"""What a projection is: a name, what it follows, and how events become rows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar, Generic, Protocol
+
+import sqlalchemy as sa
+
+from domain.aggregate import Event
+from infra.event_store import Log, Recorded
+from projections.rows import Key, Row, load, upsert
+
+
+class Projection(Protocol):
+    """Events in, rows of one read model out.
+
+    The rows after a set of events must be the same however the followed logs interleave and wherever batches are cut,
+    and nothing but the events may flow into them (no clock, no chance, no other read model). Then a rebuild gives the
+    same rows, and two logs need no common order.
+    """
+
+    @property
+    def name(self) -> str:
+        """What operators call it."""
+
+    @property
+    def question(self) -> str:
+        """What it answers, in a few words."""
+
+    @property
+    def follows(self) -> Mapping[Log, Collection[str]]:
+        """The logs it follows, each with the names of the events it handles."""
+
+    @property
+    def tables(self) -> tuple[sa.Table, ...]:
+        """The tables that are its own: nobody else writes them, and a rebuild empties them."""
+
+    def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
+        """Bring the rows up to date with ``events`` of one log, in order of position, in the caller's transaction.
+
+        Raises:
+            Exception: an event cannot be handled. The runner finds and parks it; nothing of this call is kept.
+        """
+
+
+class Fold(Generic[Row]):
+    """A projection with one table in which every event belongs to one row.
+
+    The rows a batch touches are read in one statement, folded in memory and written in one statement. The checkpoint's
+    compare-and-set admits one writer at a time, so nobody else can have changed them in between.
+    """
+
+    table: ClassVar[sa.Table]
+    shape: type[Row]
+
+    @property
+    def tables(self) -> tuple[sa.Table, ...]:
+        """The one table."""
+        return (self.table,)
+
+    def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
+        """Read the rows, fold, write the rows."""
+        keys = [self.key(recorded.event) for recorded in events]
+        rows = load(connection, self.table, self.shape, set(keys))
+        for key, recorded in zip(keys, events, strict=True):
+            row = rows.get(key)
+            if row is None:
+                row = rows[key] = self.shape(*key)
+            self.fold(row, recorded)
+        upsert(connection, self.table, self.shape, rows.values())
+
+    @abstractmethod
+    def key(self, event: Event) -> Key:
+        """Primary key of the row that ``event`` belongs to."""
+
+    @abstractmethod
+    def fold(self, row: Row, recorded: Recorded) -> None:
+        """Change ``row`` by one event."""
+
+
+def follower(projection: str) -> str:
+    """The name under which the checkpoints of ``projection`` are kept."""
+    return f"{FOLLOWER_PREFIX}{projection}"
+
+
+FOLLOWER_PREFIX = "projection."

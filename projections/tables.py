@@ -1,0 +1,197 @@
+"""The tables of schema ``read_model``, as the code knows them.
+
+The migrations own them (checks, indexes, storage); a test compares the two. Only ``parked_events`` and the usage tables
+are no projection's: everything else can be emptied and built again from the log.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+SCHEMA: Final = "read_model"
+METADATA: Final = sa.MetaData(schema=SCHEMA)
+
+
+def _text(name: str, **options: Any) -> sa.Column[str]:
+    return sa.Column(name, sa.Text(), **options)
+
+
+def _moment(name: str, **options: Any) -> sa.Column[Any]:
+    return sa.Column(name, TIMESTAMP(timezone=True), **options)
+
+
+def _seconds(name: str, **options: Any) -> sa.Column[float]:
+    return sa.Column(name, sa.Double(), **options)
+
+
+def _count(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer(), nullable=False, server_default=sa.text("0"))
+
+
+SESSIONS: Final = sa.Table(
+    "sessions",
+    METADATA,
+    _text("session_id", primary_key=True),
+    _text("license_id"),
+    _text("state"),
+    _text("host"),
+    _moment("started_at"),
+    _seconds("patience_seconds"),
+    _moment("ended_at"),
+    _text("end_reason"),
+    _moment("lapse_judged_at"),
+    _count("lapses"),
+    _moment("resumed_at"),
+    _moment("last_heartbeat_at"),
+    sa.Column("heartbeat_count", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+)
+"""A row per session heard of; one without a state has sent heartbeats and is not known to have started."""
+
+LOG_TIME: Final = sa.Table(
+    "log_time",
+    METADATA,
+    sa.Column("is_only_row", sa.Boolean(), primary_key=True, server_default=sa.true()),
+    _moment("log_time", nullable=False),
+)
+"""One row once a watermark has passed: everything sent before ``log_time`` is in the sessions table."""
+
+LICENSES: Final = sa.Table(
+    "licenses",
+    METADATA,
+    _text("license_id", primary_key=True),
+    _text("state"),
+    _text("state_reason"),
+    _moment("state_changed_at"),
+    _text("holder_email"),
+    sa.Column("seats", sa.Integer()),
+    _seconds("patience_seconds"),
+    _moment("issued_at"),
+    _moment("term_began_at"),
+    _moment("valid_until"),
+    _count("renewals"),
+    sa.Column("last_notice_days", sa.Integer()),
+    _moment("next_due_at"),
+    _count("notices_sent"),
+    _moment("last_notice_sent_at"),
+)
+
+TASK_RUNS: Final = sa.Table(
+    "task_runs",
+    METADATA,
+    _text("run_id", primary_key=True),
+    _text("task"),
+    _text("tier"),
+    _text("queue"),
+    sa.Column("priority", sa.Integer()),
+    _text("state"),
+    _moment("accepted_at"),
+    _text("accepted_by"),
+    _moment("published_at"),
+    _moment("first_started_at"),
+    _moment("started_at"),
+    _moment("ended_at"),
+    _count("attempts"),
+    _seconds("runtime_seconds"),
+    _seconds("wait_seconds", server_default=sa.FetchedValue()),
+    _seconds("run_seconds", server_default=sa.FetchedValue()),
+    _text("error_type"),
+    _text("error"),
+    _text("result"),
+    _text("license_id"),
+    _text("correlation_id"),
+    _text("trace_id"),
+    _text("worker"),
+    _moment("recorded_at"),
+    sa.Column("accepted_slot", sa.BigInteger()),
+    sa.Column("state_slot", sa.BigInteger()),
+    sa.Column("worker_slot", sa.BigInteger()),
+)
+"""The three ``_slot`` columns say which event decided, so that a run is the same in whatever order its events came."""
+
+TASK_ATTEMPTS: Final = sa.Table(
+    "task_attempts",
+    METADATA,
+    _text("run_id", primary_key=True),
+    sa.Column("attempt", sa.Integer(), primary_key=True),
+    _text("task"),
+    _text("queue"),
+    _text("outcome"),
+    _moment("received_at"),
+    _moment("started_at"),
+    _moment("ended_at"),
+    _text("spent_by"),
+    _text("error_type"),
+    _text("error"),
+    _seconds("delay_seconds"),
+    _seconds("runtime_seconds"),
+    _text("ignored_outcome"),
+    _text("worker"),
+    sa.Column("pid", sa.BigInteger()),
+    _text("code_version"),
+    sa.Column("outcome_rank", sa.SmallInteger()),
+)
+
+DEAD_LETTERS: Final = sa.Table(
+    "dead_letters",
+    METADATA,
+    _text("run_id", primary_key=True),
+    _text("task"),
+    _text("reason"),
+    _text("queue"),
+    sa.Column("priority", sa.Integer()),
+    _moment("dead_lettered_at"),
+    _text("end_state"),
+    _text("error_type"),
+    _text("error"),
+    sa.Column("letter_slot", sa.BigInteger()),
+)
+"""A row per run that failed; one without ``dead_lettered_at`` has no message in the dead-letter queue (yet)."""
+
+INGEST_DEAD_LETTERS: Final = sa.Table(
+    "ingest_dead_letters",
+    METADATA,
+    _text("message_id", primary_key=True),
+    _text("reason"),
+    _text("detail"),
+    _text("message_type"),
+    _text("source"),
+    _text("source_event_id"),
+    _text("fragment"),
+    _moment("dead_lettered_at"),
+)
+
+PARKED_EVENTS: Final = sa.Table(
+    "parked_events",
+    METADATA,
+    _text("projection", primary_key=True),
+    _text("log", primary_key=True),
+    sa.Column("position", sa.BigInteger(), primary_key=True),
+    _text("stream_id", nullable=False),
+    _text("name", nullable=False),
+    _text("reason", nullable=False),
+    _moment("parked_at", nullable=False, server_default=sa.func.now()),
+)
+"""Events that a projection could not handle; written by the runner, emptied by a rebuild."""
+
+USAGE_HOURLY: Final = sa.Table(
+    "usage_hourly",
+    METADATA,
+    _text("license_id", primary_key=True),
+    _moment("hour_start_at", primary_key=True),
+    sa.Column("sessions", sa.Integer(), nullable=False),
+    sa.Column("session_seconds", sa.Numeric(20, 6), nullable=False),
+    sa.Column("peak_concurrent_sessions", sa.Integer(), nullable=False),
+)
+
+USAGE_DAILY: Final = sa.Table(
+    "usage_daily",
+    METADATA,
+    _text("license_id", primary_key=True),
+    _moment("day_start_at", primary_key=True),
+    sa.Column("sessions", sa.Integer(), nullable=False),
+    sa.Column("session_seconds", sa.Numeric(20, 6), nullable=False),
+    sa.Column("peak_concurrent_sessions", sa.Integer(), nullable=False),
+)

@@ -1,0 +1,131 @@
+"""Task attempts: what became of each try of each run?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from domain.aggregate import Event
+from domain.task_run import (
+    END_NAMES,
+    AttemptEvent,
+    TaskDeadLettered,
+    TaskEnd,
+    TaskOutcomeIgnored,
+    TaskReceived,
+    TaskRetryScheduled,
+    TaskStarted,
+)
+from infra.event_store import Log, Recorded
+from projections import tables
+from projections.order import agreed, earliest
+from projections.projection import Fold
+from projections.rows import Key
+from projections.task_runs import run_id
+
+
+class Rank:
+    """Which event decides about an attempt's outcome: the one of the highest rank."""
+
+    HELD: Final = 0
+    RUNNING: Final = 1
+    IGNORED: Final = 2
+    RETRY: Final = 3
+    END: Final = 4
+
+
+class AttemptRow(msgspec.Struct):
+    """A row of ``read_model.task_attempts``."""
+
+    run_id: str
+    attempt: int
+    task: str | None = None
+    queue: str | None = None
+    outcome: str | None = None
+    received_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    spent_by: str | None = None
+    error_type: str | None = None
+    error: str | None = None
+    delay_seconds: float | None = None
+    runtime_seconds: float | None = None
+    ignored_outcome: str | None = None
+    worker: str | None = None
+    pid: int | None = None
+    code_version: str | None = None
+    outcome_rank: int | None = None
+
+
+class TaskAttempts(Fold[AttemptRow]):
+    """One row per attempt of a run."""
+
+    name = "task_attempts"
+    question = "What became of each try of each run?"
+    follows: ClassVar = {
+        Log.TASKS: (
+            TaskReceived.TOPIC,
+            TaskStarted.TOPIC,
+            TaskRetryScheduled.TOPIC,
+            TaskOutcomeIgnored.TOPIC,
+            *sorted(END_NAMES - {TaskDeadLettered.TOPIC}),
+        )
+    }
+    table: ClassVar[sa.Table] = tables.TASK_ATTEMPTS
+    shape = AttemptRow
+
+    def key(self, event: Event) -> Key:
+        """The run and the attempt."""
+        return (run_id(event), _attempt_event(event).attempt)
+
+    def fold(self, row: AttemptRow, recorded: Recorded) -> None:
+        """Note when it was received and started, and let the outcome be decided by rank."""
+        event = _attempt_event(recorded.event)
+        row.task = agreed(row.task, event.task)
+        row.queue = agreed(row.queue, event.queue)
+        row.worker = agreed(row.worker, event.worker)
+        match event:
+            case TaskReceived():
+                row.received_at = earliest(row.received_at, event.timestamp)
+            case TaskStarted():
+                row.received_at = earliest(row.received_at, event.received_at)
+                row.started_at, row.pid, row.code_version = event.timestamp, event.pid, event.code_version
+            case TaskOutcomeIgnored():
+                row.ignored_outcome = event.outcome
+        _fold_outcome(row, event)
+
+
+def _attempt_event(event: Event) -> AttemptEvent:
+    if not isinstance(event, AttemptEvent):
+        raise TypeError(f"{event.TOPIC} is no event of an attempt")
+    return event
+
+
+def _fold_outcome(row: AttemptRow, event: AttemptEvent) -> None:
+    rank, outcome = _ranked(event)
+    if row.outcome_rank is not None and rank <= row.outcome_rank:
+        return
+    row.outcome_rank, row.outcome = rank, outcome
+    row.ended_at = event.timestamp if rank >= Rank.IGNORED else None
+    row.spent_by = getattr(event, "spent_by", None)
+    row.error_type = getattr(event, "error_type", None)
+    row.error = getattr(event, "error", None)
+    row.delay_seconds = getattr(event, "delay_seconds", None)
+    row.runtime_seconds = getattr(event, "runtime_seconds", None)
+
+
+def _ranked(event: AttemptEvent) -> tuple[int, str]:
+    match event:
+        case TaskEnd():
+            return Rank.END, event.TOPIC.removeprefix("task.")
+        case TaskRetryScheduled():
+            return Rank.RETRY, "retry_scheduled"
+        case TaskOutcomeIgnored():
+            return Rank.IGNORED, "ignored"
+        case TaskStarted():
+            return Rank.RUNNING, "running"
+        case _:
+            return Rank.HELD, "held"

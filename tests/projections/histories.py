@@ -1,0 +1,192 @@
+"""Histories for tests: facts as the platform would record them, told by a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+import msgspec
+
+from domain.aggregate import Event
+from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
+from domain.ingest import MessageDeadLettered
+from domain.license import License, LicenseState
+from domain.session import Session, SessionState
+from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
+from infra.event_store import Log, NewEvent, Recorded
+
+NAMESPACE = UUID("6f1a1d5e-6a1d-4c57-9d3c-0f8a5f2f7b11")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def at(seconds: float) -> datetime:
+    """So many seconds past noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def minted(*parts: object) -> UUID:
+    """An id that the same parts always give."""
+    return uuid5(NAMESPACE, "/".join(map(str, parts)))
+
+
+def new(events: Iterable[Event], **metadata: str) -> list[NewEvent]:
+    """The events as they are appended, with ids that follow from their place."""
+    return [NewEvent(event, minted(event.originator_id, event.originator_version), metadata) for event in events]
+
+
+def recorded(events: Iterable[Event], **metadata: str) -> list[Recorded]:
+    """The events as they are read back, one second apart, without a store."""
+    return [
+        Recorded(number, event, minted(event.originator_id, event.originator_version), metadata, at(1000 + number))
+        for number, event in enumerate(events, start=1)
+    ]
+
+
+def told(run: object, name: str, seconds: float = 0, **data: Any) -> TaskEvent:
+    """What is told of a run."""
+    return task_event(f"task.{name}", str(run), at=at(seconds), data={"task": "bill", **data})
+
+
+def requested(run: object, seconds: float = 0, **data: Any) -> TaskRequested:
+    """A run that was asked for."""
+    return TaskRequested(
+        **{
+            "originator_id": run_stream(str(run)),
+            "originator_version": 1,
+            "timestamp": at(seconds),
+            "task": "bill",
+            **data,
+        }
+    )
+
+
+def changes(aggregate: License | Session) -> list[Event]:
+    """The facts an aggregate has recorded since it was asked last."""
+    events: list[Any] = list(aggregate.collect_events())
+    return events
+
+
+class History:
+    """A random but repeatable story: what each log holds, in the order in which it was recorded."""
+
+    def __init__(self, seed: int, *, size: int = 12) -> None:
+        self._chance = random.Random(seed)
+        self.events: dict[Log, list[Event]] = {
+            Log.LICENSING: self._interleaved([*self._licenses(size), *self._refused(size // 3)]),
+            Log.TASKS: self._shuffled([event for run in range(size) for event in self._run(run)]),
+            Log.HEARTBEATS: self._heartbeats(size),
+        }
+
+    def chunks(self) -> list[tuple[Log, Sequence[NewEvent]]]:
+        """The same in pieces of random size, the logs mixed; in order within each log."""
+        left = {log: new(events, correlation_id=f"story-{log.value}") for log, events in self.events.items()}
+        pieces: list[tuple[Log, Sequence[NewEvent]]] = []
+        while any(left.values()):
+            log = self._chance.choice([log for log in Log if left[log]])
+            size = self._chance.randint(1, 9)
+            pieces.append((log, left[log][:size]))
+            left[log] = left[log][size:]
+        return pieces
+
+    def _interleaved(self, streams: Sequence[Sequence[Event]]) -> list[Event]:
+        """All events of ``streams``, mixed, in order within each stream."""
+        left = [list(stream) for stream in streams if stream]
+        mixed = []
+        while left:
+            stream = self._chance.choice(left)
+            mixed.append(stream.pop(0))
+            left = [stream for stream in left if stream]
+        return mixed
+
+    def _shuffled(self, events: list[Event]) -> list[Event]:
+        self._chance.shuffle(events)
+        return events
+
+    def _licenses(self, count: int) -> list[list[Event]]:
+        streams = []
+        for number in range(count):
+            held = License.issue(f"l{number}", valid_until=at(86_400 * self._chance.randint(1, 60)), at=at(0), seats=5)
+            streams += [self._session(f"{held.license_id}-s{each}", held) for each in range(self._chance.randint(0, 3))]
+            self._live(held)
+            streams.append(changes(held))
+        return streams
+
+    def _live(self, held: License) -> None:
+        for step in range(1, self._chance.randint(1, 7)):
+            now = at(86_400 * 10 * step)
+            held.judge_term(now=now)
+            if held.state is LicenseState.SUSPENDED:
+                held.reinstate(reason="paid", at=now)
+            elif held.state is LicenseState.EXPIRED or self._chance.random() < 0.3:
+                held.renew(valid_until=max(held.valid_until, now) + timedelta(days=20), at=now)
+            elif self._chance.random() < 0.3:
+                held.suspend(reason="late", at=now)
+            held.record_notice(f"n{step}", recipient="a@example.org", at=now)
+
+    def _session(self, session_id: str, under: License) -> list[Event]:
+        start = self._chance.randint(0, 7200)
+        lived = Session.start(session_id, under=under, default_patience=timedelta(minutes=6), at=at(start))
+        for step in range(self._chance.randint(0, 3)):
+            moment = at(start + 600 * (step + 1) + self._chance.random())
+            if lived.state is SessionState.LAPSED:
+                lived.resume(heartbeat_at=moment, window=timedelta(hours=1))
+            else:
+                lived.lapse(last_heartbeat_at=moment, judged_at=moment + timedelta(minutes=7))
+        if self._chance.random() < 0.5:
+            lived.end(reason="signed out", at=at(start + 3600))
+        return changes(lived)
+
+    def _heartbeats(self, count: int) -> list[Event]:
+        facts: list[Event] = []
+        for number in range(count * 2):
+            sessions = [f"l{self._chance.randrange(count)}-s{self._chance.randrange(4)}" for _ in range(5)]
+            beats = [Heartbeat(session, at(self._chance.randint(0, 7200))) for session in sessions]
+            facts.append(HeartbeatsReceived.of(beats, batch_id=minted("batch", number)))
+            if number % 3 == 0:
+                facts.append(WatermarkPassed.at(at(number * 60), marker_id=minted("marker", number)))
+        return facts
+
+    def _refused(self, count: int) -> list[list[Event]]:
+        return [
+            [MessageDeadLettered.record(minted("m", number), reason="invalid", detail="no id", at=at(number))]
+            for number in range(count)
+        ]
+
+    def _run(self, number: int) -> list[Event]:
+        """One run's whole story; some are asked for and some are only met by a worker."""
+        run = minted("run", number)
+        worker = {"queue": "tasks.normal", "worker": f"w{number % 3}"}
+        story: list[Event] = []
+        if self._chance.random() < 0.7:
+            story += [requested(run, license_id="l1"), told(run, "published", 1, queue="tasks.normal", priority=2)]
+        attempts = self._chance.randint(1, 3)
+        for attempt in range(1, attempts + 1):
+            story.append(told(run, "started", attempt * 10, attempt=attempt, pid=number, priority=2, **worker))
+            if attempt < attempts:
+                why = {"spent_by": "exception", "error_type": "OSError", "error": "busy", "delay_seconds": 1.5}
+                story.append(told(run, "retry_scheduled", attempt * 10 + 5, attempt=attempt, **why, **worker))
+                if self._chance.random() < 0.3:
+                    late = {"attempt": attempt, "outcome": "succeeded", **worker}
+                    story.append(told(run, "outcome_ignored", attempt * 10 + 7, **late))
+        return story + self._end(run, attempts, worker)
+
+    def _end(self, run: UUID, attempt: int, worker: dict[str, str]) -> list[Event]:
+        failure = {"attempt": attempt, "error_type": "ValueError", "error": "no such bill", **worker}
+        match self._chance.randrange(5):
+            case 0:
+                return []
+            case 1 | 2:
+                return [told(run, "succeeded", 90, attempt=attempt, result="7", runtime_seconds=2.5, **worker)]
+            case 3:
+                return [told(run, "failed", 90, **failure), told(run, "dead_lettered", 91, reason="rejected")]
+            case _:
+                return [told(run, "dead_lettered", 92, reason="expired", queue="tasks.normal", priority=2)]
+
+
+def with_attempt(event: TaskEvent, attempt: int) -> TaskEvent:
+    """The same told of another attempt, as no honest worker would."""
+    return msgspec.structs.replace(event, attempt=attempt)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.heartbeat import Heartbeat, HeartbeatsReceived
+from projections.heartbeats import advances
+from tests.projections.histories import at, minted
+
+
+def batch(*beats: tuple[str, float]) -> HeartbeatsReceived:
+    return HeartbeatsReceived.of([Heartbeat(session, at(seconds)) for session, seconds in beats], batch_id=minted("b"))
+
+
+def test_only_heartbeats_newer_than_every_earlier_one_of_their_session_advance_it() -> None:
+    found = advances([batch(("a", 1), ("b", 5), ("a", 3)), batch(("a", 2), ("a", 3), ("b", 6))])
+    assert found == [("a", at(1)), ("b", at(5)), ("a", at(3)), ("b", at(6))]
+
+
+@given(beats=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), min_size=1), known=st.integers(-1, 9))
+def test_counting_only_those_that_advance_gives_what_counting_one_by_one_gives(
+    beats: list[tuple[str, int]], known: int
+) -> None:
+    one_by_one: dict[str, tuple[datetime, int]] = {"a": (at(known), 0), "b": (at(known), 0)}
+    for session, seconds in beats:
+        last, count = one_by_one[session]
+        if at(seconds) > last:
+            one_by_one[session] = (at(seconds), count + 1)
+    found = [beat for beat in advances([batch(*beats)]) if beat[1] > at(known)]
+    for session, (last, count) in one_by_one.items():
+        mine = [moment for name, moment in found if name == session]
+        assert (len(mine), max(mine, default=at(known))) == (count, last)

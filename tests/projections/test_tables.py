@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from projections.catalog import PROJECTIONS
+from projections.projection import Fold
+from projections.tables import METADATA
+from tests.projections.world import World
+
+
+def described(table: sa.Table) -> dict[str, tuple[str, bool, bool]]:
+    dialect = sa.dialects.postgresql.dialect()
+    return {
+        column.name: (column.type.compile(dialect), bool(column.nullable), column.primary_key)
+        for column in table.columns
+    }
+
+
+def test_the_code_knows_the_tables_as_the_migrations_made_them(world: World) -> None:
+    with world.connection.begin():
+        actual = sa.MetaData(schema="read_model")
+        actual.reflect(world.connection)
+    assert set(actual.tables) == set(METADATA.tables)
+    for name, table in METADATA.tables.items():
+        made = described(actual.tables[name])
+        for column, (type_, _, is_key) in described(table).items():
+            assert (made[column][0], made[column][2]) == (type_, is_key), f"{name}.{column}"
+        assert set(made) == set(described(table)), name
+
+
+def test_rows_in_memory_have_the_columns_of_their_table_keys_first() -> None:
+    for projection in PROJECTIONS.values():
+        assert isinstance(projection, Fold)
+        fields = projection.shape.__struct_fields__
+        keys = [column.name for column in projection.table.primary_key.columns]
+        assert list(fields[: len(keys)]) == keys
+        assert set(fields) <= set(projection.table.columns.keys())
+
+
+def test_no_two_projections_write_the_same_table() -> None:
+    written = [table.name for projection in PROJECTIONS.values() for table in projection.tables]
+    assert len(written) == len(set(written))
