@@ -1,0 +1,36 @@
+"""The projector's process: builds it from the settings and runs it until somebody asks for the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from infra import logs
+from infra.settings import load_settings
+from infra.stopping import StopRequest
+from projections.catalog import PROJECTIONS
+from projections.projector import Projector
+
+_LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
+_LOOK_SECONDS: Final = 1.0
+
+
+def run(only: Sequence[str] = ()) -> None:
+    """Keep the projections named in ``only``, or all of them, up to date until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        Exception: the fault that stopped a projection; outages of the database do not.
+    """
+    settings = load_settings()
+    logs.configure(settings)
+    projector = Projector(settings, [PROJECTIONS[name] for name in only or PROJECTIONS])
+    with StopRequest() as stop:
+        projector.start()
+        _LOG.info("projector started", projections=list(only or PROJECTIONS))
+        while not projector.has_failed and not stop.wait(_LOOK_SECONDS):
+            pass
+        projector.stop()
+    _LOG.info("projector stopped")

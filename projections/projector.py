@@ -1,0 +1,115 @@
+"""The projector: all projections in one process, each on a thread and a connection of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import psycopg
+import sqlalchemy as sa
+import structlog
+
+from infra.database import DatabaseUnreachableError, Leadership, engine
+from infra.event_store import EventStore
+from infra.settings import Settings
+from projections.projection import Projection, follower
+from projections.runner import Runner
+from projections.watch import LogWatch
+
+_LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
+
+LOOK_AFTER_LEADERSHIP_SECONDS: Final = 1.0
+STANDBY_SECONDS: Final = 1.0
+SHORTEST_OUTAGE_PAUSE_SECONDS: Final = 0.1
+LONGEST_OUTAGE_PAUSE_SECONDS: Final = 5.0
+
+DATABASE_TROUBLE: Final = (sa.exc.DBAPIError, sa.exc.TimeoutError, psycopg.Error, DatabaseUnreachableError)
+"""What may pass: the database is away, busy, or not migrated yet."""
+
+
+class Projector:
+    """Keeps projections up to date until it is stopped.
+
+    For each projection one projector leads and the others stand by: they wait for its advisory lock, which the
+    database takes away from a leader whose connection has died.
+    """
+
+    def __init__(self, settings: Settings, projections: Sequence[Projection]) -> None:
+        self._settings = settings
+        self._store = EventStore(settings.database_url.get_secret_value(), name="projector")
+        self._engine = engine(settings, name="projector", connections=len(projections))
+        logs = {log for projection in projections for log in projection.follows}
+        self._watch = LogWatch(self._store, logs, longest_pause=settings.poll_interval_ms / 1000)
+        self._stopping = threading.Event()
+        self._fault: BaseException | None = None
+        self._threads = [threading.Thread(target=self._guard, args=(self._watch.run,), name="watch")]
+        self._threads += [
+            threading.Thread(target=self._guard, args=(self._keep, projection), name=projection.name)
+            for projection in projections
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a thread has met a fault that it cannot wait out."""
+        return self._fault is not None
+
+    def stop(self) -> None:
+        """Stop after the batches in hand.
+
+        Raises:
+            BaseException: the fault that a thread has met, if one has.
+        """
+        self._stopping.set()
+        self._watch.stop()
+        for thread in self._threads:
+            thread.join()
+        self._engine.dispose()
+        self._store.close()
+        if self._fault is not None:
+            raise self._fault
+
+    def _guard(self, work: object, *arguments: object) -> None:
+        try:
+            work(*arguments)  # type: ignore[operator]
+        except BaseException as fault:  # noqa: BLE001  handed to the main thread, which raises it
+            self._fault = fault
+
+    def _keep(self, projection: Projection) -> None:
+        """Lead or stand by, and wait out outages of the database."""
+        pause = SHORTEST_OUTAGE_PAUSE_SECONDS
+        runner = Runner(projection, self._store, batch_events=self._settings.projection_batch_events)
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                with Leadership(self._settings, follower(projection.name)) as leadership:
+                    if leadership.acquire():
+                        self._lead(runner, leadership)
+                    else:
+                        self._stopping.wait(STANDBY_SECONDS)
+            except DATABASE_TROUBLE as error:
+                _LOG.warning("database trouble; trying again", projection=projection.name, error=str(error))
+                lasted = time.monotonic() - began
+                pause = SHORTEST_OUTAGE_PAUSE_SECONDS if lasted > LONGEST_OUTAGE_PAUSE_SECONDS else pause * 2
+                self._stopping.wait(min(pause, LONGEST_OUTAGE_PAUSE_SECONDS))
+
+    def _lead(self, runner: Runner, leadership: Leadership) -> None:
+        _LOG.info("leading", projection=runner.projection.name)
+        with self._engine.connect() as connection:
+            runner.recall(connection)
+            look_at = time.monotonic() + LOOK_AFTER_LEADERSHIP_SECONDS
+            while not self._stopping.is_set():
+                mark = self._watch.mark(runner.logs)
+                if not runner.step(connection):
+                    self._watch.wait(runner.logs, mark, seconds=LOOK_AFTER_LEADERSHIP_SECONDS)
+                if time.monotonic() > look_at:
+                    if not leadership.still_held():
+                        _LOG.warning("no longer leading", projection=runner.projection.name)
+                        return
+                    look_at = time.monotonic() + LOOK_AFTER_LEADERSHIP_SECONDS
