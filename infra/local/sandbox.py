@@ -1,0 +1,163 @@
+"""Sandboxes: a fresh virtual host and a fresh database on given servers, dropped when they are no longer needed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+
+from infra.local import processes
+from infra.local.errors import SandboxError
+from infra.local.slot import write_private
+from infra.local.vhosts import Management
+from infra.settings import Settings
+
+_LABEL: Final = re.compile(r"[a-z0-9_]{1,24}")
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A virtual host and a database of the same name, with the administrator's rights.
+
+    Attributes:
+        broker_url: AMQP URL with the virtual host.
+        database_url: connection URI of the database.
+        record: the file that says whose it is, for :func:`drop_stale`.
+    """
+
+    name: str
+    broker_url: str
+    database_url: str
+    record: Path
+    administrator: Settings
+
+    @property
+    def vhost(self) -> str:
+        """Name of the virtual host."""
+        return self.name
+
+    @property
+    def database(self) -> str:
+        """Name of the database."""
+        return self.name
+
+    def settings_update(self) -> dict[str, Any]:
+        """What to change in the administrator's settings to work in the sandbox (``Settings.model_copy(update=…)``)."""
+        return {"broker_url": SecretStr(self.broker_url), "database_url": SecretStr(self.database_url)}
+
+    def where_to_look(self) -> list[str]:
+        """Lines that tell a person where the servers are and how to log in, passwords included."""
+        login = Management(self.administrator)
+        return [
+            f"  RabbitMQ management   {login.url}/  user {login.user}  password {login.password}",
+            f"  virtual host          {self.vhost}",
+            f"  database              {self.database_url}",
+        ]
+
+    def drop(self) -> None:
+        """Delete the virtual host and the database with all that is in them; nothing happens when they are gone.
+
+        Raises:
+            SandboxError: a server refuses or cannot be reached.
+        """
+        Management(self.administrator).delete_vhost(self.vhost)
+        _drop_database(self.administrator, self.database)
+        self.record.unlink(missing_ok=True)
+
+
+def create_sandbox(settings: Settings, *, label: str) -> Sandbox:
+    """Make a virtual host and a database that nobody else uses.
+
+    Args:
+        settings: the administrator's; ``state_dir`` keeps the record of what was made.
+        label: part of the name, lower case letters, digits, underscores.
+
+    Raises:
+        SandboxError: the broker gives no management API, or a server refuses.
+        ValueError: ``label`` is not allowed.
+    """
+    if not _LABEL.fullmatch(label):
+        raise ValueError(f"label {label!r}: 1 to 24 lower case letters, digits and underscores")
+    management = Management(settings)
+    name = f"ledgerq_{label}_{secrets.token_hex(5)}"
+    sandbox = Sandbox(
+        name,
+        broker_url=_with_path(settings.broker_url.get_secret_value(), name),
+        database_url=_with_path(settings.database_url.get_secret_value(), name),
+        record=settings.state_dir.resolve() / "sandboxes" / f"{name}.json",
+        administrator=settings,
+    )
+    _write_record(sandbox, management)  # before there is anything, so that being killed leaves nothing unknown
+    try:
+        management.create_vhost(name)
+        _execute(settings, sql.SQL("create database {}").format(sql.Identifier(name)))
+    except SandboxError:
+        with contextlib.suppress(SandboxError):  # the first refusal is the one to tell
+            sandbox.drop()
+        raise
+    return sandbox
+
+
+def drop_stale(settings: Settings) -> list[str]:
+    """Drop the sandboxes recorded in this state directory whose owner process has ended; their names.
+
+    Whatever is not recorded here, is on other servers or belongs to a living process is left alone.
+
+    Raises:
+        SandboxError: a server refuses or cannot be reached.
+    """
+    dropped: list[str] = []
+    records = sorted((settings.state_dir.resolve() / "sandboxes").glob("*.json"))
+    for record in records:
+        kept: dict[str, Any] = json.loads(record.read_text())
+        if processes.identity(kept["owner_pid"]) == kept["owner_identity"]:
+            continue
+        if kept["servers"] == _servers(settings, Management(settings)):
+            Sandbox(kept["name"], broker_url="", database_url="", record=record, administrator=settings).drop()
+            dropped.append(kept["name"])
+    return dropped
+
+
+def _write_record(sandbox: Sandbox, management: Management) -> None:
+    kept = {
+        "name": sandbox.name,
+        "owner_pid": os.getpid(),
+        "owner_identity": processes.identity(os.getpid()),
+        "servers": _servers(sandbox.administrator, management),
+    }
+    sandbox.record.parent.mkdir(parents=True, exist_ok=True)
+    write_private(sandbox.record, json.dumps(kept))
+
+
+def _servers(settings: Settings, management: Management) -> list[str]:
+    """What tells these two servers from others, whatever their ports are today."""
+    ((identifier,),) = _execute(settings, sql.SQL("select system_identifier::text from pg_control_system()"))
+    return [management.cluster_name(), identifier]
+
+
+def _drop_database(settings: Settings, name: str) -> None:
+    _execute(settings, sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+def _execute(settings: Settings, statement: sql.SQL | sql.Composed) -> list[tuple[Any, ...]]:
+    try:
+        with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    except psycopg.Error as error:
+        raise SandboxError(f"the database server refuses: {error}") from error
+
+
+def _with_path(url: str, name: str) -> str:
+    """The URL with another path: an AMQP URL's virtual host, a PostgreSQL URI's database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{quote(name, safe='')}"))
