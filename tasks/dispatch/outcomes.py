@@ -1,0 +1,80 @@
+"""What dispatch records about a run, and what a run's stream already says about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from domain.aggregate import Event
+from domain.cause import Cause
+from domain.task_run import (
+    SLOT_END,
+    SLOT_PUBLISHED,
+    AttemptEvent,
+    TaskEvent,
+    TaskPublished,
+    TaskRejected,
+    run_stream,
+    task_event,
+)
+from infra.event_store import NewEvent, Recorded, Unreadable
+from tasks.dispatch.causes import cause_of
+
+ACTOR: Final = "dispatch"
+NO_ATTEMPT: Final = 0
+"""The attempt of an end that came before any attempt was made."""
+UNKNOWN_TASK: Final = "(unreadable)"
+UNREADABLE_NAMESPACE: Final = UUID("0192d7a5-91c4-7e06-8b17-756e72656164")
+"""Namespace (RFC 9562, name-based UUIDs) of causes whose own ids could not be read."""
+
+
+def published(requested: Recorded, *, queue: str, priority: int, at: datetime) -> NewEvent:
+    """The fact that the broker confirmed it holds the run."""
+    return _new(TaskPublished, requested, at=at, queue=queue, priority=priority)
+
+
+def rejected(requested: Recorded, *, reason: str, at: datetime) -> NewEvent:
+    """The end of a run that no broker could carry."""
+    return _new(TaskRejected, requested, at=at, attempt=NO_ATTEMPT, error_type="UnpublishableError", error=reason)
+
+
+def unreadable(run: Unreadable, *, at: datetime) -> NewEvent:
+    """The end of a run whose acceptance cannot be read: nobody can say what it was to do."""
+    cause = Cause(id=uuid5(UNREADABLE_NAMESPACE, run.stream_id), at=at, actor=ACTOR)
+    said = {"task": UNKNOWN_TASK, "attempt": NO_ATTEMPT, "error_type": "UnreadableEventError", "error": run.reason}
+    end = task_event(TaskRejected.TOPIC, run.stream_id.removeprefix(run_stream("")), at=at, data=said)
+    return NewEvent(end, cause.event_id(0), cause.metadata())
+
+
+class Evidence(Enum):
+    """What a run's stream says about its publication."""
+
+    NONE = auto()
+    """Nothing: it has to be published."""
+    SEEN = auto()
+    """A worker has had it, so it was published; only our record of that is missing."""
+    SETTLED = auto()
+    """It is recorded as published, or has ended without: nothing is left to do."""
+
+
+def evidence(events: Iterable[Event]) -> Evidence:
+    """What ``events``, all of one run's stream, say about its publication."""
+    known = list(events)
+    if any(event.originator_version == SLOT_PUBLISHED for event in known):
+        return Evidence.SETTLED
+    if any(isinstance(event, AttemptEvent) and event.worker for event in known):
+        return Evidence.SEEN
+    if any(event.originator_version == SLOT_END for event in known):
+        return Evidence.SETTLED
+    return Evidence.NONE
+
+
+def _new(event_class: type[TaskEvent], requested: Recorded, *, at: datetime, **data: Any) -> NewEvent:
+    event = requested.event
+    task = event.task if isinstance(event, TaskEvent) else ""
+    run_id = event.originator_id.removeprefix(run_stream(""))
+    made = task_event(event_class.TOPIC, run_id, at=at, data={"task": task, **data})
+    return NewEvent(made, uuid5(requested.event_id, event_class.TOPIC), cause_of(requested, actor=ACTOR).metadata())

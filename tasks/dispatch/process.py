@@ -1,0 +1,77 @@
+"""The dispatch process: one works, any number stand by."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from infra import logs
+from infra.broker.errors import BrokerUnreachableError
+from infra.broker.publisher import Publisher
+from infra.database import Leadership
+from infra.event_store import EventStore
+from infra.settings import Settings, load_settings
+from infra.stopping import StopRequest
+from tasks.dispatch.policies import PolicyFollower
+from tasks.dispatch.publishing import PublishingFollower
+from tasks.leading import lead
+
+LEADERSHIP: Final = "dispatch"
+NOTE_SECONDS: Final = 1.0
+"""How often the place in a log is written down while there is nothing to do; readers of the lag want to see it."""
+
+
+def run(settings: Settings | None = None) -> None:
+    """Dispatch until SIGTERM.
+
+    Args:
+        settings: None: those of the environment.
+    """
+    settings = settings or load_settings()
+    logs.configure(settings)
+    with StopRequest() as stop, Dispatcher(settings, stop) as dispatcher:
+        lead(settings, LEADERSHIP, stop=stop, work=dispatcher.work)
+
+
+class Dispatcher:
+    """The two followers of this process, in one loop: policies ask for runs, accepted runs are published."""
+
+    def __init__(self, settings: Settings, stop: StopRequest) -> None:
+        self._stop = stop
+        self._pause_seconds = settings.poll_interval_ms / 1000
+        self._store = EventStore(settings.database_url.get_secret_value(), connections=1, name="ledgerq dispatch")
+        self._publisher = Publisher(settings, role="dispatch")
+        page = settings.dispatch_batch_runs
+        self._policies = PolicyFollower(self._store, clock=_now, page_events=page)
+        self._publishing = PublishingFollower(self._store, self._publisher, clock=_now, page_runs=page)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        with suppress(BrokerUnreachableError):  # it is away already; everything it confirmed is recorded
+            self._publisher.close()
+        self._store.close()
+
+    def work(self, leadership: Leadership) -> None:
+        """Follow both logs until the leadership is lost or somebody asks to stop."""
+        self._policies.take_over()
+        self._publishing.take_over()
+        noted_at = time.monotonic()
+        while not self._stop and leadership.still_held():
+            accepted = self._policies.step()
+            published = self._publishing.step()
+            if accepted or published:
+                continue
+            if time.monotonic() - noted_at > NOTE_SECONDS:
+                noted_at = time.monotonic()
+                self._policies.note_position()
+                self._publishing.note_position()
+                self._publisher.keep_alive()
+            self._stop.wait(self._pause_seconds)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

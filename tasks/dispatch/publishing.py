@@ -1,0 +1,143 @@
+"""The follower that publishes: accepted runs out of the tasks log, into the tiers' queues."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from domain.task_run import TaskRequested
+from domain.tier import Tier
+from infra.broker.errors import BrokerRefusedError, BrokerUnreachableError
+from infra.broker.publisher import Publisher
+from infra.event_store import EventStore, Log, Page
+from tasks.dispatch.lane import Lane
+from tasks.dispatch.parcel import OutgoingRun, Parcel, pack
+
+PUBLISH_TIMEOUT: Final = timedelta(seconds=10)
+REFUSALS_BORNE: Final = 8
+"""Refused runs in one page after which the mistake is taken to be the topology's; each costs a connection."""
+NAMES: Final = (TaskRequested.TOPIC,)
+
+log = structlog.get_logger(__name__)
+
+
+class PublishingFollower:
+    """Publishes each accepted run at least once and records that the broker confirmed it.
+
+    A lane's checkpoint moves, in one transaction with the ``task.published`` of its runs, only past a page whose every
+    run of that lane is dealt with. What the broker returns, refuses or does not confirm in time stays before the
+    checkpoint and is read from the store again, so nothing can be skipped: neither by a crash nor by a bug in here.
+    """
+
+    def __init__(
+        self, store: EventStore, publisher: Publisher, *, clock: Callable[[], datetime], page_runs: int
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._clock = clock
+        self._page_runs = page_runs
+        self.lanes = tuple(Lane(tier) for tier in Tier)
+
+    def take_over(self) -> None:
+        """Begin where the last one stopped."""
+        safe = self._store.safe_position(Log.TASKS)
+        with self._store.transaction() as transaction:
+            for lane in self.lanes:
+                lane.place.load(transaction.connection)
+                lane.doubtful_to = safe
+
+    def step(self) -> bool:
+        """Publish a page of each lane that is not pausing; whether there was anything to publish.
+
+        Raises:
+            CheckpointMovedError: another dispatcher is at work.
+        """
+        now = time.monotonic()
+        ready = (lane for lane in self.lanes if lane.backoff.is_over(now))
+        waiting = sorted(ready, key=lambda lane: lane.place.position)
+        busy = False
+        while waiting:
+            # Lanes usually stand at the same place and share a page; one that fell behind gets pages of its own.
+            page = self._store.read(Log.TASKS, after=waiting[0].place.position, limit=self._page_runs, names=NAMES)
+            served = [lane for lane in waiting if lane.place.position <= page.position]
+            waiting = waiting[len(served) :]
+            busy |= self._serve(page, served)
+        return busy
+
+    def note_position(self) -> None:
+        """Write down how far this has looked, where the store does not know."""
+        ahead = [(lane.place, lane.place.position) for lane in self.lanes if lane.place.is_ahead]
+        if not ahead:
+            return
+        with self._store.transaction() as transaction:
+            for place, position in ahead:
+                place.store(transaction, to=position)
+        for place, position in ahead:
+            place.stored(position)
+
+    def _serve(self, page: Page, lanes: list[Lane]) -> bool:
+        parcels = [pack(page, lane, store=self._store, clock=self._clock) for lane in lanes]
+        filled = [parcel for parcel in parcels if parcel]
+        self._hand_over(filled)
+        self._record(filled, to=page.position)
+        for parcel in parcels:
+            if not parcel:
+                parcel.lane.place.position = page.position
+        return bool(filled)
+
+    def _hand_over(self, parcels: list[Parcel]) -> None:
+        waiting = [(parcel, run) for parcel in parcels for run in parcel.waiting]
+        try:
+            self._publish(waiting)
+        except (ValueError, BrokerRefusedError) as error:
+            log.warning("a batch was refused as a whole; publishing its runs one by one", reason=str(error))
+            self._publish_singly(waiting)
+
+    def _publish(self, waiting: list[tuple[Parcel, OutgoingRun]]) -> None:
+        """Publish all in one go; raises what concerns single runs, notes what concerns the broker."""
+        if not waiting:
+            return
+        try:
+            answers = self._publisher.publish([run.message for _, run in waiting], timeout=PUBLISH_TIMEOUT)
+        except BrokerUnreachableError as error:
+            for parcel, run in waiting:
+                parcel.leave(run, reason=str(error))
+            return
+        now = self._clock()
+        for (parcel, run), answer in zip(waiting, answers, strict=True):
+            if answer.confirmed:
+                parcel.confirm(run, at=now)
+            else:
+                parcel.leave(run, reason=answer.text)
+
+    def _publish_singly(self, waiting: list[tuple[Parcel, OutgoingRun]]) -> None:
+        """Find the runs that spoil the batch. One that fits no frame ends; one that is refused waits for people."""
+        refusals = 0
+        for parcel, run in waiting:
+            if refusals == REFUSALS_BORNE:
+                parcel.leave(run, reason="not tried: too many before it were refused")
+                continue
+            try:
+                self._publish([(parcel, run)])
+            except ValueError as error:
+                parcel.reject(run.requested, reason=str(error), at=self._clock())
+            except BrokerRefusedError as error:
+                refusals += 1
+                parcel.leave(run, reason=str(error))
+
+    def _record(self, parcels: list[Parcel], *, to: int) -> None:
+        finished = [parcel.lane for parcel in parcels if not parcel.left]
+        facts = [fact for parcel in parcels for fact in parcel.facts]
+        if facts or finished:
+            with self._store.transaction() as transaction:
+                transaction.append_each(Log.TASKS, facts)
+                for lane in finished:
+                    lane.place.store(transaction, to=to)
+        for lane in finished:
+            lane.place.stored(to)
+        for parcel in parcels:
+            parcel.settle(now=time.monotonic(), page_end=to)

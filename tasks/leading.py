@@ -1,0 +1,47 @@
+"""Work that one process of several does: the others stand by and take over when it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from infra.database import DatabaseUnreachableError, Leadership
+from infra.event_store import CheckpointMovedError
+from infra.settings import Settings
+from infra.stopping import StopRequest
+
+STAND_BY_SECONDS: Final = 1.0
+"""How long one wait for the leadership lasts before the process looks whether it is to stop."""
+PAUSE_SECONDS: Final = 1.0
+"""Pause before another try when the database is away."""
+
+log = structlog.get_logger(__name__)
+
+
+def lead(settings: Settings, name: str, *, stop: StopRequest, work: Callable[[Leadership], None]) -> None:
+    """Do ``work`` whenever the leadership ``name`` is ours, until ``stop``.
+
+    ``work`` returns when the leadership is lost or the process is to stop. A database that goes away, or another
+    leader who is already further, ends this term of ours and not the process.
+    """
+    while not stop:
+        try:
+            with Leadership(settings, name) as leadership:
+                if _stand_by(leadership, stop):
+                    log.info("leading", name=name)
+                    work(leadership)
+        except CheckpointMovedError as error:
+            log.warning("another leader is at work; standing by", name=name, reason=str(error))
+            stop.wait(PAUSE_SECONDS)
+        except DatabaseUnreachableError as error:
+            log.warning("the database is away; trying again", name=name, reason=str(error))
+            stop.wait(PAUSE_SECONDS)
+
+
+def _stand_by(leadership: Leadership, stop: StopRequest) -> bool:
+    while not stop:
+        if leadership.acquire(STAND_BY_SECONDS):
+            return True
+    return False
