@@ -1,0 +1,44 @@
+"""The scheduler process: one fires, any number stand by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from infra import logs
+from infra.database import Leadership
+from infra.event_store import EventStore
+from infra.settings import Settings, load_settings
+from infra.stopping import StopRequest
+from tasks.leading import lead
+from tasks.scheduler.firing import Firing
+from tasks.scheduler.shipped import declare, shipped
+
+LEADERSHIP: Final = "scheduler"
+LONGEST_PAUSE_SECONDS: Final = 0.5
+"""How long the leader waits before it looks again whether it still leads."""
+
+
+def run(settings: Settings | None = None) -> None:
+    """Fire schedules until SIGTERM.
+
+    Args:
+        settings: None: those of the environment.
+    """
+    settings = settings or load_settings()
+    logs.configure(settings)
+    url = settings.database_url.get_secret_value()
+    with StopRequest() as stop, EventStore(url, connections=1, name="ledgerq scheduler") as store:
+
+        def work(leadership: Leadership) -> None:
+            firing = Firing(store, declare(store, shipped(settings), at=_now()))
+            while not stop and leadership.still_held():
+                firing.fire_due(_now())
+                until_next = (firing.next_due(_now()) - _now()).total_seconds()
+                stop.wait(min(until_next, LONGEST_PAUSE_SECONDS))
+
+        lead(settings, LEADERSHIP, stop=stop, work=work)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
