@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
+import msgspec
 import psycopg
 
 from infra.broker.connection import connect
 from infra.broker.publisher import OutgoingMessage, Publisher
-from infra.cloudevents import CloudEvent, encode_batch, encode_structured, new_event
+from infra.cloudevents import CloudEvent, Encoded, encode_batch, encode_structured, new_event
 from infra.settings import Settings
 
 SOURCE: Final = "/bench"
@@ -30,8 +31,8 @@ class IngestBench:
     """Measures a running platform; each measurement returns figures by name."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.broker_url.get_secret_value()
-        self._publisher = Publisher(self._url, name="bench")
+        self._settings = settings
+        self._publisher = Publisher(settings, role="bench")
         self._database = psycopg.connect(settings.database_url.get_secret_value(), autocommit=True)
 
     def close(self) -> None:
@@ -48,8 +49,8 @@ class IngestBench:
         }
 
     def singles(self, *, messages: int) -> dict[str, float]:
-        """Single-heartbeat messages a second: as fast as they go in, and the bare broker's limit for the same messages."""
-        bodies = [_outgoing(*encode_structured(_heartbeat(number))) for number in range(messages)]
+        """Single-heartbeat messages a second, and the limit: the same through a bare queue with nothing stored."""
+        bodies = [_outgoing(encode_structured(_heartbeat(number))) for number in range(messages)]
         rate = messages / self._until_stored(lambda: self._publish(bodies), messages)
         limit = messages / self._bare_consumption(bodies)
         return {
@@ -63,7 +64,7 @@ class IngestBench:
         before = self._stored()
         began = time.monotonic()
         for tick in range(seconds * 10):
-            part = [_outgoing(*encode_structured(_heartbeat(number))) for number in range(per_second // 10)]
+            part = [_outgoing(encode_structured(_heartbeat(number))) for number in range(per_second // 10)]
             self._publish(part)
             time.sleep(max(0.0, began + (tick + 1) / 10 - time.monotonic()))
         took = time.monotonic() - began
@@ -73,7 +74,7 @@ class IngestBench:
     def batches(self, *, messages: int, heartbeats_each: int) -> dict[str, float]:
         """Heartbeats a second where gateways send CloudEvents batches."""
         bodies = [
-            _outgoing(*encode_batch([_heartbeat(each) for each in range(heartbeats_each)])) for _ in range(messages)
+            _outgoing(encode_batch([_heartbeat(each) for each in range(heartbeats_each)])) for _ in range(messages)
         ]
         total = messages * heartbeats_each
         return {"heartbeats_per_second": total / self._until_stored(lambda: self._publish(bodies), total)}
@@ -82,7 +83,7 @@ class IngestBench:
         name = f"bench-{uuid4()}"
         data = {"license_id": name, "valid_until": (datetime.now(UTC) + timedelta(days=900)).isoformat()}
         event = new_event("license.issued", source=SOURCE, subject=name, data=data)
-        message = _outgoing(*encode_structured(event), routing_key="license.issued")
+        message = _outgoing(encode_structured(event), routing_key="license.issued")
         began = time.monotonic()
         self._publisher.publish([message], timeout=_WITHIN)
         while self._database.execute(_VISIBLE, (name,)).fetchone() is None:
@@ -119,13 +120,13 @@ class IngestBench:
     def _bare_consumption(self, messages: list[OutgoingMessage]) -> float:
         """Publish and consume the same messages through a bare queue, acknowledged by the hundred, nothing stored."""
         queue = f"bench.{uuid4()}"
-        connection = connect(self._url, name="bench, bare consumer")
+        connection = connect(self._settings, role="bench, bare consumer")
         channel = connection.channel()
         channel.queue_declare(queue, durable=True, exclusive=True, arguments={"x-queue-type": "classic"})
         channel.queue_bind(queue, "events", routing_key=queue)
         channel.basic_qos(prefetch_count=1000)
         began = time.monotonic()
-        self._publish([message._replace(routing_key=queue) for message in messages])
+        self._publish([msgspec.structs.replace(message, routing_key=queue) for message in messages])
         for number, (method, _, _) in enumerate(channel.consume(queue, inactivity_timeout=10), start=1):
             if method is None or number == len(messages):
                 break
@@ -140,5 +141,7 @@ def _heartbeat(number: int) -> CloudEvent:
     return new_event("session.heartbeat", source=SOURCE, subject=f"s{number}", data={"session_id": f"s{number}"})
 
 
-def _outgoing(content_type: str, body: bytes, *, routing_key: str = "session.heartbeat") -> OutgoingMessage:
-    return OutgoingMessage(exchange="events", routing_key=routing_key, body=body, content_type=content_type)
+def _outgoing(encoded: Encoded, *, routing_key: str = "session.heartbeat") -> OutgoingMessage:
+    return OutgoingMessage(
+        exchange="events", routing_key=routing_key, body=encoded.body, content_type=encoded.content_type
+    )

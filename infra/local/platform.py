@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,16 +10,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import pika
+
 from domain.tier import Tier
 from infra import database
 from infra.broker import topology
+from infra.broker.connection import connect
 from infra.local.mailbox import Mailbox
 from infra.local.sandbox import Sandbox, create_sandbox, drop_stale
 from infra.local.supervisor import Supervisor
 from infra.settings import Settings
 
+READY_WITHIN_SECONDS: Final = 60.0
 WITHOUT_WORKERS: Final = ("ingest", "dispatch", "projector")
 _KNOWN_TO_OTHERS: Final = ("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "STATE_DIR")
+
+
+_WORK: Final = ("ingest", "dead.record", *(tier.queue for tier in Tier))
+
+
+class PlatformNotReadyError(Exception):
+    """The processes were started and do not do their work."""
 
 
 class Platform:
@@ -51,6 +63,20 @@ class Platform:
             self.supervisor.start(f"worker-{tier.value}", "worker", "--tier", tier.value)
         self._write_environment()
 
+    def wait_until_ready(self) -> None:
+        """Keep the processes up until somebody consumes every queue of work.
+
+        Raises:
+            PlatformNotReadyError: not within a minute; the text names the queues that nobody consumes.
+        """
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        with contextlib.closing(connect(self.settings, role="readiness")) as connection:
+            while unconsumed := [queue for queue in _WORK if not _consumers(connection, queue)]:
+                if time.monotonic() > deadline:
+                    raise PlatformNotReadyError(f"nobody consumes {', '.join(unconsumed)}; see {self.directory}")
+                self.supervisor.look()
+                connection.sleep(0.1)
+
     def stop(self) -> None:
         """Stop everything that was started, and forget the virtual host and the database."""
         self.supervisor.stop()
@@ -68,6 +94,13 @@ class Platform:
         self._environment_file.touch(mode=0o600)
         lines = (f"export {name}='{value}'\n" for name, value in values.items() if value)
         self._environment_file.write_text("".join(lines))
+
+
+def _consumers(connection: pika.BlockingConnection, queue: str) -> int:
+    channel = connection.channel()
+    count = channel.queue_declare(queue, passive=True).method.consumer_count
+    channel.close()
+    return int(count)
 
 
 @contextmanager

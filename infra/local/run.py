@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from infra.local.platform import Platform, platform
+from infra.local.platform import Platform, platform, timed
 from infra.local.progress import Progress
 from infra.settings import load_settings
 
@@ -44,7 +44,8 @@ def command(*, exit_after: bool, seed: int) -> None:
     try:
         with stoppable(), platform(settings, label="run", tell=progress.tell, pace=SAMPLE_PACE) as built:
             built.start()
-            progress.tell("processes started; the fleet begins to speak")
+            timed("processes started", built.wait_until_ready, progress.tell)
+            progress.tell("the fleet begins to speak")
             progress.follow(built.sandbox.database_url)
             status = _play(built, progress, seed=seed)
             if not exit_after:

@@ -8,10 +8,12 @@ from itertools import groupby
 from typing import Final
 from uuid import uuid4
 
+import msgspec
+
 from domain.tier import Tier
 from infra.broker.emitter import Emitter
 from infra.broker.publisher import OutgoingMessage, Publisher
-from infra.cloudevents import CloudEvent, new_event
+from infra.cloudevents import CloudEvent
 from infra.settings import Settings
 from tasks.sample.plan import Said, plan
 from tasks.sample.work import stock_task
@@ -32,7 +34,7 @@ def play(settings: Settings, *, seed: int) -> int:
     start = datetime.now(UTC)
     said = plan(seed=seed, start=start, tag=uuid4().hex[:6])
     began = time.monotonic()
-    with Emitter(settings, name="sample fleet") as emitter:
+    with Emitter(settings, role="sample fleet") as emitter:
         for tick, group in groupby(said, key=lambda message: int(message.after_seconds / TICK_SECONDS)):
             time.sleep(max(0.0, began + tick * TICK_SECONDS - time.monotonic()))
             _say(emitter, list(group), tick=tick)
@@ -50,12 +52,15 @@ def _say(emitter: Emitter, messages: list[Said], *, tick: int) -> None:
 
 
 def _event(message: Said) -> CloudEvent:
-    return new_event(
-        message.type,
+    """The message as a CloudEvent, unchecked: some of what the fleet says is meant to be refused."""
+    return CloudEvent(
+        specversion="1.0",
+        id=str(uuid4()),
         source=SOURCE,
+        type=message.type,
         subject=message.subject,
-        data=message.data,
         time=message.occurred_at or datetime.now(UTC),
+        data=msgspec.Raw(msgspec.json.encode(message.data)),
     )
 
 
@@ -69,6 +74,6 @@ def _send_what_is_not_ours(settings: Settings) -> int:
     unreadable = OutgoingMessage(
         exchange="events", routing_key="session.heartbeat", body=b"{", content_type="application/cloudevents+json"
     )
-    with Publisher(settings.broker_url.get_secret_value(), name="sample fleet, malformed") as publisher:
+    with Publisher(settings, role="sample fleet, malformed") as publisher:
         publisher.publish([malformed, unreadable], timeout=_CONFIRM_WITHIN)
     return STOCK_RUNS + 1

@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple
 
 from domain.tier import Tier
 
-LENGTH_SECONDS: Final = 20
+LENGTH_SECONDS: Final = 24
 HEARTBEAT_SECONDS: Final = 1
 SHORT_PATIENCE_SECONDS: Final = 6.0
 LICENSES: Final = 24
 STEADY, LEAVING, SILENT = 150, 40, 25
 RUNS_PER_TIER: Final = 30
-FALLS_SILENT, COMES_BACK = 4, 15
+FALLS_SILENT, COMES_BACK = 4, 18
 """When the silent ones stop and the returning one speaks again, in seconds from the start."""
 
 

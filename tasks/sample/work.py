@@ -53,7 +53,7 @@ def kill_itself() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@app.task(name="sample.stock", bind=True)
+@app.task(name="sample.stock", bind=True)  # type: ignore[untyped-decorator]  # Celery is untyped
 def stock_task(self: Any, *, number: int) -> int:
     """Be a plain Celery task that knows nothing of Ledgerq."""
     del self
