@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,8 @@ from domain.refusal import Refusal
 SLOT_REQUESTED: Final = 1
 SLOT_PUBLISHED: Final = 2
 SLOTS_PER_ATTEMPT: Final = 8
+LAST_ATTEMPT: Final = 1_000_000
+"""No run comes near it; a number beyond could name a slot that is another's."""
 SLOT_END: Final = 2**30
 SLOT_DEAD_LETTERED: Final = SLOT_END + 1
 
@@ -92,7 +94,7 @@ class TaskPublished(TaskEvent, frozen=True, kw_only=True):
 class AttemptEvent(TaskEvent, frozen=True, kw_only=True):
     """Something that happens within one attempt, from 1; ``queue`` and ``worker`` say where."""
 
-    attempt: int
+    attempt: Annotated[int, msgspec.Meta(ge=1, le=LAST_ATTEMPT)]
     queue: str | None = None
     worker: str | None = None
 

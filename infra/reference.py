@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import click
 import msgspec
@@ -47,6 +47,8 @@ def _event(event: type[Event]) -> str:
 
 
 def _type(found: Any) -> str:
+    if get_origin(found) is Annotated:
+        found = get_args(found)[0]
     names = [getattr(part, "__name__", str(part)) for part in get_args(found) or (found,)]
     if getattr(found, "__origin__", None) is not None:
         return str(found)

@@ -38,3 +38,10 @@ def test_no_message_is_known_by_a_name_that_means_something_else_as_an_event() -
     told_by_others = set(MESSAGES) & set(EVENT_CLASSES)
     assert {"session.started", "license.issued", "task.requested", "task.failed"} <= told_by_others
     assert set(MESSAGES) - told_by_others == {"session.heartbeat", "ingest.watermark"}
+
+
+@pytest.mark.parametrize("attempt", [-1, 0, 2**27])
+def test_an_attempt_whose_slot_would_be_that_of_something_else_is_refused(attempt: int) -> None:
+    told = f'{{"run_id": "R1", "task": "t", "attempt": {attempt}}}'.encode()
+    with pytest.raises(MessageInvalid, match="attempt"):
+        decode_data("task.started", told)
