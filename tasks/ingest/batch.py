@@ -1,0 +1,133 @@
+"""Taking a batch in: fetch, already done?, decide, append; everything in one transaction over the logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from domain.ingest import MessageDeadLettered
+from domain.messages import WatermarkData
+from domain.refusal import Refusal
+from infra.event_store import EventStore, Log, NewEvent
+from infra.settings import Settings
+from tasks.ingest import licensing, runs
+from tasks.ingest.delivery import Delivery
+from tasks.ingest.heartbeats import packed
+from tasks.ingest.reading import Reading, Told, read
+from tasks.ingest.rejection import Rejected
+from tasks.ingest.watermark import LogTime
+
+
+class Decisions(NamedTuple):
+    """What is to be appended because of a batch."""
+
+    licensing: list[NewEvent]
+    runs: list[runs.Decided]
+    watermarks: list[NewEvent]
+    rejected: list[Rejected]
+
+
+class Done(NamedTuple):
+    """What the log says about messages that have come before."""
+
+    events: set[UUID]
+    """Ids of the events, among those the messages would bring about, that are there."""
+    rejections: dict[UUID, MessageDeadLettered]
+    """By the message's id."""
+
+
+class Batches:
+    """Takes batches of messages in.
+
+    Args:
+        store: where to.
+        settings: for the size limit and the default patience.
+        log_time: which markers count; it remembers.
+        in_company: whether other processes consume the queue at this moment; asked when a marker comes through.
+    """
+
+    def __init__(
+        self, store: EventStore, settings: Settings, *, log_time: LogTime, in_company: Callable[[], bool]
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._in_company = in_company
+        self._log_time = log_time
+
+    def take(self, deliveries: Sequence[Delivery], *, again: bool = False) -> list[Rejected]:
+        """Store what the messages say, in one transaction; once it returns they may be acknowledged.
+
+        Args:
+            deliveries: in order of arrival.
+            again: they may have been taken in before, whatever the broker says.
+
+        Returns:
+            the messages and elements that were not taken in; that is recorded, and they have yet to be sent to
+            ``ingest.dead``.
+
+        Raises:
+            LostRaceError: another writer was faster on one of the streams; nothing is stored.
+        """
+        reading = read(deliveries, limit_bytes=self._settings.message_limit_bytes)
+        done = self._done(reading.told, again=again)
+        decisions = self._decide(reading, done)
+        return self._append(reading, decisions)
+
+    def reject(self, rejected: Rejected) -> None:
+        """Record that a message is not taken in."""
+        self._store.append_each(Log.LICENSING, [rejected.fact()])
+
+    def _done(self, told: Sequence[Told], *, again: bool) -> Done:
+        """A rejection counts only for a message that may be the very same one; sent anew, it may have its chance."""
+        expected = {each.cause.event_id(0) for each in told if each.event.type in licensing.HANDLERS}
+        dead = {each.cause.id: f"dead_message-{each.cause.id}" for each in told if again or each.redelivered}
+        events = self._store.known_event_ids(Log.LICENSING, expected) if expected else set()
+        letters = self._store.load(Log.LICENSING, dead.values()) if dead else {}
+        found = {message: letters[stream][0] for message, stream in dead.items() if stream in letters}
+        return Done(events, {key: fact for key, fact in found.items() if isinstance(fact, MessageDeadLettered)})
+
+    def _decide(self, reading: Reading, done: Done) -> Decisions:
+        told = [each for each in reading.told if each.cause.id not in done.rejections]
+        decisions = Decisions([], [], [], list(reading.rejected))
+        for each in reading.told:
+            if fact := done.rejections.get(each.cause.id):
+                decisions.rejected.append(each.refused(reason=fact.reason, detail=fact.detail))
+        self._decide_licensing([each for each in told if each.event.type in licensing.HANDLERS], done, decisions)
+        decisions.runs.extend(runs.decide(each) for each in told if runs.is_about_runs(each.event.type))
+        if markers := [each for each in told if isinstance(each.data, WatermarkData)]:
+            passed = self._log_time.passed(markers, in_company=self._in_company(), now=datetime.now(UTC))
+            decisions.watermarks.extend(passed)
+        return decisions
+
+    def _decide_licensing(self, told: Sequence[Told], done: Done, decisions: Decisions) -> None:
+        handled = set(done.events)
+        new = [each for each in told if each.cause.event_id(0) not in handled]
+        if not new:
+            return
+        streams = self._store.load(Log.LICENSING, licensing.streams_of(new))
+        known = licensing.Known(streams, default_patience=self._settings.default_patience)
+        for each in new:
+            if each.cause.event_id(0) in handled:
+                continue
+            handled.add(each.cause.event_id(0))
+            try:
+                decisions.licensing.extend(licensing.decide(known, each))
+            except Refusal as refusal:
+                decisions.rejected.append(each.refused(reason=refusal.code, detail=str(refusal)))
+
+    def _append(self, reading: Reading, decisions: Decisions) -> list[Rejected]:
+        rejected = list(decisions.rejected)
+        heartbeats = [*packed(reading.heartbeats), *decisions.watermarks]
+        with self._store.transaction() as transaction:
+            if decisions.licensing:
+                transaction.append(Log.LICENSING, decisions.licensing)
+            if decisions.runs:
+                for told, refusal in runs.append(transaction, decisions.runs):
+                    rejected.append(told.refused(reason=refusal.code, detail=str(refusal)))
+            if heartbeats:
+                transaction.append_each(Log.HEARTBEATS, heartbeats)
+            if rejected:
+                transaction.append_each(Log.LICENSING, [each.fact() for each in rejected])
+        return rejected

@@ -1,0 +1,119 @@
+"""One consumption, from its connections to broker and database until one of them is lost or it is told to stop."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from infra.broker.errors import BrokerError
+from infra.broker.publisher import Publisher
+from infra.database import DatabaseUnreachableError, connect
+from infra.event_store import EventStore
+from infra.settings import Settings
+from infra.stopping import StopRequest
+from tasks.ingest.batch import Batches
+from tasks.ingest.consumer import Consumer, Inbox
+from tasks.ingest.isolation import Interrupted, Isolation, Taking
+from tasks.ingest.letters import Letters
+from tasks.ingest.sending import DeadLetterOffice, Markers
+from tasks.ingest.tally import Tally
+from tasks.ingest.watermark import GIVE_BACK, LogTime
+
+PATIENCE_SECONDS: Final = 0.5
+"""How long it waits for messages before it looks whether it is to stop."""
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.ingest")
+
+
+class Lasting:
+    """What outlives a consumption.
+
+    Args:
+        settings: everything about connections, batches and intervals.
+        publisher: for markers and for ``ingest.dead``.
+        stop: the request to end.
+    """
+
+    def __init__(self, settings: Settings, publisher: Publisher, stop: StopRequest) -> None:
+        self.settings = settings
+        self.publisher = publisher
+        self.stop = stop
+        self.markers = Markers(publisher, every_seconds=settings.watermark_interval_seconds)
+        self.log_time = LogTime()
+        self.tally = Tally()
+
+
+class Intake:
+    """Gathers, stores, and only then acknowledges.
+
+    Args:
+        consumer: an open one.
+        store: an open one.
+        lasting: everything else.
+    """
+
+    def __init__(self, consumer: Consumer, store: EventStore, lasting: Lasting) -> None:
+        self._consumer = consumer
+        self._lasting = lasting
+        self._batches = Batches(store, lasting.settings, log_time=lasting.log_time, in_company=self._in_company)
+        self._letters = Letters(store)
+        self._isolation = Isolation(
+            reject=self._batches.reject, database_answers=self._database_answers, pause=self._pause
+        )
+        self._office = DeadLetterOffice(lasting.publisher, pause=self._pause)
+        self._in_hand_since = 0.0
+
+    def run(self) -> None:
+        """Until told to stop; the batch in hand is finished.
+
+        Raises:
+            BrokerError: the connection is lost. What was in hand will be delivered again.
+            Interrupted: what was in hand could not be stored for too long; closing the consumer gives it back.
+        """
+        while not self._lasting.stop:
+            self._consumer.gather(patience_seconds=PATIENCE_SECONDS)
+            self._take(self._consumer.events, self._batches.take)
+            self._take(self._consumer.letters, self._letters.take)
+            self._lasting.markers.send_if_due()
+
+    def _take(self, inbox: Inbox, take: Taking) -> None:
+        deliveries = inbox.take()
+        if not deliveries:
+            return
+        self._in_hand_since = monotonic()
+        rejected = self._isolation.see_through(take, deliveries)
+        self._office.send(rejected)
+        inbox.acknowledge(deliveries)
+        self._lasting.tally.add(messages=len(deliveries), batches=1, rejected=len(rejected))
+
+    def _pause(self, seconds: float) -> None:
+        """Wait with messages in hand."""
+        if self._lasting.stop:
+            raise Interrupted("the process is to stop")
+        if monotonic() - self._in_hand_since > GIVE_BACK.total_seconds():
+            raise Interrupted(f"it could not be stored within {GIVE_BACK.total_seconds():.0f} s")
+        try:
+            self._consumer.pause(seconds)
+        except BrokerError as error:
+            raise Interrupted(str(error)) from error
+
+    def _in_company(self) -> bool:
+        try:
+            return self._consumer.events.consumers() > 1
+        except BrokerError as error:
+            raise Interrupted(str(error)) from error
+
+    def _database_answers(self) -> bool:
+        return database_answers(self._lasting.settings)
+
+
+def database_answers(settings: Settings) -> bool:
+    """Whether a connection to the database can be had at this moment."""
+    try:
+        connect(settings, name="ingest, asking").close()
+    except DatabaseUnreachableError as error:
+        _log.error("the database does not answer", error=str(error))
+        return False
+    return True

@@ -1,0 +1,142 @@
+"""Seeing a batch through: lost races, outages of the database, and messages that our own code fails at.
+
+A batch that cannot be stored as a whole is halved until what stands in the way is alone. So one message costs its
+neighbours some twenty transactions, once, and never a loop without end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+import structlog
+from psycopg import errors
+from psycopg_pool import PoolTimeout
+
+from infra.database import DatabaseUnreachableError
+from infra.event_store import LostRaceError
+from tasks.ingest.delivery import Delivery
+from tasks.ingest.rejection import FAULT, Rejected
+
+ROUNDS: Final = 5
+"""How often the same messages are tried before they are taken apart."""
+FIRST_PAUSE_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 2.0
+
+_NO_OUTAGE: Final = (errors.ProgramLimitExceeded, errors.StatementTooComplex)
+# PostgreSQL's class 54 (manual, appendix A) comes as an OperationalError too, but what was sent is its cause.
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.ingest")
+
+
+class Interrupted(Exception):  # noqa: N818  not an error: a reason to let go of what is in hand
+    """Waiting makes no sense any more: the process is to stop, or the broker has taken the messages back."""
+
+
+class Taking(Protocol):
+    """Stores what messages say; once it returns they may be acknowledged."""
+
+    def __call__(self, deliveries: Sequence[Delivery], *, again: bool) -> list[Rejected]:
+        """Take them in, or raise and store nothing; ``again``: they may have been taken in before."""
+
+
+class Isolation:
+    """Takes batches in, whatever happens.
+
+    Args:
+        reject: records that a message is not taken in.
+        database_answers: whether the database does, asked while waiting for it.
+        pause: waits so many seconds, keeping the broker's connection alive; raises :class:`Interrupted` when
+            waiting makes no sense any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        reject: Callable[[Rejected], None],
+        database_answers: Callable[[], bool],
+        pause: Callable[[float], None],
+    ) -> None:
+        self._reject = reject
+        self._database_answers = database_answers
+        self._pause = pause
+
+    def see_through(self, take: Taking, deliveries: Sequence[Delivery]) -> list[Rejected]:
+        """Take messages in, in order.
+
+        Returns:
+            those that were not taken in; recorded, and yet to be sent to ``ingest.dead``.
+
+        Raises:
+            Interrupted: from waiting. Some may be stored, none may be acknowledged.
+        """
+        rejected: list[Rejected] = []
+        waiting = [list(deliveries)]
+        while waiting:
+            part = waiting.pop()
+            try:
+                rejected += self._several_times(partial(take, part))
+            except Interrupted:
+                raise
+            except Exception as error:  # noqa: BLE001  whatever it is, it is found, recorded and told
+                smaller = _halves(part)
+                waiting += reversed(smaller)
+                if smaller:
+                    _log.warning("taken apart", messages=len(part), error=_words(error))
+                else:
+                    rejected.append(self._put_aside(part[0], error))
+        return rejected
+
+    def _several_times(self, attempt: Callable[..., list[Rejected]]) -> list[Rejected]:
+        for number in range(1, ROUNDS):
+            try:
+                return attempt(again=number > 1)
+            except LostRaceError as error:
+                _log.info("decided again after a lost race", error=_words(error))
+            except DatabaseUnreachableError as error:
+                if _caused_by(error, _NO_OUTAGE):
+                    raise
+                self._outlast(error)
+        return attempt(again=True)
+
+    def _outlast(self, error: DatabaseUnreachableError) -> None:
+        """Wait until the database answers, however long."""
+        _log.error("the database is out of reach; messages are kept unacknowledged", error=_words(error))
+        seconds = FIRST_PAUSE_SECONDS
+        self._pause(seconds)
+        while not self._database_answers():
+            seconds = min(2 * seconds, LONGEST_PAUSE_SECONDS)
+            self._pause(seconds)
+        _log.info("the database answers")
+        if _caused_by(error, (PoolTimeout,)):
+            raise Interrupted("the pool has not found its way back to the database: begin again with a new one")
+
+    def _put_aside(self, delivery: Delivery, error: Exception) -> Rejected:
+        rejected = Rejected.bytes_of(delivery, reason=FAULT, detail=_words(error))
+        _log.error(
+            "a message cannot be stored for a fault of ours", message_id=str(rejected.message_id), exc_info=error
+        )
+        self._several_times(lambda again: self._record(rejected))  # noqa: ARG005  recording it again is a repeat
+        return rejected
+
+    def _record(self, rejected: Rejected) -> list[Rejected]:
+        self._reject(rejected)
+        return []
+
+
+def _halves(part: list[Delivery]) -> list[list[Delivery]]:
+    """The first and the second half; of one message the elements' halves; nothing where there is one element."""
+    whole = part if len(part) > 1 else part[0].elements()
+    middle = len(whole) // 2
+    return [whole[:middle], whole[middle:]] if middle else []
+
+
+def _caused_by(error: BaseException | None, kinds: tuple[type[BaseException], ...]) -> bool:
+    while error is not None and not isinstance(error, kinds):
+        error = error.__cause__
+    return error is not None
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,166 @@
+"""Sessions and licenses: from what we are told to what the aggregates decide.
+
+A handler looks at what is known, lets the aggregate decide, and returns it with its new facts. Aggregates are kept
+through a batch, so later messages of the same batch are decided on what earlier ones brought about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from domain.aggregate import Aggregate, Event, replay
+from domain.license import License, LicenseAlreadyIssued, LicenseUnknown, license_stream
+from domain.messages import (
+    LicenseIssuedData,
+    LicenseReasonData,
+    LicenseRenewedData,
+    SessionEndedData,
+    SessionStartedData,
+)
+from domain.session import Session, SessionAlreadyStarted, SessionUnknown, session_stream
+from infra.event_store import NewEvent, caused
+from tasks.ingest.reading import Told
+
+
+class Known:
+    """The aggregates that a batch is about, as they stand after what has been decided so far.
+
+    Args:
+        streams: stored events by stream; a stream without any has no aggregate yet.
+        default_patience: silence after which a session lapses where its license does not say.
+    """
+
+    def __init__(self, streams: Mapping[str, list[Event]], *, default_patience: timedelta) -> None:
+        self.default_patience = default_patience
+        self._aggregates = {stream: replay(events) for stream, events in streams.items()}
+
+    def session(self, session_id: str) -> Session:
+        """The session.
+
+        Raises:
+            SessionUnknown: it was never started.
+        """
+        found = self._aggregates.get(session_stream(session_id))
+        if not isinstance(found, Session):
+            raise SessionUnknown(session_stream(session_id))
+        return found
+
+    def license(self, license_id: str) -> License:
+        """The license.
+
+        Raises:
+            LicenseUnknown: it was never issued.
+        """
+        found = self._aggregates.get(license_stream(license_id))
+        if not isinstance(found, License):
+            raise LicenseUnknown(license_stream(license_id))
+        return found
+
+    def __contains__(self, stream_id: str) -> bool:
+        return self._aggregates.get(stream_id) is not None
+
+    def keep(self, aggregate: Aggregate) -> None:
+        """Remember an aggregate for the rest of the batch."""
+        self._aggregates[aggregate.id] = aggregate
+
+
+class Handler(NamedTuple):
+    """How one type of message is dealt with."""
+
+    streams: Callable[[Any], tuple[str, ...]]
+    """The streams that have to be known to decide, from the message's data."""
+    decide: Callable[[Known, Any, datetime], Aggregate]
+    """From what is known, the data and the time it occurred, to the aggregate with its new facts."""
+
+
+def streams_of(told: Iterable[Told]) -> set[str]:
+    """Every stream that has to be known to decide about ``told``."""
+    return {stream for each in told for stream in HANDLERS[each.event.type].streams(each.data)}
+
+
+def decide(known: Known, told: Told) -> list[NewEvent]:
+    """The facts that a message brings about.
+
+    Raises:
+        Refusal: the domain says no; nothing has changed.
+    """
+    aggregate = HANDLERS[told.event.type].decide(known, told.data, told.event.time)
+    known.keep(aggregate)
+    facts = [fact for fact in aggregate.collect_events() if isinstance(fact, Event)]
+    return caused(facts, told.cause)
+
+
+def _start_session(known: Known, data: SessionStartedData, at: datetime) -> Session:
+    if session_stream(data.session_id) in known:
+        raise SessionAlreadyStarted(session_stream(data.session_id))
+    under = known.license(data.license_id)
+    return Session.start(data.session_id, under=under, default_patience=known.default_patience, at=at, host=data.host)
+
+
+def _end_session(known: Known, data: SessionEndedData, at: datetime) -> Session:
+    session = known.session(data.session_id)
+    session.end(reason=data.reason, at=at)
+    return session
+
+
+def _issue(known: Known, data: LicenseIssuedData, at: datetime) -> License:
+    if license_stream(data.license_id) in known:
+        raise LicenseAlreadyIssued(license_stream(data.license_id))
+    return License.issue(
+        data.license_id,
+        valid_until=data.valid_until,
+        at=at,
+        holder_email=data.holder_email,
+        seats=data.seats,
+        patience_seconds=data.patience_seconds,
+    )
+
+
+def _renew(known: Known, data: LicenseRenewedData, at: datetime) -> License:
+    found = known.license(data.license_id)
+    found.renew(valid_until=data.valid_until, at=at)
+    return found
+
+
+def _suspend(known: Known, data: LicenseReasonData, at: datetime) -> License:
+    found = known.license(data.license_id)
+    found.suspend(reason=data.reason, at=at)
+    return found
+
+
+def _reinstate(known: Known, data: LicenseReasonData, at: datetime) -> License:
+    found = known.license(data.license_id)
+    found.reinstate(reason=data.reason, at=at)
+    return found
+
+
+def _revoke(known: Known, data: LicenseReasonData, at: datetime) -> License:
+    found = known.license(data.license_id)
+    found.revoke(reason=data.reason, at=at)
+    return found
+
+
+def _its_session(data: SessionEndedData) -> tuple[str, ...]:
+    return (session_stream(data.session_id),)
+
+
+def _session_and_license(data: SessionStartedData) -> tuple[str, ...]:
+    return (session_stream(data.session_id), license_stream(data.license_id))
+
+
+def _its_license(data: LicenseIssuedData | LicenseRenewedData | LicenseReasonData) -> tuple[str, ...]:
+    return (license_stream(data.license_id),)
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "session.started": Handler(_session_and_license, _start_session),
+    "session.ended": Handler(_its_session, _end_session),
+    "license.issued": Handler(_its_license, _issue),
+    "license.renewed": Handler(_its_license, _renew),
+    "license.suspended": Handler(_its_license, _suspend),
+    "license.reinstated": Handler(_its_license, _reinstate),
+    "license.revoked": Handler(_its_license, _revoke),
+}
+"""By the type of the message."""

@@ -1,0 +1,110 @@
+"""Task runs: requests, what workers report, and what is made of a report that comes after another end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from domain.cause import Cause, derived_run_id
+from domain.messages import LIFECYCLE, TaskRequestedData
+from domain.task_run import (
+    SLOT_END,
+    SLOT_REQUESTED,
+    AttemptEvent,
+    RunAlreadyRequested,
+    TaskEvent,
+    TaskOutcomeIgnored,
+    TaskRequested,
+    run_stream,
+    task_event,
+)
+from infra.event_store import Log, NewEvent, Transaction, caused
+from tasks.ingest.reading import Told
+
+REQUEST: Final = "task.requested"
+
+
+class Decided(NamedTuple):
+    """A fact about a run, with what it takes to record it otherwise where its slot is taken."""
+
+    event: TaskEvent
+    cause: Cause
+    attempt: int
+    """The attempt it tells of, from 1; that of a run's end where it tells of none."""
+    told: Told | None = None
+    """The message that said it, if it was a message on exchange `events`."""
+
+    def new(self) -> NewEvent:
+        """As it is to be appended."""
+        return caused([self.event], self.cause)[0]
+
+    def ignored(self) -> NewEvent:
+        """That it was told, and changes nothing."""
+        event = self.event
+        ignored = TaskOutcomeIgnored(
+            originator_id=event.originator_id,
+            originator_version=0,
+            timestamp=event.timestamp,
+            task=event.task,
+            attempt=self.attempt,
+            queue=getattr(event, "queue", None),
+            worker=getattr(event, "worker", None),
+            outcome=event.TOPIC,
+        )
+        placed = msgspec.structs.replace(ignored, originator_version=ignored.slot())
+        return caused([placed], self.cause, first=1)[0]
+
+
+def decide(told: Told) -> Decided:
+    """The fact about a run that a message tells; there is no rule but the slot it has to fall in."""
+    if isinstance(told.data, TaskRequestedData):
+        return Decided(_requested(told, told.data), told.cause, attempt=1, told=told)
+    data = msgspec.structs.asdict(told.data)
+    event = task_event(told.event.type, data.pop("run_id"), at=told.event.time, data=data)
+    attempt = event.attempt if isinstance(event, AttemptEvent) else 1
+    return Decided(event, told.cause, attempt, told)
+
+
+def is_about_runs(message_type: str) -> bool:
+    """Whether messages of that type are dealt with here."""
+    return message_type == REQUEST or message_type in LIFECYCLE
+
+
+def append(transaction: Transaction, decided: Sequence[Decided]) -> list[tuple[Told, RunAlreadyRequested]]:
+    """Append facts about runs, each on its own.
+
+    A repeat is nothing. An end after another end is recorded as ignored.
+
+    Returns:
+        the requests that are refused, because their run was requested by another message.
+    """
+    verdicts = transaction.append_each(Log.TASKS, [each.new() for each in decided])
+    late = [each for each, verdict in zip(decided, verdicts, strict=True) if verdict.outcome == "taken"]
+    transaction.append_each(Log.TASKS, [each.ignored() for each in _ends(late)])
+    return [
+        (each.told, RunAlreadyRequested(each.event.originator_id))
+        for each in late
+        if each.told is not None and each.event.originator_version == SLOT_REQUESTED
+    ]
+
+
+def _ends(decided: Iterable[Decided]) -> list[Decided]:
+    return [each for each in decided if each.event.originator_version == SLOT_END]
+
+
+def _requested(told: Told, data: TaskRequestedData) -> TaskRequested:
+    run_id = data.run_id or derived_run_id(told.cause.id, data.task, told.cause.at)
+    return TaskRequested(
+        originator_id=run_stream(run_id),
+        originator_version=SLOT_REQUESTED,
+        timestamp=told.event.time,
+        task=data.task,
+        args=data.args,
+        kwargs=data.kwargs,
+        tier=data.tier.value,
+        priority=data.priority,
+        license_id=data.license_id,
+        expires_at=data.expires_at,
+    )
