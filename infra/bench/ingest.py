@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
 import psycopg
+from pika.adapters.blocking_connection import BlockingChannel
 
 from infra.broker.connection import connect
 from infra.broker.publisher import OutgoingMessage, Publisher
@@ -118,23 +120,37 @@ class IngestBench:
         return time.monotonic() - began
 
     def _bare_consumption(self, messages: list[OutgoingMessage]) -> float:
-        """Publish and consume the same messages through a bare queue, acknowledged by the hundred, nothing stored."""
+        """Publish the same messages to a bare consumer beside: acknowledged by the thousand, nothing stored."""
         queue = f"bench.{uuid4()}"
         connection = connect(self._settings, role="bench, bare consumer")
         channel = connection.channel()
         channel.queue_declare(queue, durable=True, exclusive=True, arguments={"x-queue-type": "classic"})
         channel.queue_bind(queue, "events", routing_key=queue)
-        channel.basic_qos(prefetch_count=1000)
+        channel.basic_qos(prefetch_count=2000)
+        consumer = threading.Thread(target=_consume, args=(channel, queue, len(messages)))
         began = time.monotonic()
+        consumer.start()
         self._publish([msgspec.structs.replace(message, routing_key=queue) for message in messages])
-        for number, (method, _, _) in enumerate(channel.consume(queue, inactivity_timeout=10), start=1):
-            if method is None or number == len(messages):
-                break
-            if number % 100 == 0:
-                channel.basic_ack(method.delivery_tag, multiple=True)
+        consumer.join()
         took = time.monotonic() - began
         connection.close()
         return took
+
+
+def _consume(channel: BlockingChannel, queue: str, messages: int) -> None:
+    """Take so many messages and no more."""
+    taken = 0
+
+    def take(_channel: BlockingChannel, method: Any, _properties: Any, _body: bytes) -> None:
+        nonlocal taken
+        taken += 1
+        if taken % 1000 == 0 or taken == messages:
+            channel.basic_ack(method.delivery_tag, multiple=True)
+        if taken == messages:
+            channel.stop_consuming()
+
+    channel.basic_consume(queue, take)
+    channel.start_consuming()
 
 
 def _heartbeat(number: int) -> CloudEvent:
