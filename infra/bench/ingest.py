@@ -51,7 +51,7 @@ class IngestBench:
         }
 
     def singles(self, *, messages: int) -> dict[str, float]:
-        """Single-heartbeat messages a second, and the limit: the same through a bare queue with nothing stored."""
+        """Single-heartbeat messages a second; beside it, a plain pika consumer that stores nothing."""
         bodies = [_outgoing(encode_structured(_heartbeat(number))) for number in range(messages)]
         rate = messages / self._until_stored(lambda: self._publish(bodies), messages)
         limit = messages / self._bare_consumption(bodies)
