@@ -1,40 +1,48 @@
-"""Connections: every one named, in UTC, and unable to hold a transaction open for ever."""
+"""Connections: each named, in UTC, soon aware of a dead peer, and unable to hold a transaction open for ever."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-import sqlalchemy
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from infra.database.errors import DatabaseUnreachableError, database_faults
 from infra.settings import Settings
+
+if TYPE_CHECKING:  # a process that only appends pays neither its memory nor its start
+    import sqlalchemy
 
 CONNECT_SECONDS: Final = 5
 IDLE_IN_TRANSACTION_SECONDS: Final = 60
-"""A transaction left open withholds every later event from readers; the server ends it after this."""
+"""A transaction left open withholds every later event of its logs from readers; the server ends it after this."""
 
-
-class DatabaseUnreachableError(Exception):
-    """No connection to PostgreSQL could be had. A fault: back off and try again."""
+TCP: Final = {
+    "keepalives_idle": 10,  # seconds of silence before the first probe
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # milliseconds that what was sent may stay unacknowledged
+}
+SESSION: Final = f"-c TimeZone=UTC -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
 
 
 def parameters(database_url: str, *, name: str) -> str:
     """The connection string for ``database_url`` with what every connection of ours has.
 
+    Options in the URL (``?options=-c …``) count last, so an operator can override those of ours.
+
     Args:
         database_url: PostgreSQL connection URI.
-        name: shown as ``application_name`` in ``pg_stat_activity``.
+        name: who connects; shown as ``application_name`` in ``pg_stat_activity``, after ``ledgerq``.
     """
-    return make_conninfo(
-        database_url,
-        application_name=f"ledgerq {name}",
-        connect_timeout=CONNECT_SECONDS,
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
-        options=f"-c TimeZone=UTC -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s",
-    )
+    given = conninfo_to_dict(database_url)
+    ours: dict[str, Any] = {
+        "application_name": name if name.startswith("ledgerq") else f"ledgerq {name}",
+        "client_encoding": "UTF8",
+        "connect_timeout": given.get("connect_timeout", CONNECT_SECONDS),
+        "options": f"{SESSION} {given.get('options') or ''}".rstrip(),
+    }
+    return make_conninfo(database_url, **{**TCP, **given, **ours})
 
 
 def connect(settings: Settings, *, name: str) -> psycopg.Connection[tuple[Any, ...]]:
@@ -43,14 +51,19 @@ def connect(settings: Settings, *, name: str) -> psycopg.Connection[tuple[Any, .
     Raises:
         DatabaseUnreachableError: there is none to be had.
     """
-    try:
-        return psycopg.connect(parameters(settings.database_url.get_secret_value(), name=name), autocommit=True)
-    except psycopg.OperationalError as error:
-        raise DatabaseUnreachableError(str(error).strip()) from error
+    return connect_with(parameters(settings.database_url.get_secret_value(), name=name))
+
+
+def connect_with(conninfo: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """Like :func:`connect`, with the outcome of :func:`parameters`."""
+    with database_faults():
+        return psycopg.connect(conninfo, autocommit=True)
 
 
 def engine(settings: Settings, *, name: str, connections: int = 2) -> sqlalchemy.Engine:
     """An SQLAlchemy engine on psycopg 3 with a small pool that notices dead connections."""
+    import sqlalchemy  # noqa: PLC0415  see above
+
     conninfo = parameters(settings.database_url.get_secret_value(), name=name)
     return sqlalchemy.create_engine(
         "postgresql+psycopg://",
@@ -59,3 +72,6 @@ def engine(settings: Settings, *, name: str, connections: int = 2) -> sqlalchemy
         max_overflow=0,
         pool_pre_ping=True,
     )
+
+
+__all__ = ["DatabaseUnreachableError", "connect", "connect_with", "engine", "parameters"]

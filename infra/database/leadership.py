@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-import zlib
+from hashlib import sha256
 from typing import Any, Final, Self
 
 import psycopg
 
-from infra.database.connections import DatabaseUnreachableError, connect
+from infra.database.connections import connect
+from infra.database.errors import database_faults
 from infra.settings import Settings
 
-_LOCK_SPACE: Final = 51_508_000
-_RETRY_SECONDS: Final = 0.2
+RETRY_SECONDS: Final = 0.25
+"""Pause between two tries for a leadership that somebody else holds.
+
+Asking again instead of waiting in the server: a statement that waits holds a snapshot, and vacuum waits with it.
+"""
 
 
 class Leadership:
-    """A session-level advisory lock on a connection of its own; the server gives it up when that connection ends.
+    """A session-level advisory lock on a connection of its own; the server frees it when that connection ends.
 
     Holding it makes double work unlikely, not impossible: a leader whose session was cut does not know it until it
     asks. What must happen once is made unique by a constraint or a compare-and-set, never by this.
@@ -25,35 +29,36 @@ class Leadership:
     def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
         self._settings = settings
-        self._key = zlib.crc32(name.encode()) - 2**31
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._is_held = False
 
     def acquire(self, timeout: float = 0.0) -> bool:
-        """Try to lead, for ``timeout`` seconds at most.
+        """Try to lead, for ``timeout`` seconds at most; 0: one try. True where this one leads already.
 
         Raises:
             DatabaseUnreachableError: the database is away.
         """
         deadline = time.monotonic() + timeout
-        while not self._try_lock():
-            if time.monotonic() >= deadline:
+        while not (self.still_held() or self._try_lock()):
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 return False
-            time.sleep(min(_RETRY_SECONDS, max(0.0, deadline - time.monotonic())))
+            time.sleep(min(RETRY_SECONDS, remaining))
         return True
 
     def still_held(self) -> bool:
         """Whether the session that holds the lock is alive; False means that somebody else may lead by now."""
-        if self._connection is None:
+        if self._connection is None or not self._is_held:
             return False
         try:
             self._connection.execute("select 1")
-        except psycopg.OperationalError:
+        except psycopg.Error:  # whatever it was, this session is not to be relied on any more
             self.release()
-            return False
-        return True
+        return self._is_held
 
     def release(self) -> None:
         """Give way."""
+        self._is_held = False
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -65,16 +70,14 @@ class Leadership:
         self.release()
 
     def _try_lock(self) -> bool:
-        try:
-            if self._connection is None:
-                self._connection = connect(self._settings, name=f"leadership {self.name}")
-            row = self._connection.execute(
-                "select pg_try_advisory_lock(%s::int, %s::int)", (_LOCK_SPACE, self._key)
-            ).fetchone()
-        except psycopg.OperationalError as error:
-            self.release()
-            raise DatabaseUnreachableError(str(error).strip()) from error
-        held = bool(row and row[0])
-        if not held:
-            self.release()
-        return held
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._settings, name=f"leadership {self.name}")
+        with database_faults(self._connection):
+            row = self._connection.execute("select pg_try_advisory_lock(%s)", (lock_key(self.name),)).fetchone()
+        self._is_held = bool(row and row[0])
+        return self._is_held
+
+
+def lock_key(name: str) -> int:
+    """The advisory lock's key, 64 bits wide: in another space than the pairs of keys that the logs' floors use."""
+    return int.from_bytes(sha256(f"ledgerq.leadership.{name}".encode()).digest()[:8], signed=True)

@@ -5,7 +5,17 @@ Processes that read events import `domain` first; this package does it for them.
 
 import domain  # noqa: F401
 from infra.event_store.checkpoint import Checkpoint, CheckpointMovedError
-from infra.event_store.envelope import LostRaceError, NewEvent, Outcome, Page, Recorded, Unreadable, Verdict, caused
+from infra.event_store.envelope import (
+    EventUnreadableError,
+    LostRaceError,
+    NewEvent,
+    Outcome,
+    Page,
+    Recorded,
+    Unreadable,
+    Verdict,
+    caused,
+)
 from infra.event_store.log import Log
 from infra.event_store.store import EventStore, Transaction
 
@@ -13,6 +23,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointMovedError",
     "EventStore",
+    "EventUnreadableError",
     "Log",
     "LostRaceError",
     "NewEvent",

@@ -1,38 +1,18 @@
-"""The library's datastore on our connection strings: its own knows neither URIs nor TLS options."""
+"""The library's datastore on our connections: its own knows neither URIs nor TLS options."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-import psycopg_pool
 from eventsourcing.postgres import PostgresDatastore
-from psycopg import Connection
-from psycopg.rows import dict_row
-from psycopg.types.json import set_json_loads
 
-from infra.database import parameters
-
-POOL_WAIT_SECONDS = 10.0
+from infra.database import ConnectionPool, parameters
 
 
 class Datastore(PostgresDatastore):
-    """A pool of connections in schema ``event_store``, opened when first used."""
+    """Hands out the connections of our own pool, in schema ``event_store``."""
 
     def __init__(self, database_url: str, *, name: str, connections: int) -> None:
         super().__init__("", "", "", "", "", schema="event_store", originator_id_type="text")
-        self.pool.close()
-        self.pool = psycopg_pool.ConnectionPool(  # type: ignore[assignment]  # the library's only adds a password callback
-            parameters(database_url, name=name),
-            kwargs={"autocommit": True, "row_factory": dict_row},
-            min_size=1,
-            max_size=connections,
-            open=False,
-            configure=_configure,
-            check=psycopg_pool.ConnectionPool.check_connection,
-            timeout=POOL_WAIT_SECONDS,
-        )
+        self.pool: ConnectionPool = ConnectionPool(parameters(database_url, name=name), size=connections)  # type: ignore[assignment]
 
-
-def _configure(connection: Connection[Any]) -> None:
-    set_json_loads(msgspec.json.decode, connection)
+    def register_type_adapters(self) -> None:
+        """Nothing: we send plain arrays, and making a store needs no database."""

@@ -64,7 +64,7 @@ class Verdict(NamedTuple):
     """What became of one event that was appended on its own.
 
     Attributes:
-        outcome: ``stored``; ``repeat``: the same event was there; ``taken``: another event has the place.
+        outcome: ``stored``; ``repeat``: this event was there; ``taken``: another event has its place.
         position: where it is; None where it is not.
     """
 
@@ -79,6 +79,17 @@ class LostRaceError(Exception):
         self.stream_id = stream_id
         self.version = version
         super().__init__(f"{stream_id} has another event at version {version}")
+
+
+class EventUnreadableError(Exception):
+    """This version of the code cannot read a stored event: a newer one wrote it, or its data does not fit its name."""
+
+    def __init__(self, stream_id: str, version: int, name: str, *, reason: str) -> None:
+        self.stream_id = stream_id
+        self.version = version
+        self.name = name
+        self.reason = reason
+        super().__init__(f"{stream_id}: {name} at version {version} cannot be read: {reason}")
 
 
 def caused(events: Iterable[Event], cause: Cause, *, first: int = 0) -> list[NewEvent]:

@@ -2,56 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar, Final
 from uuid import UUID, uuid4
 
 import msgspec
 from eventsourcing.domain import DomainEventProtocol
-from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
+from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
-from domain.aggregate import Created, Event, event_class
-from infra.event_store.envelope import NewEvent
+from domain.aggregate import ENVELOPE_FIELDS, Created, Event, event_class
+from infra.event_store.envelope import EventUnreadableError, NewEvent
+
+SCHEMA_VERSION: Final = "schema_version"
+"""Key of the metadata that says in which version of its class an event was stored; absent means 1."""
+
+_NUL: Final = rb"\u0000"
+_NUL_ESCAPE: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_SYMBOL_FOR_NUL: Final = rb"\1\\u2400"
 
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True)
-class Row(StoredEvent):
-    """The library's stored event with our columns beside: its ``topic`` is the event's name, its ``state`` the data.
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """Our columns beside those the library knows; its ``topic`` is the event's name, its ``state`` the data.
 
     Attributes:
-        event_id: the fact's id; None means "no id known" and never counts as a repeat.
-        occurred_at: UTC; None means "when it is stored".
+        event_id: the fact's id; None: none is known, so it is no repeat of anything.
+        occurred_at: UTC; None: now.
         metadata: JSON text.
     """
 
     event_id: UUID | None = None
     occurred_at: datetime | None = None
-    metadata: bytes = field(default=b"{}")
+    metadata: bytes = b"{}"
+
+
+@dataclass(frozen=True)
+class Row(Envelope, StoredEvent):
+    """A stored event, or one to be stored."""
+
+
+@dataclass(frozen=True)
+class LogRow(Envelope, Notification):
+    """A stored event with its position in the log."""
 
 
 class EventMapper(Mapper[str]):
     """Maps our events; what the envelope says (stream, version, time) is columns and not repeated in the data."""
 
+    _data_fields: ClassVar[dict[type[Event], tuple[str, ...]]] = {}
+
     def __init__(self) -> None:
         super().__init__(JSONTranscoder())
 
     def to_row(self, new: NewEvent) -> Row:
-        """The row of a new event."""
+        """The row of a new event.
+
+        NUL characters, which PostgreSQL cannot hold, become U+2400 (SYMBOL FOR NULL): the outcome of a task must not
+        be lost for one in its error message.
+
+        Raises:
+            ValueError: the event's time is without a time zone, or a text holds half of a surrogate pair.
+        """
         event = new.event
-        data = event.data()
+        if event.timestamp.tzinfo is None:
+            raise ValueError(f"{event.originator_id}: {event.TOPIC} says when, but not in which time zone")
+        metadata = new.metadata
         if event.class_version > 1:
-            data["class_version"] = event.class_version
+            metadata = {**metadata, SCHEMA_VERSION: event.class_version}
         return Row(
             originator_id=event.originator_id,
             originator_version=event.originator_version,
             topic=event.TOPIC,
-            state=_encode(data),
+            state=_json({name: getattr(event, name) for name in self._fields(type(event))}),
             event_id=new.event_id,
             occurred_at=event.timestamp,
-            metadata=_encode(new.metadata),
+            metadata=_json(metadata),
         )
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> Row:
@@ -61,29 +90,54 @@ class EventMapper(Mapper[str]):
         return self.to_row(NewEvent(domain_event, uuid4(), {}))
 
     def to_domain_event(self, stored_event: StoredEvent) -> Event:
-        """The event of a stored row.
+        """The library's way out.
 
         Raises:
-            UnknownEventError: this version of the code does not know the name.
-            msgspec.ValidationError: the data does not fit the event.
+            EventUnreadableError: this version of the code does not know the name, or the data does not fit.
         """
-        occurred_at = stored_event.occurred_at if isinstance(stored_event, Row) else None
-        data = msgspec.json.decode(stored_event.state)
+        envelope = stored_event if isinstance(stored_event, Envelope) else Envelope()
         return self.to_event(
-            stored_event.topic, str(stored_event.originator_id), stored_event.originator_version, occurred_at, data
+            stored_event.topic,
+            stored_event.state,
+            stream_id=str(stored_event.originator_id),
+            version=stored_event.originator_version,
+            occurred_at=envelope.occurred_at,
+            metadata=msgspec.json.decode(envelope.metadata),
         )
 
     def to_event(
-        self, name: str, stream_id: str, version: int, occurred_at: datetime | None, data: dict[str, Any]
+        self,
+        name: str,
+        data: str | bytes,
+        *,
+        stream_id: str,
+        version: int,
+        occurred_at: datetime | None,
+        metadata: dict[str, Any],
     ) -> Event:
-        """The event of a row's columns; see :meth:`to_domain_event`."""
-        cls = event_class(name)
-        stored_version = data.pop("class_version", 1)
-        for old in range(stored_version, cls.class_version):
-            getattr(cls, f"upcast_v{old}_v{old + 1}")(data)
-        data["originator_id"] = stream_id
-        data["originator_version"] = version
-        data["timestamp"] = occurred_at
-        if issubclass(cls, Created):
-            data["originator_topic"] = name.partition(".")[0]
-        return msgspec.convert(data, cls)
+        """The event of a row's columns, brought to the present version of its class; see :meth:`to_domain_event`."""
+        try:
+            cls = event_class(name)
+            fields = msgspec.json.decode(data)
+            for old in range(metadata.get(SCHEMA_VERSION, 1), cls.class_version):
+                getattr(cls, f"upcast_v{old}_v{old + 1}")(fields)
+            fields["originator_id"] = stream_id
+            fields["originator_version"] = version
+            fields["timestamp"] = occurred_at
+            if issubclass(cls, Created):
+                fields["originator_topic"] = name.partition(".")[0]
+            return msgspec.convert(fields, cls)
+        except Exception as error:
+            raise EventUnreadableError(stream_id, version, name, reason=f"{type(error).__name__}: {error}") from error
+
+    def _fields(self, cls: type[Event]) -> tuple[str, ...]:
+        found = self._data_fields.get(cls)
+        if found is None:
+            found = tuple(name for name in cls.__struct_fields__ if name not in ENVELOPE_FIELDS)
+            self._data_fields[cls] = found
+        return found
+
+
+def _json(value: Any) -> bytes:
+    text = _encode(value)
+    return _NUL_ESCAPE.sub(_SYMBOL_FOR_NUL, text) if _NUL in text else text

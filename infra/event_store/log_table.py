@@ -1,0 +1,168 @@
+"""One log's table: the statements, each on a connection of the caller's and in the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
+
+from psycopg import Connection
+from psycopg.rows import args_row, tuple_row
+from psycopg.sql import SQL, Identifier
+
+from infra.event_store.mapper import Row
+
+SCHEMA: Final = "event_store"
+SCANNED_POSITIONS: Final = 20_000
+"""Positions that one read for certain names looks at, at most: no page takes long, however rare they are."""
+
+_COLUMNS: Final = SQL(
+    "position, stream_id, version, name, data::text, metadata::text, event_id, occurred_at, recorded_at"
+)
+_APPEND: Final = SQL("""
+    select outcome, at_position
+    from {append}(%b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::uuid[], %b::timestamptz[], %b)
+""")
+_SAFE: Final = SQL("select {safe}()")
+_PAGE: Final = SQL("select {columns} from {table} where position > %b and position <= %b order by position limit %b")
+_PAGE_OF_NAMES: Final = SQL("""
+    select {columns} from {table} where position > %b and position <= %b and name = any(%b::text[])
+    order by position limit %b
+""")
+_NEXT: Final = SQL("select min(position) from {table} where position > %b and position <= %b")
+_LAST: Final = SQL("select max(position) from {table} where position <= %b")
+_STREAMS: Final = SQL("select {columns} from {table} where stream_id = any(%b::text[]) order by stream_id, version")
+_STREAM: Final = SQL("""
+    select {columns} from {table}
+    where stream_id = %b and version > coalesce(%b::bigint, -1) and (%b::bigint is null or version <= %b::bigint)
+    order by version {order} limit %b::bigint
+""")
+_KNOWN: Final = SQL("select distinct event_id from {table} where event_id = any(%b::uuid[])")
+
+
+class Found(NamedTuple):
+    """A row as the table has it; ``data`` and ``metadata`` are JSON text."""
+
+    position: int
+    stream_id: str
+    version: int
+    name: str
+    data: str
+    metadata: str
+    event_id: UUID
+    occurred_at: datetime
+    recorded_at: datetime
+
+
+class LogTable:
+    """Statements on the table ``event_store.<name>`` as the migrations make it."""
+
+    def __init__(self, name: str) -> None:
+        names = {
+            "columns": _COLUMNS,
+            "table": Identifier(SCHEMA, name),
+            "append": Identifier(SCHEMA, f"{name}_append"),
+            "safe": Identifier(SCHEMA, f"{name}_safe_position"),
+        }
+        (
+            self._append,
+            self._safe,
+            self._page,
+            self._page_of_names,
+            self._next,
+            self._last,
+            self._streams,
+            self._known,
+        ) = (
+            query.format(**names).as_bytes()
+            for query in (_APPEND, _SAFE, _PAGE, _PAGE_OF_NAMES, _NEXT, _LAST, _STREAMS, _KNOWN)
+        )
+        self._upwards = _STREAM.format(**names, order=SQL("asc")).as_bytes()
+        self._downwards = _STREAM.format(**names, order=SQL("desc")).as_bytes()
+
+    def append(
+        self, connection: Connection[Any], rows: Sequence[Row], *, all_or_nothing: bool
+    ) -> list[tuple[str, int | None]]:
+        """Append rows in one round trip.
+
+        Returns:
+            for each row, in order, an outcome and a position: ``stored``; ``repeat``, with the first position;
+            ``taken``; with ``all_or_nothing`` and a taken place: ``taken`` for those and ``undone`` for the others.
+        """
+        now = datetime.now(UTC)
+        columns = [
+            [row.originator_id for row in rows],
+            [row.originator_version for row in rows],
+            [row.topic for row in rows],
+            [row.state.decode() for row in rows],
+            [row.metadata.decode() for row in rows],
+            [row.event_id or uuid4() for row in rows],
+            [row.occurred_at or now for row in rows],
+        ]
+        return self._ask(connection, self._append, [*columns, all_or_nothing])
+
+    def safe_position(self, connection: Connection[Any]) -> int:
+        """The log is final up to here: nothing will appear at or below.
+
+        Rows have to be read in a later statement, outside of ``repeatable read``: an older snapshot may lack some.
+        """
+        ((position,),) = self._ask(connection, self._safe, [])
+        return int(position)
+
+    def page(self, connection: Connection[Any], *, after: int, upto: int, limit: int) -> list[Found]:
+        """Rows with ``after < position <= upto``, in order."""
+        return self._find(connection, self._page, [after, upto, limit])
+
+    def page_of_names(
+        self, connection: Connection[Any], *, after: int, upto: int, limit: int, names: Collection[str]
+    ) -> tuple[list[Found], int]:
+        """Like :meth:`page`, of events of these names only; looks at a bounded stretch of the log.
+
+        Returns:
+            the rows, and the position up to which everything has been looked at.
+        """
+        end = min(upto, after + max(limit, SCANNED_POSITIONS))
+        rows = self._find(connection, self._page_of_names, [after, end, list(names), limit])
+        if len(rows) == limit:
+            return rows, rows[-1].position
+        if rows or end == upto:
+            return rows, end
+        # What follows may be a hole that is larger than a stretch (a sequence that was set forward).
+        ((following,),) = self._ask(connection, self._next, [end, upto])
+        return [], upto if following is None else following - 1
+
+    def last_position(self, connection: Connection[Any], *, upto: int) -> int | None:
+        """The highest position at or below ``upto``; None where there is none."""
+        ((position,),) = self._ask(connection, self._last, [upto])
+        return None if position is None else int(position)
+
+    def streams(self, connection: Connection[Any], stream_ids: Collection[str]) -> list[Found]:
+        """All rows of these streams, stream by stream in order of version."""
+        return self._find(connection, self._streams, [list(stream_ids)])
+
+    def stream(
+        self,
+        connection: Connection[Any],
+        stream_id: str,
+        *,
+        gt: int | None,
+        lte: int | None,
+        desc: bool,
+        limit: int | None,
+    ) -> list[Found]:
+        """Rows of one stream whose version is above ``gt`` and not above ``lte``."""
+        query = self._downwards if desc else self._upwards
+        return self._find(connection, query, [stream_id, gt, lte, lte, limit])
+
+    def known_event_ids(self, connection: Connection[Any], event_ids: Collection[UUID]) -> set[UUID]:
+        """Those of the ids that the log holds."""
+        return {event_id for (event_id,) in self._ask(connection, self._known, [list(event_ids)])}
+
+    def _ask(self, connection: Connection[Any], query: bytes, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+            return cursor.execute(query, values, prepare=True).fetchall()
+
+    def _find(self, connection: Connection[Any], query: bytes, values: Sequence[Any]) -> list[Found]:
+        with connection.cursor(binary=True, row_factory=args_row(Found)) as cursor:
+            return cursor.execute(query, values, prepare=True).fetchall()
