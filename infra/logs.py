@@ -62,7 +62,8 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
 def _formatter(*, for_people: bool) -> logging.Formatter:
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if for_people:
-        last.append(structlog.dev.ConsoleRenderer())
+        # Without the values of local variables, which the renderer would show and which hold passwords.
+        last.append(structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback))
     else:
         last += [
             structlog.processors.ExceptionRenderer(),

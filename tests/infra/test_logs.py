@@ -63,6 +63,18 @@ def test_on_a_terminal_lines_are_for_people() -> None:
     assert not stream.getvalue().startswith("{")
 
 
+def test_a_traceback_shows_no_values_of_variables() -> None:
+    stream = Terminal()
+    configure(Settings(), stream=stream)
+    password = "sesame"  # noqa: S105
+    try:
+        int("not a number" + password[:0])
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    assert "ValueError" in stream.getvalue()
+    assert password not in stream.getvalue()
+
+
 def test_lines_below_the_level_are_not_written_and_chatty_libraries_are_heard_in_debug_only() -> None:
     quiet, loud = io.StringIO(), io.StringIO()
     for level, stream in (("info", quiet), ("debug", loud)):
