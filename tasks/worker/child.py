@@ -29,6 +29,8 @@ from tasks.worker.resend import RetryDesk
 
 _REPLACED: Final = "Replaced by new task"
 """What Celery's ``Task.replace`` says when it raises ``Ignore``."""
+_DEADLY: Final = (SystemExit, KeyboardInterrupt, MemoryError)
+"""What a task raises where, outside a pool, its process would end."""
 
 Trace = Callable[..., Any]
 
@@ -53,7 +55,7 @@ def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
         except BaseException as error:
             if terminate_handler_fired():
                 raise  # the pool is stopping this process; there is no outcome
-            outcome = _escaped(error)
+            outcome = _raised(error)
         return trace_ok_t(None, None, time.monotonic() - began, outcome)
 
     return run
@@ -68,18 +70,16 @@ def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk) -> 
         return Returned(as_json(value))
     if info.state == states.IGNORED:
         return HandedOver() if _REPLACED in str(info.retval) else Returned(None)
-    if info.state == states.REJECTED:
-        return _refused(info.retval)
-    return Raised(Failure.of(info.retval, _traceback(value)), final=desk.was_refused or _is_final(task, info.retval))
+    return _raised(info.retval, _traceback(value), final=desk.was_refused or _is_final(task, info.retval))
 
 
-def _escaped(error: BaseException) -> Outcome:
-    """Of what comes through Celery's tracer: not an error of the task's work, but something that kills a process."""
-    if isinstance(error, (SystemExit, KeyboardInterrupt, MemoryError)):
-        return Died(Failure.of(error))
+def _raised(error: BaseException, traceback: str | None = None, *, final: bool = False) -> Outcome:
+    """Of an exception, whether Celery's tracer caught it or it came through."""
     if isinstance(error, Reject):
         return _refused(error)
-    return Raised(Failure.of(error))
+    if isinstance(error, _DEADLY):
+        return Died(Failure.of(error, traceback))
+    return Raised(Failure.of(error, traceback), final=final)
 
 
 def _retry(retry: Retry, desk: RetryDesk) -> Outcome:

@@ -72,7 +72,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         signals.worker_process_init.connect(child.install, weak=False)
         self.worker_name = worker_name(app.amqp.queues.consume_from)
         self.recorder = Recorder(Publisher(load_settings(), role=f"worker {self.worker_name}"), wake=self._wake)
-        self.registrar = Registrar(self.recorder, code_version=code_version(), channel=self._channel)
+        self.code_version = code_version()
+        self.registrar = Registrar(self.recorder, code_version=self.code_version, channel=self._channel)
 
     def start(self) -> None:
         """Begin to record, then to consume; returns when the worker is told to stop."""
@@ -89,10 +90,17 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         super().shutdown()
         self.recorder.stop()
 
+    def on_ready(self) -> None:
+        """Messages are coming; called for every new connection."""
+        super().on_ready()
+        queues = sorted(self.app.amqp.queues.consume_from)
+        _log.info("worker ready", worker=self.worker_name, queues=queues, code_version=self.code_version)
+
     def on_close(self) -> None:
-        """The connection was lost; whatever is in hand will be delivered again."""
+        """The consumer stops, or its connection was lost; then whatever is in hand will be delivered again."""
         super().on_close()
-        self.registrar.connection_lost()
+        if self.connection is None:
+            self.registrar.connection_lost()
 
     def register_with_event_loop(self, hub: Any) -> None:
         """Also look often for children that died.

@@ -59,6 +59,7 @@ def _quieten(settings: Settings) -> None:
         logging.getLogger("celery").setLevel(logging.WARNING)
         logging.getLogger("celery.app.trace").setLevel(logging.CRITICAL)
         logging.getLogger("celery.worker.consumer").setLevel(logging.WARNING)
+        logging.getLogger("multiprocessing").setLevel(logging.WARNING)
 
 
 def _log_our_way(**_signal: Any) -> None:

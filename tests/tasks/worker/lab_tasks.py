@@ -1,0 +1,201 @@
+"""Tasks for the worker's tests: each comes to its end in its own way."""
+
+import os
+import signal
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+from celery import Task, shared_task, signals
+from celery.exceptions import Ignore, Reject
+from celery.worker import state
+
+from domain.refusal import Refusal
+from tasks.app import app, task
+from tasks.worker.retry import NO_RETRIES, RetryPolicy
+
+SOON = RetryPolicy(start=timedelta(seconds=1), factor=1, max_retries=2, jitter=False)
+REVOKED_RUN = "0192d7a5-0000-7000-8000-00000000dead"
+KILO = "x" * 1000
+
+
+class NotToday(Refusal):
+    """Not on a {day}."""
+
+
+class HopelessError(Exception):
+    pass
+
+
+class UnspeakableError(Exception):
+    """Neither it nor its class can be pickled, and it has no text."""
+
+    def __init__(self) -> None:
+        self.hold = lambda: None
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+class DatabaseTask(Task):  # type: ignore[misc]
+    """A base class of somebody else's, which knows nothing of us."""
+
+
+def count(path: str) -> int:
+    """Leave a mark for an execution; how many there are now."""
+    with Path(path).open("a", encoding="utf-8") as marks:
+        marks.write("x")
+    return Path(path).stat().st_size
+
+
+@app.task(name="lab.add")
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@shared_task(name="lab.shared")
+def shared(*, x: int) -> dict[str, int]:
+    return {"x": x}
+
+
+@app.task(name="lab.big")
+def big() -> list[str]:
+    return [KILO] * 10
+
+
+@app.task(name="lab.stock_fail")
+def stock_fail() -> NoReturn:
+    raise ValueError("no " + KILO * 4)
+
+
+@app.task(name="lab.unspeakable")
+def unspeakable() -> NoReturn:
+    raise UnspeakableError
+
+
+@app.task(name="lab.reject")
+def reject() -> NoReturn:
+    raise Reject("not mine", requeue=False)
+
+
+@app.task(name="lab.requeue", max_retries=1, default_retry_delay=0)
+def requeue() -> NoReturn:
+    raise Reject("later", requeue=True)
+
+
+@app.task(name="lab.ignore")
+def ignore() -> NoReturn:
+    raise Ignore
+
+
+@app.task(name="lab.replace", bind=True)
+def replace(self: Any) -> NoReturn:
+    raise self.replace(add.si(20, 22))
+
+
+@app.task(name="lab.retry_itself", bind=True, max_retries=5)
+def retry_itself(self: Any, goal: int, *, so_far: int = 0) -> int:
+    if so_far < goal:
+        raise self.retry(kwargs={"so_far": so_far + 1}, countdown=1, exc=ValueError("not there yet"))
+    return so_far
+
+
+@app.task(name="lab.give_up", bind=True, max_retries=1, base=DatabaseTask)
+def give_up(self: Any) -> NoReturn:
+    raise self.retry(countdown=0, exc=ValueError("never"))
+
+
+@app.task(name="lab.retry_quietly", bind=True)
+def retry_quietly(self: Any) -> str:
+    if self.request.retries == 0:
+        self.retry(countdown=0, throw=False)
+        return "not yet"
+    return "now"
+
+
+@app.task(name="lab.autoretry", autoretry_for=(ValueError,), max_retries=1, default_retry_delay=0)
+def autoretry() -> NoReturn:
+    raise ValueError("again")
+
+
+@app.task(name="lab.retry_with_unwritable", bind=True)
+def retry_with_unwritable(self: Any) -> NoReturn:
+    raise self.retry(args=(object(),), countdown=0)
+
+
+@task("lab.fail", retry_policy=SOON)
+def fail() -> NoReturn:
+    raise ConnectionError("neighbor away")
+
+
+@task("lab.give_up_early", retry_policy=SOON, bind=True)
+def give_up_early(self: Any) -> NoReturn:
+    raise self.retry(exc=ValueError("enough"), max_retries=0)
+
+
+@task("lab.refused", retry_policy=SOON)
+def refused() -> NoReturn:
+    raise NotToday("license-1", day="Sunday")
+
+
+@task("lab.hopeless", retry_policy=SOON, no_retry_for=(HopelessError,))
+def hopeless() -> NoReturn:
+    raise HopelessError("for good")
+
+
+@task("lab.hang", retry_policy=SOON, time_limit=1)
+def hang(path: str) -> None:
+    count(path)
+    signal.pause()
+
+
+@task("lab.too_slow", retry_policy=NO_RETRIES, soft_time_limit=1)
+def too_slow() -> None:
+    time.sleep(60)
+
+
+@task("lab.kill_itself", retry_policy=SOON)
+def kill_itself(path: str) -> None:
+    count(path)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task("lab.os_exit", retry_policy=NO_RETRIES)
+def os_exit() -> None:
+    os._exit(3)
+
+
+@task("lab.system_exit", retry_policy=SOON)
+def system_exit() -> NoReturn:
+    raise SystemExit(5)
+
+
+@task("lab.memory_error", retry_policy=SOON)
+def memory_error() -> NoReturn:
+    raise MemoryError("16 EiB")
+
+
+@app.task(name="lab.stock_memory_error", max_retries=0)
+def stock_memory_error() -> NoReturn:
+    raise MemoryError("16 EiB")
+
+
+@task("lab.wait_for", retry_policy=SOON)
+def wait_for(started: str, go: str) -> int:
+    """Mark the start, then wait until the file ``go`` is there."""
+    executions = count(started)
+    while not Path(go).exists():
+        time.sleep(0.02)
+    return executions
+
+
+@app.task(name="lab.one_a_minute", rate_limit="1/m")
+def one_a_minute() -> None:
+    pass
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+def revoke_one(**_kwargs: Any) -> None:
+    """As remote control would; there is none here."""
+    state.revoked.add(REVOKED_RUN)
