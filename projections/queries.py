@@ -1,0 +1,108 @@
+"""Questions that tasks ask of the read models: plain SQL on a psycopg connection.
+
+The answers are candidates. They may be late or wrong; the log and the aggregates decide.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg.rows import class_row, scalar_row
+
+from projections.usage import UsageCounts, aggregate_usage
+
+__all__ = [
+    "LapseCandidate",
+    "ResumeCandidate",
+    "UsageCounts",
+    "aggregate_usage",
+    "lapse_candidates",
+    "licenses_to_judge",
+    "resume_candidates",
+]
+
+
+class LapseCandidate(NamedTuple):
+    """A session that seems to have been silent for longer than its patience.
+
+    Attributes:
+        session_id: the session.
+        last_heartbeat_at: its last sign of life: heartbeat, start or return from a lapse.
+        judged_at: log time; everything sent before it has been looked at.
+    """
+
+    session_id: str
+    last_heartbeat_at: datetime
+    judged_at: datetime
+
+
+class ResumeCandidate(NamedTuple):
+    """A lapsed session that has sent a heartbeat since its lapse.
+
+    Attributes:
+        session_id: the session.
+        heartbeat_at: its latest heartbeat.
+    """
+
+    session_id: str
+    heartbeat_at: datetime
+
+
+def lapse_candidates(connection: psycopg.Connection[Any], *, limit: int) -> list[LapseCandidate]:
+    """Active sessions silent in log time for more than their patience, the longest silent first; at most ``limit``."""
+    with connection.cursor(row_factory=class_row(LapseCandidate)) as cursor:
+        return cursor.execute(_SILENT, {"limit": limit}).fetchall()
+
+
+def resume_candidates(connection: psycopg.Connection[Any], *, limit: int) -> list[ResumeCandidate]:
+    """Lapsed sessions with a later heartbeat; at most ``limit``.
+
+    Those that came back soonest come first: a session that is past its resurrection window, and will be refused every
+    time it is suggested, cannot keep those from being seen that are not.
+    """
+    with connection.cursor(row_factory=class_row(ResumeCandidate)) as cursor:
+        return cursor.execute(_COME_BACK, {"limit": limit}).fetchall()
+
+
+def licenses_to_judge(
+    connection: psycopg.Connection[Any], *, now: datetime, horizon_days: int = 30, limit: int
+) -> list[str]:
+    """Ids of licenses for which a notice or the end of the term has come due by ``now``, the longest due first.
+
+    At most ``limit`` of them, and only such as end their term within ``horizon_days`` of ``now``.
+    """
+    asked = {"now": now, "horizon": now + timedelta(days=horizon_days), "limit": limit}
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_DUE, asked).fetchall()
+
+
+_SILENT: Final = """
+    select session_id, last_sign_at as last_heartbeat_at, log_time as judged_at
+    from (
+        select session_id, patience_seconds, log_time,
+               greatest(started_at, resumed_at, last_heartbeat_at) as last_sign_at
+        from read_model.sessions, read_model.log_time
+        where state = 'active'
+    ) active
+    where log_time - last_sign_at > make_interval(secs => patience_seconds)
+    order by last_sign_at, session_id
+    limit %(limit)s
+"""
+
+_COME_BACK: Final = """
+    select session_id, last_heartbeat_at as heartbeat_at
+    from read_model.sessions
+    where state = 'lapsed' and last_heartbeat_at > ended_at
+    order by last_heartbeat_at - ended_at - make_interval(secs => patience_seconds), session_id
+    limit %(limit)s
+"""
+
+_DUE: Final = """
+    select license_id
+    from read_model.licenses
+    where state in ('active', 'suspended') and next_due_at <= %(now)s and valid_until <= %(horizon)s
+    order by next_due_at, license_id
+    limit %(limit)s
+"""
