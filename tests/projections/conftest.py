@@ -1,9 +1,8 @@
-"""A database of its own for every test about read models: cloned from one that was migrated once."""
+"""A database of its own for tests about read models, migrated once and emptied before every test."""
 
 from __future__ import annotations
 
-import itertools
-import os
+import secrets
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,44 +13,37 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from infra import database
-from infra.event_store import EventStore
-from infra.settings import Settings, load_settings
+from infra.event_store import EventStore, Log
+from infra.settings import Settings
+from projections.tables import METADATA
 from tests.projections.world import World
-
-_number = itertools.count(1)
-
-
-def in_database(url: str, name: str) -> str:
-    """The same server, another database."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
-def administer(url: str, *statements: sql.Composed) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement)
 
 
 @pytest.fixture(scope="session")
-def template() -> Iterator[tuple[str, str]]:
-    """The administrator's URL, and the name of a migrated database that nobody is connected to."""
-    administrator = load_settings().database_url.get_secret_value()
-    name = f"projections_{os.getpid()}"
-    administer(administrator, sql.SQL("create database {}").format(sql.Identifier(name)))
-    database.migrate(Settings(database_url=SecretStr(in_database(administrator, name))))
-    yield administrator, name
-    administer(administrator, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+def migrated(servers: Settings) -> Iterator[Settings]:
+    """Settings of a platform whose database is migrated."""
+    url = servers.database_url.get_secret_value()
+    name = f"projections_{secrets.token_hex(4)}"
+    own = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    with psycopg.connect(url, autocommit=True) as administrator:
+        administrator.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        try:
+            settings = servers.model_copy(update={"database_url": SecretStr(own)})
+            database.migrate(settings)
+            yield settings
+        finally:
+            administrator.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
-def settings(template: tuple[str, str]) -> Iterator[Settings]:
+def settings(migrated: Settings) -> Settings:
     """Settings of a platform whose database holds nothing yet."""
-    administrator, model = template
-    name = f"{model}_{next(_number)}"
-    made = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(model))
-    administer(administrator, made)
-    yield Settings(database_url=SecretStr(in_database(administrator, name)))
-    administer(administrator, sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    tables = [f"event_store.{log.table}" for log in Log]
+    tables += ["event_store.checkpoints", *(table.fullname for table in METADATA.tables.values())]
+    with database.connect(migrated, name="test") as connection:
+        connection.execute("set ledgerq.maintenance = 'on'")
+        connection.execute(f"truncate {', '.join(tables)}".encode())
+    return migrated
 
 
 @pytest.fixture
