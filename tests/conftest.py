@@ -26,7 +26,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """The administrator's settings: for making virtual hosts and databases, not for working in."""
     with ExitStack() as stack:
         if os.environ.get("LEDGERQ_TEST_SERVERS") == "testcontainers":
-            from tests.containers import containers
+            from tests.containers import containers  # noqa: PLC0415  few sessions need Docker's client
 
             yield stack.enter_context(containers(tmp_path_factory.mktemp("containers")))
         elif os.environ.get("LEDGERQ_BROKER_URL") and os.environ.get("LEDGERQ_DATABASE_URL"):
@@ -54,8 +54,8 @@ def settings(servers: Settings, sandbox: Sandbox, tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="session")
 def platform(settings: Settings) -> Settings:
     """The same settings, once the database is migrated and the broker's topology applied."""
-    from infra import database
-    from infra.broker import topology
+    from infra import database  # noqa: PLC0415  tests of the domain need not load SQLAlchemy
+    from infra.broker import topology  # noqa: PLC0415
 
     database.migrate(settings)
     topology.apply(settings)

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import docker
+import pytest
+from docker.errors import DockerException
 from pydantic import SecretStr
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import ExecWaitStrategy
@@ -21,6 +24,7 @@ AMQP, MANAGEMENT, POSTGRESQL = 5672, 15672, 5432
 @contextmanager
 def containers(state: Path) -> Iterator[Settings]:
     """Start both servers, of the images and with the configuration that docker-compose.yml names."""
+    require_daemon()
     password = secrets.token_urlsafe(24)
     with rabbitmq(password) as broker, postgresql(password) as database:
         login = f"{USER}:{password}"
@@ -30,6 +34,13 @@ def containers(state: Path) -> Iterator[Settings]:
             database_url=SecretStr(f"postgresql://{login}@{address(database, POSTGRESQL)}/postgres"),
             state_dir=state,
         )
+
+
+def require_daemon() -> None:
+    try:
+        docker.from_env().close()
+    except DockerException as error:
+        pytest.exit(f"no Docker daemon answers, which LEDGERQ_TEST_SERVERS=testcontainers needs: {error}", returncode=4)
 
 
 def rabbitmq(password: str) -> DockerContainer:

@@ -1,0 +1,63 @@
+"""docker-compose.yml, as far as it can be checked without an engine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.cli import COMMANDS
+
+ROOT = Path(__file__).parents[3]
+FILE = ROOT / "docker-compose.yml"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(FILE.read_text())["services"]
+    return found
+
+
+def test_it_is_what_the_compose_specification_allows() -> None:
+    checked = subprocess.run(
+        [Path(sys.executable).parent / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", FILE],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_nobody_else_on_the_network_reaches_a_port(services: dict[str, Any]) -> None:
+    ports = [port for service in services.values() for port in service.get("ports", ())]
+    assert ports
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_without_a_profile_only_the_servers_start(services: dict[str, Any]) -> None:
+    assert {name for name, service in services.items() if "profiles" not in service} == {"rabbitmq", "postgres"}
+
+
+def test_passwords_come_from_the_environment() -> None:
+    passwords = re.findall(r"(?:PASS\w*:|//ledgerq:)\s*(.+?)(?:@|\n)", FILE.read_text())
+    assert passwords
+    assert [password for password in passwords if not password.startswith("${")] == []
+
+
+def test_the_files_and_commands_that_it_names_exist(services: dict[str, Any]) -> None:
+    mounted = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", ())]
+    assert [path for path in mounted if path.startswith("./") and not (ROOT / path).is_file()] == []
+    ours = [service for service in services.values() if service.get("image") == "ledgerq"]
+    assert (ROOT / ours[0]["build"]["dockerfile"]).is_file()
+    assert {service["command"][0] for service in ours if "entrypoint" not in service} <= set(COMMANDS)
+
+
+def test_the_tests_containers_are_of_the_same_images(services: dict[str, Any]) -> None:
+    text = (ROOT / "tests/containers.py").read_text()
+    for name in ("rabbitmq", "postgres"):
+        assert f'"{services[name]["image"]}"' in text
