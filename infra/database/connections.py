@@ -23,7 +23,17 @@ TCP: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,  # milliseconds that what was sent may stay unacknowledged
 }
-SESSION: Final = f"-c TimeZone=UTC -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
+SESSION: Final = {
+    "TimeZone": "UTC",
+    # Rows of a log are read after its safe position, and by a statement that sees more; what is in an append's way too.
+    "default_transaction_isolation": r"read\ committed",
+    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
+    # The server's side of TCP above: the session of a host that vanished holds locks, by default for two hours more.
+    "tcp_keepalives_idle": "10s",
+    "tcp_keepalives_interval": "5s",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "15s",
+}
 
 
 def parameters(database_url: str, *, name: str) -> str:
@@ -36,11 +46,12 @@ def parameters(database_url: str, *, name: str) -> str:
         name: who connects; shown as ``application_name`` in ``pg_stat_activity``, after ``ledgerq``.
     """
     given = conninfo_to_dict(database_url)
+    session = " ".join(f"-c {setting}={value}" for setting, value in SESSION.items())
     ours: dict[str, Any] = {
         "application_name": name if name.startswith("ledgerq") else f"ledgerq {name}",
         "client_encoding": "UTF8",
         "connect_timeout": given.get("connect_timeout", CONNECT_SECONDS),
-        "options": f"{SESSION} {given.get('options') or ''}".rstrip(),
+        "options": f"{session} {given.get('options') or ''}".rstrip(),
     }
     return make_conninfo(database_url, **{**TCP, **given, **ours})
 

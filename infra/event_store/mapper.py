@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID, uuid4
 
@@ -12,7 +12,7 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
-from domain.aggregate import ENVELOPE_FIELDS, Created, Event, event_class
+from domain.aggregate import ENVELOPE_FIELDS, Created, Event, UnknownEventError, event_class
 from infra.event_store.envelope import EventUnreadableError, NewEvent
 
 SCHEMA_VERSION: Final = "schema_version"
@@ -21,6 +21,9 @@ SCHEMA_VERSION: Final = "schema_version"
 _NUL: Final = rb"\u0000"
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _SYMBOL_FOR_NUL: Final = rb"\1\\u2400"
+
+INDEXED_BYTES: Final = 2000
+"""How long a text may be that is looked up by: PostgreSQL's B-trees refuse what fills a third of a page."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -65,11 +68,13 @@ class EventMapper(Mapper[str]):
         be lost for one in its error message.
 
         Raises:
-            ValueError: the event's time is without a time zone, or a text holds half of a surrogate pair.
+            ValueError: the event's time is without a time zone or outside of years 1 to 9999, its stream's id or its
+                correlation id is too long to look up by, or a text holds half of a surrogate pair.
         """
         event = new.event
-        if event.timestamp.tzinfo is None:
-            raise ValueError(f"{event.originator_id}: {event.TOPIC} says when, but not in which time zone")
+        for text in (event.originator_id, str(new.metadata.get("correlation_id", ""))):
+            if len(text.encode()) > INDEXED_BYTES:
+                raise ValueError(f"{event.TOPIC}: {text[:50]}… has more than {INDEXED_BYTES} bytes")
         metadata = new.metadata
         if event.class_version > 1:
             metadata = {**metadata, SCHEMA_VERSION: event.class_version}
@@ -79,7 +84,7 @@ class EventMapper(Mapper[str]):
             topic=event.TOPIC,
             state=_json({name: getattr(event, name) for name in self._fields(type(event))}),
             event_id=new.event_id,
-            occurred_at=event.timestamp,
+            occurred_at=_utc(event),
             metadata=_json(metadata),
         )
 
@@ -119,7 +124,10 @@ class EventMapper(Mapper[str]):
         try:
             cls = event_class(name)
             fields = msgspec.json.decode(data)
-            for old in range(metadata.get(SCHEMA_VERSION, 1), cls.class_version):
+            stored_version = metadata.get(SCHEMA_VERSION, 1)
+            if stored_version > cls.class_version:
+                raise UnknownEventError(f"{name} in version {stored_version}")  # noqa: TRY301  one way out for all
+            for old in range(stored_version, cls.class_version):
                 getattr(cls, f"upcast_v{old}_v{old + 1}")(fields)
             fields["originator_id"] = stream_id
             fields["originator_version"] = version
@@ -136,6 +144,16 @@ class EventMapper(Mapper[str]):
             found = tuple(name for name in cls.__struct_fields__ if name not in ENVELOPE_FIELDS)
             self._data_fields[cls] = found
         return found
+
+
+def _utc(event: Event) -> datetime:
+    """When it occurred, in the zone in which it is read again: there it could have left Python's years."""
+    if event.timestamp.tzinfo is None:
+        raise ValueError(f"{event.originator_id}: {event.TOPIC} says when, but not in which time zone")
+    try:
+        return event.timestamp.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{event.originator_id}: {event.timestamp} is outside of years 1 to 9999") from None
 
 
 def _json(value: Any) -> bytes:

@@ -1,9 +1,9 @@
 -- One log: table event_store.<table>.
 --
 -- Positions come from a sequence, so a transaction that commits late can add rows below those that are visible
--- already. Nobody waits for anybody because of that: before an insert takes its first position, a trigger announces, as
--- a shared advisory lock that ends with the transaction, the floor above which all positions of that statement will
--- lie; readers stop at the lowest floor. Below it everything is committed and visible, or will never be.
+-- already. Nobody waits for anybody because of that: before a transaction takes its first position, a trigger announces,
+-- as a shared advisory lock that ends with the transaction, the floor above which all its positions will lie; readers
+-- stop at the lowest floor. Below it everything is committed and visible, or will never be.
 
 create table event_store.<table> (
     position    bigint      not null generated always as identity,  -- never with a cache: its values would hide from the floor
@@ -36,13 +36,19 @@ comment on column event_store.<table>.metadata is
 create trigger append_only before update or delete or truncate on event_store.<table>
     for each statement execute function event_store.refuse_change();
 
--- The lock is (oid of the table, floor modulo 2^32), so no two logs or databases meet in one.
+-- The lock is (oid of the table, floor modulo 2^32), so no two logs or databases meet in one. One for a transaction: its
+-- first floor is its lowest, and a lock for every statement would fill the server's lock table. The setting that
+-- remembers it is undone together with the lock where a savepoint is rolled back.
 create function event_store.<table>_announce() returns trigger language plpgsql as $$
 declare
     latest bigint;
+    this constant text := pg_current_xact_id()::text;
 begin
-    select case when is_called then last_value else 0 end into latest from event_store.<table>_position_seq;
-    perform pg_advisory_xact_lock_shared(tg_relid::int, ((latest + 2147483648) % 4294967296 - 2147483648)::int);
+    if current_setting('ledgerq.<table>_announced_by', true) is distinct from this then
+        select case when is_called then last_value else 0 end into latest from event_store.<table>_position_seq;
+        perform pg_advisory_xact_lock_shared(tg_relid::int, ((latest + 2147483648) % 4294967296 - 2147483648)::int);
+        perform set_config('ledgerq.<table>_announced_by', this, true);
+    end if;
     return null;
 end $$;
 comment on function event_store.<table>_announce() is
