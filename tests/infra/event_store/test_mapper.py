@@ -1,0 +1,173 @@
+"""What is stored stays readable: chosen names, golden samples of every released event, data brought up to date."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from domain.aggregate import EVENT_CLASSES, Event, event_class
+from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent
+from infra.event_store.mapper import EventMapper
+from tests.infra.event_store.facts import NOON, fact
+
+GOLDEN = Path(__file__).parent / "golden"
+RELEASED = sorted(name for name, cls in EVENT_CLASSES.items() if cls.__module__.startswith("domain."))
+INSERT = """
+    insert into event_store.licensing_events (stream_id, version, name, occurred_at, event_id, metadata, data)
+    values (%(stream_id)s, %(version)s, %(name)s, %(occurred_at)s, %(event_id)s, %(metadata)s, %(data)s)
+"""
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+def golden(name: str) -> dict[str, Any]:
+    """The released sample of an event: its row without position and time of recording."""
+    row: dict[str, Any] = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes())
+    return row
+
+
+def insert(connection: Connection, row: dict[str, Any]) -> None:
+    connection.execute(INSERT, {**row, "metadata": Jsonb(row["metadata"]), "data": Jsonb(row["data"])})
+
+
+def test_every_event_has_a_golden_sample_and_every_sample_an_event() -> None:
+    assert sorted(file.stem for file in GOLDEN.glob("*.json")) == RELEASED
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_released_event_still_loads_and_says_what_it_said(
+    name: str, store: EventStore, connection: Connection
+) -> None:
+    row = golden(name)
+    insert(connection, row)
+
+    (recorded,) = store.read(Log.LICENSING, after=0, limit=1).events
+
+    assert type(recorded.event) is event_class(name)
+    assert recorded.event.originator_id == row["stream_id"]
+    assert recorded.event.originator_version == row["version"]
+    assert recorded.event.timestamp == datetime.fromisoformat(row["occurred_at"])
+    assert recorded.event_id == UUID(row["event_id"])
+    assert recorded.metadata == row["metadata"]
+    said = msgspec.json.decode(msgspec.json.encode(recorded.event.data()))
+    assert {field: said[field] for field in row["data"]} == row["data"]
+    assert store.load(Log.LICENSING, [row["stream_id"]]) == {row["stream_id"]: [recorded.event]}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_an_event_is_stored_under_its_chosen_name_and_without_any_python_path(
+    name: str, store: EventStore, connection: Connection
+) -> None:
+    row = golden(name)
+    insert(connection, row)
+    (recorded,) = store.read(Log.LICENSING, after=0, limit=1).events
+    store.append(Log.TASKS, [NewEvent(recorded.event, recorded.event_id, recorded.metadata)])
+
+    found = connection.execute("select name, data, stream_id, metadata from event_store.task_events").fetchone()
+
+    assert found is not None
+    assert found == (name, row["data"], row["stream_id"], row["metadata"])
+    assert re.fullmatch(r"[a-z]+(\.[a-z_]+)", name)
+    text = msgspec.json.encode(found).decode()
+    cls = event_class(name)
+    assert cls.__module__ not in text
+    assert cls.__qualname__ not in text
+
+
+class CountedOnce(Event, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "test.counted"
+    count: int
+
+
+class CountedInPairs(Event, frozen=True, kw_only=True):
+    TOPIC: ClassVar[str] = "test.counted_in_pairs"
+    class_version: ClassVar[int] = 2
+    pairs: int
+
+    @staticmethod
+    def upcast_v1_v2(data: dict[str, Any]) -> None:
+        data["pairs"] = data.pop("count") // 2
+
+
+@pytest.fixture
+def renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`test.counted` as a later release knows it."""
+    monkeypatch.setitem(EVENT_CLASSES, "test.counted", CountedInPairs)
+    monkeypatch.setattr(CountedInPairs, "TOPIC", "test.counted")
+
+
+def counted(version: int, **data: int) -> NewEvent:
+    cls = event_class("test.counted")
+    return NewEvent(cls(originator_id="c", originator_version=version, timestamp=NOON, **data), uuid4(), {})
+
+
+@pytest.mark.usefixtures("renewed")
+def test_an_event_of_an_earlier_shape_is_brought_to_the_present_one(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setitem(EVENT_CLASSES, "test.counted", CountedOnce)
+        store.append(Log.TASKS, [counted(1, count=6)])
+    store.append(Log.TASKS, [counted(2, pairs=4)])
+
+    loaded = store.load(Log.TASKS, ["c"])["c"]
+
+    assert [event.pairs for event in loaded if isinstance(event, CountedInPairs)] == [3, 4]
+
+
+def test_an_event_of_a_later_shape_is_not_read_as_if_it_were_of_the_present_one(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as later:
+        later.setitem(EVENT_CLASSES, "test.counted", CountedInPairs)
+        later.setattr(CountedInPairs, "TOPIC", "test.counted")
+        store.append(Log.TASKS, [counted(1, pairs=4)])
+    monkeypatch.setitem(EVENT_CLASSES, "test.counted", PairsOfThePast)
+
+    page = store.read(Log.TASKS, after=0, limit=10)
+
+    assert page.events == []
+    assert [(row.name, row.stream_id) for row in page.unreadable] == [("test.counted", "c")]
+    with pytest.raises(EventUnreadableError, match="cannot be read"):
+        store.load(Log.TASKS, ["c"])
+
+
+class PairsOfThePast(Event, frozen=True, kw_only=True):
+    """Its data fits that of the later shape, and means something else."""
+
+    TOPIC: ClassVar[str] = "test.pairs_of_the_past"
+    pairs: int
+
+
+def test_a_nul_character_in_a_text_is_stored_as_its_symbol(store: EventStore) -> None:
+    (name,) = [name for name in RELEASED if name == "ingest.message_dead_lettered"]
+    fields = {**golden(name)["data"], "detail": "a\0b", "fragment": "\\u0000 stays"}
+    event = event_class(name)(originator_id="dead", originator_version=1, timestamp=NOON, **fields)
+
+    store.append(Log.LICENSING, [NewEvent(event, uuid4(), {"actor": "\0"})])
+
+    (recorded,) = store.read(Log.LICENSING, after=0, limit=1).events
+    assert recorded.event.data() == {**fields, "detail": "a␀b"}
+    assert recorded.metadata == {"actor": "␀"}
+
+
+def test_a_time_without_a_zone_is_refused_before_it_is_stored() -> None:
+    unzoned = fact("s").event
+    with pytest.raises(ValueError, match="time zone"):
+        EventMapper().to_row(
+            NewEvent(msgspec.structs.replace(unzoned, timestamp=NOON.replace(tzinfo=None)), uuid4(), {})
+        )
+
+
+def test_a_time_that_could_not_be_read_again_is_refused_before_it_is_stored() -> None:
+    beyond = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-2)))
+    with pytest.raises(ValueError, match="9999"):
+        EventMapper().to_row(NewEvent(msgspec.structs.replace(fact("s").event, timestamp=beyond), uuid4(), {}))
