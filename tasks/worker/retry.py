@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from typing import Any, Final, NamedTuple, Self
 
 from domain.task_run import DEFAULT_MAX_RETRIES
@@ -41,9 +42,15 @@ class RetryPolicy:
             attempt: the one that came to nothing.
             random: draws from [0, 1).
         """
-        growths = min(attempt - 1, 1000)  # beyond that a float overflows; the maximum was reached long before
-        longest = min(self.start.total_seconds() * self.factor**growths, self.maximum.total_seconds())
+        longest = min(self._grown_seconds(attempt), self.maximum.total_seconds())
         return timedelta(seconds=longest * random() if self.jitter else longest)
+
+    def _grown_seconds(self, attempt: int) -> float:
+        start = self.start.total_seconds()
+        try:
+            return start * self.factor ** (attempt - 1)
+        except OverflowError:
+            return inf if start else 0.0
 
 
 DEFAULT_RETRY_POLICY: Final = RetryPolicy()

@@ -1,0 +1,181 @@
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tasks.worker.attempt import Attempt
+from tasks.worker.delivery import Delivery
+from tasks.worker.outcome import Died, Failure, Raised, Resend, RetryAsked, Returned
+from tasks.worker.recorder import Entry
+from tasks.worker.registrar import REMEMBERED, Registrar
+from tasks.worker.retry import AttemptRules, RetryPolicy
+from tests.tasks.worker.received import Channel, received
+
+ATTEMPT = Attempt("run-1", 1, "lab.add", "tasks.high", "high@lab:1")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RULES = AttemptRules(RetryPolicy(jitter=False), 3)
+
+
+class Confirming:
+    """In place of a recorder: confirms when told to."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def submit(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def confirm(self) -> None:
+        entries, self.entries = self.entries, []
+        for entry in entries:
+            if entry.then is not None:
+                entry.then()
+
+    def told(self) -> list[str]:
+        return [event.type for entry in self.entries for event in entry.events]
+
+    def sent(self) -> list[str]:
+        return [message.routing_key for entry in self.entries for message in entry.messages]
+
+
+class Desk:
+    """A registrar, its recorder, and the channel of now."""
+
+    def __init__(self) -> None:
+        self.recorder = Confirming()
+        self.channel: Channel | None = Channel()
+        self.registrar = Registrar(self.recorder, code_version="1", channel=lambda: self.channel)  # type: ignore[arg-type]
+
+    def deliver(self, *, attempt: Attempt = ATTEMPT, tag: int = 1, redelivered: bool = False) -> Any:
+        message = received(self.channel, tag=tag, redelivered=redelivered)
+        return self.registrar.take(attempt, Delivery(message, (ConnectionError,)))
+
+    def start(self, in_hand: Any) -> None:
+        self.registrar.started(in_hand, at=NOW, received_at=NOW, pid=7)
+
+    def reconnect(self) -> None:
+        self.registrar.connection_lost()
+        self.channel = Channel()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_a_message_is_let_go_once_its_outcome_is_confirmed(desk: Desk) -> None:
+    channel = desk.channel
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.registrar.conclude(in_hand, Returned("3"), RULES)
+    assert desk.recorder.told() == ["task.started", "task.succeeded"]
+    assert channel is not None
+    assert channel.told == []
+    desk.recorder.confirm()
+    assert channel.told == [("ack", 1)]
+
+
+def test_the_next_attempt_is_confirmed_together_with_the_record_of_why(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.registrar.conclude(in_hand, Raised(Failure("Boom", "")), RULES)
+    entry = desk.recorder.entries[-1]
+    assert [event.type for event in entry.events] == ["task.retry_scheduled"]
+    assert [message.headers["ledgerq-attempt"] for message in entry.messages] == [2]
+
+
+def test_a_retry_that_cannot_be_sent_ends_the_run_with_the_reason(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.registrar.conclude(in_hand, RetryAsked(Failure("Boom", ""), 1, Resend(queue="nowhere")), RULES)
+    assert desk.recorder.told() == ["task.failed"]
+    assert "nowhere" in json.loads(bytes(desk.recorder.entries[0].events[0].data))["error"]
+    assert desk.recorder.sent() == []
+
+
+def test_an_old_tag_is_never_told_to_a_new_channel(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.registrar.conclude(in_hand, Returned(None), RULES)
+    desk.reconnect()
+    desk.recorder.confirm()
+    assert desk.channel is not None
+    assert desk.channel.told == []
+
+
+def test_a_run_that_goes_on_over_a_lost_connection_lets_go_of_the_redelivered_message(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.reconnect()
+    assert desk.deliver(tag=5, redelivered=True) is None
+    desk.registrar.conclude(in_hand, Returned(None), RULES)
+    desk.recorder.confirm()
+    assert desk.channel is not None
+    assert desk.channel.told == [("ack", 5)]
+
+
+def test_a_redelivery_of_what_is_recorded_already_is_let_go_at_once(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.registrar.conclude(in_hand, Died(Failure("Boom", "")), AttemptRules(None, 0))
+    desk.reconnect()
+    desk.recorder.confirm()
+    assert desk.deliver(tag=9, redelivered=True) is None
+    assert desk.channel is not None
+    assert desk.channel.told == [("reject", 9)]
+    assert desk.deliver(tag=10, redelivered=True) is not None
+
+
+def test_a_replay_of_what_was_let_go_is_a_run_of_its_own(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.registrar.conclude(in_hand, Returned(None), RULES)
+    desk.reconnect()
+    desk.recorder.confirm()
+    assert desk.deliver(tag=9) is not None
+
+
+def test_what_nobody_began_is_forgotten_with_its_connection(desk: Desk) -> None:
+    desk.deliver()
+    desk.reconnect()
+    assert desk.deliver(tag=2, redelivered=True) is not None
+
+
+def test_a_message_published_twice_is_run_once_while_the_first_is_in_hand(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    assert desk.deliver(tag=2) is None
+    desk.registrar.conclude(in_hand, Returned(None), RULES)
+    desk.recorder.confirm()
+    assert desk.channel is not None
+    assert desk.channel.told == [("ack", 1), ("ack", 2)]
+
+
+def test_a_malformed_message_does_not_touch_the_run_it_names(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.registrar.refuse(ATTEMPT, Delivery(received(desk.channel, tag=2), ()), Failure("BodyInvalid", ""))
+    desk.recorder.confirm()
+    assert desk.channel is not None
+    assert desk.channel.told == [("reject", 2)]
+    desk.registrar.conclude(in_hand, Returned(None), RULES)
+    desk.recorder.confirm()
+    assert desk.channel.told == [("reject", 2), ("ack", 1)]
+
+
+def test_what_is_held_or_handed_back_stays_the_same_attempt(desk: Desk) -> None:
+    desk.registrar.hold(desk.deliver(), eta=NOW + timedelta(seconds=3), now=NOW)
+    assert desk.recorder.told() == ["task.received"]
+    assert desk.recorder.sent()[0].endswith("1.1.tasks.high")
+    desk.recorder.confirm()
+    desk.registrar.hand_back(desk.deliver(tag=2))
+    assert (desk.recorder.told(), desk.recorder.sent()) == ([], ["tasks.high"])
+
+
+def test_what_cannot_be_let_go_is_remembered_within_a_bound(desk: Desk) -> None:
+    first = ATTEMPT._replace(run_id="run-0")
+    for number in range(REMEMBERED + 1):
+        in_hand = desk.deliver(attempt=ATTEMPT._replace(run_id=f"run-{number}"))
+        desk.start(in_hand)
+        desk.registrar.conclude(in_hand, Returned(None), RULES)
+    desk.reconnect()
+    desk.recorder.confirm()
+    assert desk.deliver(attempt=first, redelivered=True) is not None
+    assert desk.deliver(attempt=ATTEMPT._replace(run_id=f"run-{REMEMBERED}"), redelivered=True) is None

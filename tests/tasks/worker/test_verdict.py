@@ -1,0 +1,109 @@
+from datetime import timedelta
+
+import pytest
+
+from tasks.worker.outcome import (
+    Died,
+    Failure,
+    HandedOver,
+    NotRun,
+    Outcome,
+    Raised,
+    Refused,
+    Resend,
+    RetryAsked,
+    Returned,
+    TimedOut,
+)
+from tasks.worker.retry import AttemptRules, RetryPolicy
+from tasks.worker.verdict import Fate, Trial, judge
+
+WHY = Failure("Boom", "it went off", "somewhere")
+POLICY = AttemptRules(RetryPolicy(jitter=False, max_retries=2), 2)
+STOCK = AttemptRules(None, 2, timedelta(seconds=180))
+
+
+def trial(attempt: int = 1, rules: AttemptRules = POLICY) -> Trial:
+    return Trial(attempt, rules, lambda: 0.5)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "spent_by", "delay_seconds"),
+    [
+        (Raised(WHY), "exception", 60),
+        (RetryAsked(WHY, None), "exception", 60),
+        (RetryAsked(WHY, 7.5), "exception", 7.5),
+        (RetryAsked(WHY, -3), "exception", 0),
+        (Refused(WHY, requeue=True), "exception", 60),
+        (Died(WHY), "worker_lost", 60),
+        (Died(WHY, "redelivered"), "redelivered", 0),
+    ],
+)
+def test_what_may_be_tried_again_is(outcome: Outcome, spent_by: str, delay_seconds: float) -> None:
+    verdict = judge(outcome, trial())
+    assert verdict.name == "task.retry_scheduled"
+    assert verdict.data == {
+        "spent_by": spent_by,
+        "error_type": "Boom",
+        "error": "it went off",
+        "delay_seconds": delay_seconds,
+    }
+    assert verdict.following is not None
+    assert verdict.following.delay == timedelta(seconds=delay_seconds)
+    assert verdict.fate is Fate.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [
+        (Raised(WHY), "task.failed"),
+        (Refused(WHY, requeue=True), "task.rejected"),
+        (Died(WHY), "task.lost"),
+        (Died(WHY, "redelivered"), "task.lost"),
+    ],
+)
+def test_once_the_budget_is_spent_the_same_ends_the_run(outcome: Outcome, end: str) -> None:
+    verdict = judge(outcome, trial(attempt=3))
+    assert (verdict.name, verdict.fate, verdict.following) == (end, Fate.DEAD_LETTERED, None)
+    assert verdict.data == {"error_type": "Boom", "error": "it went off", "traceback": "somewhere"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end", "fate"),
+    [
+        (Raised(WHY, final=True), "task.failed", Fate.DEAD_LETTERED),
+        (Refused(WHY), "task.rejected", Fate.DEAD_LETTERED),
+        (TimedOut(WHY), "task.timed_out", Fate.DEAD_LETTERED),
+        (NotRun("task.rejected", WHY), "task.rejected", Fate.DEAD_LETTERED),
+        (NotRun("task.revoked", WHY), "task.revoked", Fate.ACKNOWLEDGED),
+        (NotRun("task.expired", WHY), "task.expired", Fate.ACKNOWLEDGED),
+    ],
+)
+def test_some_ends_leave_no_budget_to_ask_for(outcome: Outcome, end: str, fate: Fate) -> None:
+    verdict = judge(outcome, trial())
+    assert (verdict.name, verdict.fate, verdict.following) == (end, fate, None)
+
+
+def test_a_stock_task_that_raises_has_failed() -> None:
+    assert judge(Raised(WHY), trial(rules=STOCK)).name == "task.failed"
+
+
+def test_a_stock_task_that_asked_or_died_is_tried_again() -> None:
+    asked = judge(RetryAsked(WHY, None, Resend(priority=3)), trial(rules=STOCK))
+    assert asked.following == (timedelta(seconds=180), Resend(priority=3))
+    died = judge(Died(WHY), trial(rules=STOCK))
+    assert died.following == (timedelta(seconds=180), Resend())
+
+
+def test_what_celery_allowed_is_not_refused_by_our_budget() -> None:
+    assert judge(RetryAsked(WHY, 1), trial(attempt=9)).name == "task.retry_scheduled"
+
+
+def test_success_is_acknowledged() -> None:
+    verdict = judge(Returned("42"), trial())
+    assert (verdict.name, verdict.data, verdict.fate) == ("task.succeeded", {"result": "42"}, Fate.ACKNOWLEDGED)
+
+
+def test_of_a_run_that_goes_on_as_another_task_nothing_is_said() -> None:
+    verdict = judge(HandedOver(), trial())
+    assert (verdict.name, verdict.fate) == (None, Fate.ACKNOWLEDGED)
