@@ -63,3 +63,10 @@ def connection(settings: Settings) -> Iterator[sa.Connection]:
 @pytest.fixture
 def world(store: EventStore, connection: sa.Connection) -> World:
     return World(store, connection)
+
+
+@pytest.fixture
+def asking(settings: Settings) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """A connection that commits each statement, as the commands have it."""
+    with database.connect(settings, name="asking") as connection:
+        yield connection

@@ -105,7 +105,7 @@ def test_after_an_outage_of_the_database_it_goes_on(world: World, settings: Sett
 def test_a_fault_that_no_waiting_can_mend_ends_the_projector(world: World, settings: Settings) -> None:
     class Broken(TaskRuns):
         def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
-            raise MemoryError
+            raise MemoryError(connection, events)
 
     projector = Projector(settings, [Broken()])
     projector.start()

@@ -42,7 +42,7 @@ def keep(world: World, sessions: list[Lived], *, log_time: datetime | None) -> N
 
 
 def computed(world: World, table: str, bucket: str) -> Usage:
-    rows = world.rows(f"select * from read_model.{table}")
+    rows = world.rows(f"select * from read_model.{table}")  # noqa: S608  one of two names
     return {
         (row["license_id"], row[bucket]): (row["sessions"], row["session_seconds"], row["peak_concurrent_sessions"])
         for row in rows

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from click.testing import CliRunner, Result
+
+from infra.cli import ledgerq
+from infra.event_store import Log
+from infra.settings import Settings
+from projections.catalog import PROJECTIONS
+from tests.projections.histories import minted, requested, told
+from tests.projections.world import World
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("LEDGERQ_DATABASE_URL", settings.database_url.get_secret_value())
+
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(ledgerq, arguments)
+
+    return invoke
+
+
+def test_the_report_of_a_balanced_platform_ends_well(world: World, run: Run) -> None:
+    world.record(Log.TASKS, requested(minted("a")), told(minted("a"), "succeeded", 3, attempt=1))
+    world.catch_up()
+    done = run("report")
+    assert (done.exit_code, "accepted 1 = succeeded 1" in done.stdout) == (0, True)
+
+
+def test_the_report_of_an_unbalanced_platform_does_not(world: World, run: Run) -> None:
+    world.record(Log.TASKS, requested(minted("a")))
+    world.catch_up()
+    done = run("report", "--json", "--wait", "0.3")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["conservation"]["open"] == 1
+
+
+def test_a_report_without_a_database_is_one_line_and_a_status_of_its_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEDGERQ_DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
+    done = run("report")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("ledgerq report: the database cannot be reached")
+
+
+def test_the_list_names_every_projection(run: Run) -> None:
+    done = run("projection", "list")
+    assert done.exit_code == 0
+    assert all(name in done.stdout for name in PROJECTIONS)
+
+
+def test_lag_counts_what_a_projection_has_not_looked_at(world: World, run: Run) -> None:
+    world.catch_up()
+    world.record(Log.TASKS, requested(minted("a")), requested(minted("b")))
+    world.catch_up("task_runs")
+    done = run("projection", "lag", "--json")
+    behind = {(row["projection"], row["log"]): row["events_behind"] for row in json.loads(done.stdout)}
+    assert behind["task_runs", "tasks"] == 0
+    assert behind["task_attempts", "tasks"] >= 2
+
+
+def test_a_rebuild_says_what_it_did(world: World, run: Run) -> None:
+    world.record(Log.TASKS, requested(minted("a")))
+    done = run("projection", "rebuild", "task_runs")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("task_runs: rebuilt from 1 events in ")
+    assert len(world.rows("select * from read_model.task_runs")) == 1
+
+
+def test_a_projection_that_does_not_exist_is_refused_with_those_that_do(run: Run) -> None:
+    done = run("projection", "rebuild", "elephants")
+    assert done.exit_code == 2
+    assert "task_runs" in done.stderr
