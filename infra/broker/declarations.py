@@ -19,7 +19,6 @@ _NEVER_REACHED: Final = 2**31 - 1
 
 Arguments = Mapping[str, str | int]
 Destination = Literal["queue", "exchange"]
-Overflow = Literal["drop-head", "reject-publish"]
 
 
 @dataclass(frozen=True)
