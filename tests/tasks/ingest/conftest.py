@@ -13,7 +13,9 @@ from infra.broker.emitter import Emitter
 from infra.event_store import EventStore
 from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
+from tests.infra.broker.relay import Relay
 from tests.infra.broker.virtual_host import VirtualHost
+from tests.tasks.ingest.looking import Database
 from tests.tasks.ingest.running import IngestProcess
 
 Starting = Callable[..., IngestProcess]
@@ -64,3 +66,16 @@ def start(place: Settings, host: VirtualHost, tmp_path: Path) -> Iterator[Starti
             return process
 
         yield starting
+
+
+@pytest.fixture
+def relay(place: Settings) -> Iterator[Relay]:
+    """A stretch of wire between the broker and whoever is given its settings."""
+    with closing(Relay(place)) as laid:
+        yield laid
+
+
+@pytest.fixture
+def looking(place: Settings) -> Iterator[Database]:
+    with closing(Database(place)) as found:
+        yield found
