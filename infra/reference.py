@@ -19,7 +19,7 @@ Each row of a log has these columns beside the event's own data (`data`, jsonb):
 | column | meaning |
 |---|---|
 | `position` | place in the log, gap-safe: a reader that has seen a position has seen everything before it |
-| `stream_id`, `version` | the thing it happened to, and its place there; for task runs the version is the event's slot |
+| `stream_id`, `version` | the thing it happened to, and its place there; a task run's versions are slots |
 | `name` | what happened |
 | `event_id` | derived from the cause, so that the same thing told twice is the same event |
 | `occurred_at`, `recorded_at` | when it happened, by its teller; when it was stored, by the database. UTC |

@@ -6,7 +6,10 @@ import ast
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
+
+from infra.cli import COMMANDS, ledgerq
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("domain", "tasks", "projections", "infra")
@@ -61,10 +64,6 @@ def test_no_module_has_outgrown_its_idea(package: str) -> None:
 
 
 def test_every_command_in_the_overview_can_be_loaded() -> None:
-    import click
-
-    from infra.cli import COMMANDS, ledgerq
-
     context = click.Context(ledgerq)
     for name in COMMANDS:
         assert isinstance(ledgerq.get_command(context, name), click.Command), name

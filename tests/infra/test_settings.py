@@ -7,13 +7,13 @@ from infra.settings import Settings, SettingsError, load_settings, redact_url
 
 def test_a_misspelt_setting_stops_the_program_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEDGERQ_BROKR_URL", "amqp://elsewhere")
-    with pytest.raises(SettingsError, match="LEDGERQ_BROKR_URL.*LEDGERQ_BROKER_URL"):
+    with pytest.raises(SettingsError, match=r"LEDGERQ_BROKR_URL.*LEDGERQ_BROKER_URL"):
         load_settings()
 
 
 def test_a_value_that_is_not_allowed_is_named_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEDGERQ_INGEST_BATCH_MESSAGES", "0")
-    with pytest.raises(SettingsError, match="LEDGERQ_INGEST_BATCH_MESSAGES.*greater than or equal to 1"):
+    with pytest.raises(SettingsError, match=r"LEDGERQ_INGEST_BATCH_MESSAGES.*greater than or equal to 1"):
         load_settings()
 
 
