@@ -24,8 +24,8 @@ from infra.event_store import NewEvent, Recorded, Unreadable
 from tasks.dispatch.causes import cause_of
 
 ACTOR: Final = "dispatch"
-NO_ATTEMPT: Final = 0
-"""The attempt of an end that came before any attempt was made."""
+FIRST_ATTEMPT: Final = 1
+"""The attempt that an end names which came before any worker made one."""
 UNKNOWN_TASK: Final = "(unreadable)"
 UNREADABLE_NAMESPACE: Final = UUID("0192d7a5-91c4-7e06-8b17-756e72656164")
 """Namespace (RFC 9562, name-based UUIDs) of causes whose own ids could not be read."""
@@ -38,13 +38,13 @@ def published(requested: Recorded, *, queue: str, priority: int, at: datetime) -
 
 def rejected(requested: Recorded, *, reason: str, at: datetime) -> NewEvent:
     """The end of a run that no broker could carry."""
-    return _new(TaskRejected, requested, at=at, attempt=NO_ATTEMPT, error_type="UnpublishableError", error=reason)
+    return _new(TaskRejected, requested, at=at, attempt=FIRST_ATTEMPT, error_type="UnpublishableError", error=reason)
 
 
 def unreadable(run: Unreadable, *, at: datetime) -> NewEvent:
     """The end of a run whose acceptance cannot be read: nobody can say what it was to do."""
     cause = Cause(id=uuid5(UNREADABLE_NAMESPACE, run.stream_id), at=at, actor=ACTOR)
-    said = {"task": UNKNOWN_TASK, "attempt": NO_ATTEMPT, "error_type": "UnreadableEventError", "error": run.reason}
+    said = {"task": UNKNOWN_TASK, "attempt": FIRST_ATTEMPT, "error_type": "UnreadableEventError", "error": run.reason}
     end = task_event(TaskRejected.TOPIC, run.stream_id.removeprefix(run_stream("")), at=at, data=said)
     return NewEvent(end, cause.event_id(0), cause.metadata())
 

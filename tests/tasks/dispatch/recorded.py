@@ -13,7 +13,7 @@ from infra.event_store import Recorded
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 
-def recorded(event: Event, *, event_id: UUID | None = None, position: int = 1, **metadata: Any) -> Recorded:
+def recorded(event: Event, *, event_id: UUID | None = None, position: int = 1, **metadata: str) -> Recorded:
     """``event`` as stored at ``position``."""
     return Recorded(
         position=position, event=event, event_id=event_id or uuid4(), metadata=metadata, recorded_at=event.timestamp

@@ -48,8 +48,10 @@ def test_the_priority_is_one_that_the_tiers_queue_can_order_by(tier: str, asked:
 
 def test_the_first_attempt_carries_its_story_in_headers() -> None:
     event_id = uuid4()
-    told = {"correlation_id": "story", "traceparent": "00-aa-bb-01", "tenant": "t1"}
-    message = celery_message(recorded(requested(license_id="lic-1"), event_id=event_id, **told))
+    seen = recorded(
+        requested(license_id="lic-1"), event_id=event_id, correlation_id="story", traceparent="00-aa-bb-01", tenant="t1"
+    )
+    message = celery_message(seen)
     ours = {name: value for name, value in message.headers.items() if "ledgerq" in name or name == "traceparent"}
     assert ours == {
         "ledgerq-attempt": 1,

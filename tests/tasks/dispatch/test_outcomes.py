@@ -7,7 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 from domain.task_run import SLOT_END, SLOT_PUBLISHED, RunState, TaskEvent, TaskRun, task_event
-from tasks.dispatch.outcomes import Evidence, evidence, published, rejected
+from infra.event_store import Unreadable
+from tasks.dispatch.outcomes import Evidence, evidence, published, rejected, unreadable
 from tests.tasks.dispatch.recorded import NOW, recorded, requested
 
 RUN = uuid4()
@@ -26,14 +27,22 @@ def test_a_publication_is_recorded_once_however_often_it_is_confirmed() -> None:
     assert first.metadata["correlation_id"] == "story"
 
 
-def test_a_run_that_no_broker_could_carry_ends_rejected_without_an_attempt() -> None:
+def test_a_run_that_no_broker_could_carry_ends_rejected() -> None:
     run = recorded(requested())
     end = rejected(run, reason="task name: 256 bytes", at=NOW)
     assert isinstance(run.event, TaskEvent)
     assert isinstance(end.event, TaskEvent)
     folded = TaskRun.fold([run.event, end.event])
-    assert (folded.state, folded.attempts, folded.is_ended) == (RunState.REJECTED, 0, True)
+    assert (folded.state, folded.is_ended) == (RunState.REJECTED, True)
     assert end.event.originator_version == SLOT_END
+
+
+def test_a_run_that_nobody_can_read_ends_rejected_with_the_reason() -> None:
+    row = Unreadable(position=7, stream_id=f"task_run-{RUN}", name="task.requested", reason="no field `task`")
+    end = unreadable(row, at=NOW)
+    assert (end.event.originator_id, end.event.originator_version) == (row.stream_id, SLOT_END)
+    assert end.event.data()["error"] == "no field `task`"
+    assert end.event_id == unreadable(row, at=NOW + timedelta(hours=1)).event_id
 
 
 def test_a_run_of_which_only_the_acceptance_is_known_has_to_be_published() -> None:
@@ -53,5 +62,5 @@ def test_a_run_that_a_worker_has_had_was_published() -> None:
 
 
 def test_a_run_that_ended_before_any_worker_had_it_is_not_published_any_more() -> None:
-    revoked = event("task.revoked", attempt=0, error_type="Revoked", error="by ada")
+    revoked = event("task.revoked", attempt=1, error_type="Revoked", error="by ada")
     assert evidence([event("task.requested"), revoked]) is Evidence.SETTLED

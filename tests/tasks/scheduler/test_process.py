@@ -1,0 +1,120 @@
+"""Of several scheduler processes one fires; when it is killed or cut off, another does, and no slot fires twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from domain.schedule import ScheduleFired
+from infra.event_store import EventStore, Log
+from infra.settings import Settings
+from tests.tasks.processes import Process
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.system
+
+EVERY_SECOND = "cleanup_zombie_sessions"
+
+
+class Schedulers:
+    """Scheduler processes on one platform, with a schedule that comes every second."""
+
+    def __init__(self, settings: Settings, store: EventStore, directory: Path) -> None:
+        self._settings = settings
+        self._store = store
+        self._directory = directory
+        self.started: list[Process] = []
+
+    def start(self, **changed: str) -> Process:
+        log = self._directory / f"scheduler-{len(self.started)}.log"
+        changed = {"LEDGERQ_SWEEP_INTERVAL_SECONDS": "1", **changed}
+        process = Process("scheduler", self._settings, log=log, **changed)
+        self.started.append(process)
+        return process
+
+    def fired(self) -> list[ScheduleFired]:
+        """Every firing of the schedule that comes every second, in the order of the log."""
+        page = self._store.read(Log.LICENSING, after=0, limit=10_000, names=(ScheduleFired.TOPIC,))
+        events = [recorded.event for recorded in page.events]
+        return [event for event in events if isinstance(event, ScheduleFired) and event.schedule == EVERY_SECOND]
+
+    def fired_since(self, moment: datetime) -> bool:
+        """Whether a slot that came after ``moment`` has been fired."""
+        return any(event.slot_at > moment for event in self.fired())
+
+    def leader(self) -> Process:
+        """The living process that has come to lead; a former one has been killed."""
+        living = [process for process in self.started if process.runs]
+        eventually(lambda: any(process.leads for process in living))
+        return max(living, key=lambda process: process.leads)
+
+
+@pytest.fixture
+def schedulers(fresh_platform: Settings, store: EventStore, tmp_path: Path) -> Iterator[Schedulers]:
+    made = Schedulers(fresh_platform, store, tmp_path)
+    yield made
+    for process in made.started:
+        process.kill()
+
+
+@pytest.mark.chaos
+def test_three_schedulers_whose_leaders_are_killed_fire_each_slot_once_and_miss_no_more_than_the_takeover(
+    schedulers: Schedulers,
+) -> None:
+    for _ in range(3):
+        schedulers.start()
+    for _ in range(3):
+        leader = schedulers.leader()
+        now = datetime.now(UTC)
+        eventually(lambda now=now: schedulers.fired_since(now))  # type: ignore[misc]
+        leader.kill()
+        schedulers.start()
+    now = datetime.now(UTC)
+    eventually(lambda: schedulers.fired_since(now))
+    slots = [event.slot_at for event in schedulers.fired()]
+    assert len(slots) == len(set(slots)) >= 4
+    gaps = [later - earlier for earlier, later in pairwise(slots)]
+    assert max(gaps) <= timedelta(seconds=5)
+    late = [event.timestamp - event.slot_at for event in schedulers.fired()]
+    assert max(late) < timedelta(seconds=2)
+
+
+def test_a_leader_whose_session_is_cut_gives_way_and_no_slot_fires_twice(
+    schedulers: Schedulers, fresh_platform: Settings
+) -> None:
+    for _ in range(2):
+        schedulers.start()
+    schedulers.leader()
+    with psycopg.connect(fresh_platform.database_url.get_secret_value(), autocommit=True) as connection:
+        connection.execute(
+            b"select pg_terminate_backend(pid) from pg_stat_activity"
+            b" where datname = current_database() and application_name like 'ledgerq leadership%'"
+        )
+    eventually(lambda: sum(process.log.count('"leading"') for process in schedulers.started) >= 2)
+    now = datetime.now(UTC)
+    eventually(lambda: schedulers.fired_since(now))
+    slots = [event.slot_at for event in schedulers.fired()]
+    assert len(slots) == len(set(slots))
+    assert all(process.runs for process in schedulers.started)
+
+
+def test_asked_to_stop_a_scheduler_stops_whether_it_leads_or_stands_by(schedulers: Schedulers) -> None:
+    both = [schedulers.start(), schedulers.start()]
+    schedulers.leader()
+    assert [process.stop() for process in both] == [0, 0]
+
+
+def test_a_new_interval_in_the_settings_counts_from_the_next_start(schedulers: Schedulers, store: EventStore) -> None:
+    schedulers.start(LEDGERQ_SWEEP_INTERVAL_SECONDS="3600")
+    eventually(schedulers.fired)
+    schedulers.started[0].stop()
+    schedulers.start()
+    now = datetime.now(UTC)
+    eventually(lambda: schedulers.fired_since(now))
+    changed = store.read(Log.LICENSING, after=0, limit=100, names=("schedule.interval_changed",)).events
+    assert [(event.event.data()["every_seconds"]) for event in changed] == [1.0]
