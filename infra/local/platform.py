@@ -42,6 +42,7 @@ class Platform:
     """
 
     def __init__(self, settings: Settings, sandbox: Sandbox, mailbox: Mailbox, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self.sandbox = sandbox
         self.mailbox = mailbox
         self.settings = settings
@@ -79,6 +80,7 @@ class Platform:
 
     def stop(self) -> None:
         """Stop everything that was started, and forget the virtual host and the database."""
+        self._tell("stopping")
         self.supervisor.stop()
         self.mailbox.close()
         self.sandbox.drop()

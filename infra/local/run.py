@@ -18,6 +18,7 @@ from infra.local.progress import Progress
 from infra.settings import load_settings
 
 REPORT_DEADLINE_SECONDS: Final = 90
+STOPPED_BY_PERSON: Final = 130
 SAMPLE_PACE: Final = {
     # The sample fleet lives in seconds where a real one lives in minutes.
     "LEDGERQ_WATERMARK_INTERVAL_SECONDS": "1",
@@ -52,7 +53,7 @@ def command(*, exit_after: bool, seed: int) -> None:
                 click.echo(_where_to_look(built))
                 _stay_up(built)
     except Stopped:
-        status = 130
+        status = STOPPED_BY_PERSON
     finally:
         progress.close()
     sys.exit(status)
@@ -60,29 +61,41 @@ def command(*, exit_after: bool, seed: int) -> None:
 
 def _play(built: Platform, progress: Progress, *, seed: int) -> int:
     """Let the sample fleet live, then report; the report's exit status, or the fleet's where that failed."""
-    status = _foreground(built, "fleet", "--seed", str(seed), progress=progress)
-    if status:
-        return status
+    with _command(built, "fleet", "--seed", str(seed), stdout=subprocess.PIPE) as fleet:
+        while fleet.poll() is None:
+            built.supervisor.look()
+            progress.show()
+            time.sleep(0.1)
+        for line in fleet.stdout or ():
+            progress.tell(line.rstrip())
+    if fleet.returncode:
+        return fleet.returncode
     progress.tell("waiting until every accepted task has ended")
-    return _foreground(built, "report", "--wait", str(REPORT_DEADLINE_SECONDS))
+    with _command(built, "report", "--wait", str(REPORT_DEADLINE_SECONDS)) as report:
+        while report.poll() is None:
+            built.supervisor.look()
+            time.sleep(0.1)
+    return report.returncode
 
 
-def _foreground(built: Platform, *arguments: str, progress: Progress | None = None) -> int:
-    """Run a command of ours to its end while the platform is kept up."""
+@contextmanager
+def _command(built: Platform, *arguments: str, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A command of ours on the platform; ended with the block, if it has not ended before."""
     process = subprocess.Popen(  # noqa: S603  our own command line
-        (sys.executable, "-m", "infra.cli", *arguments), env=built.environment, stdin=subprocess.DEVNULL
+        (sys.executable, "-m", "infra.cli", *arguments),
+        env=built.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        text=True,
     )
     try:
-        while process.poll() is None:
-            built.supervisor.look()
-            if progress is not None:
-                progress.show()
-            time.sleep(0.1)
+        yield process
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait()
-    return process.returncode
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 def _stay_up(built: Platform) -> None:
