@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
-import amqp  # type: ignore[import-untyped]
+import amqp
 import pika
 import pika.exceptions
 

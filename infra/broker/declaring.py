@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from itertools import chain, cycle
 from typing import Final
 
-import amqp  # type: ignore[import-untyped]
-from amqp.exceptions import ChannelError, PreconditionFailed  # type: ignore[import-untyped]
+import amqp
+from amqp.exceptions import ChannelError, PreconditionFailed
 
 from infra.broker.connection import broker_faults, open_amqp
 from infra.broker.declarations import Binding, Exchange, Queue, Topology

@@ -13,8 +13,8 @@ from struct import Struct
 from typing import Any, Final
 
 import msgspec
-from amqp.exceptions import FrameSyntaxError  # type: ignore[import-untyped]
-from amqp.serialization import dumps  # type: ignore[import-untyped]
+from amqp.exceptions import FrameSyntaxError
+from amqp.serialization import dumps
 
 _METHOD, _HEADER, _BODY = 1, 2, 3
 _END: Final = b"\xce"

@@ -10,7 +10,7 @@ from ssl import SSLSocket
 from time import monotonic
 from typing import Any, Final
 
-import amqp  # type: ignore[import-untyped]
+import amqp
 
 from infra.broker.confirmation import Batch, Confirmation, Outcome
 from infra.broker.connection import CONNECT_TIMEOUT, broker_faults, open_amqp

@@ -5,7 +5,7 @@ from struct import unpack_from
 from typing import Any
 
 import pytest
-from amqp.serialization import decode_properties_basic, loads  # type: ignore[import-untyped]
+from amqp.serialization import decode_properties_basic, loads
 from hypothesis import given
 from hypothesis import strategies as st
 
