@@ -1,0 +1,119 @@
+"""``ledgerq task``: ask for a task, and read what became of it."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import click
+import msgspec
+
+from domain.cause import derived_run_id
+from domain.messages import MessageInvalid
+from domain.task_run import RunState, TaskEvent, TaskRun, run_stream
+from domain.tier import Tier
+from infra.broker.emitter import Emitter
+from infra.broker.errors import BrokerError
+from infra.cloudevents import CloudEvent, new_event
+from infra.database import DatabaseUnreachableError
+from infra.event_store import EventStore, Log
+from infra.settings import Settings, load_settings
+from tasks.run_story import tell
+
+SOURCE: Final = "/ledgerq/task"
+LOOK_EVERY_SECONDS: Final = 0.2
+
+
+@click.group()
+def task() -> None:
+    """Request a task; show what happened to a run."""
+
+
+@task.command()
+@click.argument("name")
+@click.option("--kwargs", default="{}", show_default=True, help="Keyword arguments, a JSON object.")
+@click.option("--tier", type=click.Choice([tier.value for tier in Tier]), default=Tier.NORMAL.value, show_default=True)
+@click.option("--priority", type=click.IntRange(0, 10), help="Within the tier; higher is sooner. Default: the middle.")
+@click.option("--license", "license_id", help="The license whose business this is.")
+@click.option("--wait", is_flag=True, help="Wait for the run's end and show its story; status 0 if it succeeded.")
+@click.option("--timeout", default=600.0, show_default=True, help="How long to wait at most, in seconds.")
+def run(name: str, *, kwargs: str, wait: bool, timeout: float, **asked: Any) -> None:
+    """Ask for a run of the task NAME and print the run's id, once the broker has the request."""
+    settings = load_settings()
+    event, run_id = _request({"task": name, "kwargs": _json_object(kwargs), **asked})
+    try:
+        with Emitter(settings, role="task command") as emitter:
+            emitter.emit(event)
+    except BrokerError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(str(run_id))
+    if wait:
+        found = _ended(settings, run_id, within_seconds=timeout)
+        click.echo(tell(found))
+        if found.state is not RunState.SUCCEEDED:
+            raise click.exceptions.Exit(1)
+
+
+@task.command()
+@click.argument("run_id")
+def show(run_id: str) -> None:
+    """Tell the story of the run RUN_ID as the log has it."""
+    found = _look(load_settings(), run_id)
+    if found is None:
+        raise click.ClickException(f"nothing is recorded of a run {run_id}")
+    click.echo(tell(found))
+
+
+def _request(asked: dict[str, Any]) -> tuple[CloudEvent, UUID]:
+    """The request under a run id of our own making, so that it can be told before anything is stored."""
+    now = datetime.now(UTC)
+    given = {name: value for name, value in asked.items() if value is not None}
+    try:
+        event = new_event("task.requested", source=SOURCE, data=given, subject=given["task"], time=now)
+        run_id = derived_run_id(event.unique_id, given["task"], now)
+        data = msgspec.Raw(msgspec.json.encode({**given, "run_id": run_id}))
+        return msgspec.structs.replace(event, data=data, actor=getpass.getuser()), run_id
+    except (MessageInvalid, msgspec.ValidationError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise click.BadParameter(f"{error}; wanted is a JSON object", param_hint="--kwargs") from error
+    return found
+
+
+def _ended(settings: Settings, run_id: UUID, *, within_seconds: float) -> TaskRun:
+    deadline = time.monotonic() + within_seconds
+    with _store(settings) as store:
+        while time.monotonic() < deadline:
+            found = _run(store, str(run_id))
+            if found is not None and found.is_ended:
+                return found
+            time.sleep(LOOK_EVERY_SECONDS)
+    state = found.state.value if found else "not stored yet"
+    raise click.ClickException(f"the run has not ended within {within_seconds:g} s; it is {state}")
+
+
+def _look(settings: Settings, run_id: str) -> TaskRun | None:
+    with _store(settings) as store:
+        return _run(store, run_id)
+
+
+def _store(settings: Settings) -> EventStore:
+    return EventStore(settings.database_url.get_secret_value(), connections=1, name="task command")
+
+
+def _run(store: EventStore, run_id: str) -> TaskRun | None:
+    stream = run_stream(run_id)
+    try:
+        events = store.load(Log.TASKS, [stream]).get(stream, [])
+    except DatabaseUnreachableError as error:
+        raise click.ClickException(f"the database cannot be reached: {error}") from error
+    told = [event for event in events if isinstance(event, TaskEvent)]
+    return TaskRun.fold(told) if told else None
