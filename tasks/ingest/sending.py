@@ -37,6 +37,8 @@ class DeadLetterOffice:
 
     def send(self, rejected: Sequence[Rejected]) -> None:
         """Send them all; those that the broker does not confirm again and again."""
+        if not rejected:
+            return
         seconds = FIRST_PAUSE_SECONDS
         waiting = self._sent(rejected)
         while waiting:
