@@ -1,0 +1,88 @@
+"""What tests about the catalog need of a fleet: licenses, sessions, heartbeats, and read models that know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import psycopg
+import sqlalchemy as sa
+
+from domain.aggregate import Aggregate, Event
+from domain.cause import Cause
+from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
+from domain.license import License
+from domain.session import Session, session_stream
+from infra.event_store import EventStore, Log, NewEvent
+from projections.catalog import PROJECTIONS
+from projections.runner import Runner
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+PATIENCE = timedelta(minutes=6)
+CAUSE = Cause(id=uuid4(), at=NOON, actor="task:test", correlation_id="story")
+
+
+def after(minutes: float) -> datetime:
+    """So many minutes past noon."""
+    return NOON + timedelta(minutes=minutes)
+
+
+class Fleet:
+    """One license, any number of sessions."""
+
+    def __init__(self, store: EventStore, engine: sa.Engine) -> None:
+        self.store = store
+        self.engine = engine
+        self._license = License.issue("lic-1", valid_until=after(50_000_000), at=after(-1_000_000))
+        self.record(self._license)
+
+    def record(self, aggregate: Aggregate) -> None:
+        """Store what an aggregate has decided."""
+        facts = [fact for fact in aggregate.collect_events() if isinstance(fact, Event)]
+        self.store.append(Log.LICENSING, [NewEvent(fact, uuid4(), {}) for fact in facts])
+
+    def start(self, *names: str, minutes: float = 0) -> None:
+        """Start sessions so many minutes past noon."""
+        for name in names:
+            self.record(Session.start(name, under=self._license, default_patience=PATIENCE, at=after(minutes)))
+
+    def beat(self, names: Iterable[str], *, minutes: float) -> None:
+        """A heartbeat of each session."""
+        heartbeats = [Heartbeat(name, after(minutes)) for name in names]
+        self._tell(HeartbeatsReceived.of(heartbeats, batch_id=uuid4()))
+
+    def pass_time(self, *, minutes: float) -> None:
+        """Log time comes to be so many minutes past noon, and the read models know it."""
+        self._tell(WatermarkPassed.at(after(minutes), marker_id=uuid4()))
+        self.project()
+
+    def project(self) -> None:
+        """Let every read model look at everything there is."""
+        with self.engine.connect() as connection:
+            for projection in PROJECTIONS.values():
+                runner = Runner(projection, self.store, batch_events=1000)
+                runner.recall(connection)
+                while runner.step(connection):
+                    pass
+
+    def events(self, name: str) -> list[Event]:
+        """The facts of a session."""
+        return self.store.load(Log.LICENSING, [session_stream(name)])[session_stream(name)]
+
+    def names(self, name: str) -> list[str]:
+        """The names of a session's facts."""
+        return [event.name for event in self.events(name)]
+
+    def spoil(self, name: str) -> None:
+        """Store a fact of a session that this version of the code cannot read."""
+        spoilt = (
+            b"insert into event_store.licensing_events (stream_id, version, name, data, event_id, occurred_at)"
+            b" values (%s, 99, 'session.unheard_of', '{}', gen_random_uuid(), now())"
+        )
+        with self.store.transaction() as transaction:
+            connection: psycopg.Connection[tuple[object, ...]] = transaction.connection
+            connection.execute(spoilt, (session_stream(name),))
+
+    def _tell(self, event: Event) -> None:
+        self.store.append(Log.HEARTBEATS, [NewEvent(event, uuid4(), {})])

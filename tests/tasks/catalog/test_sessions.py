@@ -1,0 +1,151 @@
+"""The sweep lets silent sessions lapse, resumes those that came back, and any number of sweeps give the same as one."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from domain.aggregate import replay
+from domain.session import Session, SessionLapsed
+from infra.event_store import EventStore
+from tasks.catalog import sessions
+from tasks.catalog.judging import Outcome
+from tasks.catalog.sessions import Sweep, cleanup_zombie_sessions, sweep
+from tasks.wiring import Wiring
+from tests.tasks.catalog.fleet import CAUSE, Fleet, after
+
+WINDOW = timedelta(minutes=10)
+LAPSED = ["session.started", "session.lapsed"]
+
+
+def swept(fleet: Fleet, *, batch: int = 100) -> Sweep:
+    cause = msgspec.structs.replace(CAUSE, id=uuid4())
+    return sweep(fleet.store, fleet.engine, cause=cause, window=WINDOW, batch=batch)
+
+
+def test_a_session_silent_for_longer_than_its_patience_lapses_as_of_its_last_heartbeat(fleet: Fleet) -> None:
+    fleet.start("silent", "alive")
+    fleet.beat(["silent", "alive"], minutes=1)
+    fleet.beat(["alive"], minutes=7)
+    fleet.pass_time(minutes=8)
+    lapses, _ = swept(fleet)
+    assert lapses.outcomes == {Outcome.CHANGED: 1}
+    lapsed = fleet.events("silent")[-1]
+    assert isinstance(lapsed, SessionLapsed)
+    assert (lapsed.timestamp, lapsed.judged_at) == (after(1), after(8))
+    assert fleet.names("alive") == ["session.started"]
+
+
+def test_silence_is_judged_in_log_time_and_not_by_a_clock(fleet: Fleet) -> None:
+    fleet.start("silent")
+    fleet.pass_time(minutes=5)
+    assert swept(fleet).lapses.outcomes.total() == 0
+    assert fleet.names("silent") == ["session.started"]
+
+
+def test_a_session_that_came_back_within_the_window_resumes(fleet: Fleet) -> None:
+    fleet.start("returning")
+    fleet.pass_time(minutes=7)
+    swept(fleet)
+    fleet.beat(["returning"], minutes=8)
+    fleet.pass_time(minutes=8.1)
+    _, returns = swept(fleet)
+    assert returns.outcomes == {Outcome.CHANGED: 1}
+    assert fleet.names("returning") == [*LAPSED, "session.resumed"]
+    assert fleet.events("returning")[-1].timestamp == after(8)
+
+
+def test_a_session_that_came_back_too_late_is_refused_each_time_and_stays_lapsed(fleet: Fleet) -> None:
+    fleet.start("late")
+    fleet.pass_time(minutes=7)
+    swept(fleet)
+    fleet.beat(["late"], minutes=17)
+    fleet.pass_time(minutes=18)
+    for _ in range(2):
+        assert swept(fleet).returns.outcomes == {Outcome.REFUSED: 1}
+    assert fleet.names("late") == LAPSED
+
+
+def test_a_second_sweep_before_the_read_model_has_heard_of_the_first_changes_nothing(fleet: Fleet) -> None:
+    fleet.start("silent")
+    fleet.pass_time(minutes=7)
+    assert swept(fleet).lapses.outcomes == {Outcome.CHANGED: 1}
+    assert swept(fleet).lapses.outcomes == {Outcome.UNCHANGED: 1}
+    assert fleet.names("silent") == LAPSED
+
+
+def test_every_silent_session_is_found_whatever_the_batch(fleet: Fleet) -> None:
+    names = [f"silent-{number}" for number in range(37)]
+    fleet.start(*names)
+    fleet.pass_time(minutes=7)
+    assert swept(fleet, batch=2).lapses.outcomes == {Outcome.CHANGED: 37}
+    assert all(fleet.names(name) == LAPSED for name in names)
+
+
+def test_sessions_that_cannot_be_judged_are_counted_and_keep_no_other_waiting(fleet: Fleet) -> None:
+    hopeless, others = [f"a-{number}" for number in range(12)], ["b-1", "b-2"]
+    fleet.start(*hopeless, minutes=-1)  # silent for longer, so suggested first
+    fleet.start(*others)
+    for name in hopeless:
+        fleet.spoil(name)
+    fleet.pass_time(minutes=8)
+    for remaining in (2, 0):  # the second sweep meets the hopeless ones again, and ends again
+        with capture_logs() as lines:
+            outcomes = swept(fleet, batch=1).lapses.outcomes
+        assert sum("cannot be judged" in line["event"] for line in lines) == 12
+        assert (outcomes[Outcome.CHANGED], outcomes[Outcome.FAILED]) == (remaining, 12)
+        fleet.project()
+    assert [fleet.names(name) for name in others] == [LAPSED, LAPSED]
+
+
+def test_a_suggested_session_that_has_ended_meanwhile_is_left_as_it_is(fleet: Fleet) -> None:
+    fleet.start("leaving")
+    fleet.pass_time(minutes=7)
+    session = replay(fleet.events("leaving"))
+    assert isinstance(session, Session)
+    session.end(reason="signed out", at=after(3))
+    fleet.record(session)
+    assert swept(fleet).lapses.outcomes == {Outcome.UNCHANGED: 1}
+    assert fleet.names("leaving") == ["session.started", "session.ended"]
+
+
+def test_sweeps_at_once_give_the_same_as_one(fleet: Fleet) -> None:
+    names = [f"silent-{number:03}" for number in range(120)]
+    fleet.start(*names)
+    fleet.pass_time(minutes=7)
+    start, found = threading.Barrier(3), list[Sweep]()
+
+    def go() -> None:
+        start.wait()
+        found.append(swept(fleet, batch=10))
+
+    threads = [threading.Thread(target=go) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(each.lapses.outcomes[Outcome.CHANGED] for each in found) == len(names)
+    assert all(each.lapses.outcomes[Outcome.FAILED] == 0 for each in found)
+    assert all(fleet.names(name) == LAPSED for name in names)
+
+
+def test_what_the_sweep_records_is_caused_by_its_run(fleet: Fleet, store: EventStore) -> None:
+    fleet.start("silent")
+    fleet.pass_time(minutes=7)
+    sweep(fleet.store, fleet.engine, cause=CAUSE, window=WINDOW)
+    (recorded,) = store.read("licensing", after=0, limit=9, names=("session.lapsed",)).events  # type: ignore[arg-type]
+    assert recorded.metadata == CAUSE.metadata()
+
+
+def test_the_task_says_what_it_found_and_did(fleet: Fleet, wired: Wiring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "wiring", lambda: wired)
+    fleet.start("silent-1", "silent-2")
+    fleet.pass_time(minutes=7)
+    result = cleanup_zombie_sessions.apply(kwargs={"batch": 100}, task_id=str(uuid4())).get()
+    assert result.pop("duration_seconds") > 0
+    assert result == {"found": 2, "cleaned": 2, "resumed": 0, "refused": 0, "errors": 0}
