@@ -23,7 +23,7 @@ from infra.settings import Settings
 from tests.infra.event_store.facts import Follower
 
 WRITERS = 6
-SECONDS = 6.0
+SECONDS = 5.0
 
 
 @contextmanager
