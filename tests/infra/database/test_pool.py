@@ -100,13 +100,13 @@ def test_a_session_that_ends_at_work_is_a_fault_of_the_database_and_the_next_is_
         assert session(lent)
 
 
-def test_a_transaction_that_was_left_open_is_rolled_back(settings: Settings, two: ConnectionPool) -> None:
+def test_a_transaction_that_was_left_open_is_rolled_back(two: ConnectionPool) -> None:
     with two.connection() as lent:
         lent.execute("begin")
         lent.execute("create table left_behind ()")
 
-    with database.connect(settings, name="looking") as looking:
-        assert looking.execute("select to_regclass('left_behind')").fetchone() == (None,)
+    with two.connection() as lent:
+        assert lent.execute("select to_regclass('left_behind')").fetchone() == (None,)
 
 
 def test_a_deadlock_is_a_fault_of_the_database_and_the_loser_goes_on(two: ConnectionPool) -> None:
