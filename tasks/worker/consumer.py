@@ -84,6 +84,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         """The pool is done: have its last outcomes confirmed and their messages let go, then close."""
         for in_hand in self.registrar.not_started():
             self.registrar.hand_back(in_hand)
+        _log.info("nothing runs any more; waiting until all of it is recorded", worker=self.worker_name)
         if not self.recorder.flush(FLUSH_WITHIN):
             _log.error("not everything could be recorded; what is left will be delivered again")
         self.registrar.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ NO_RULES: Final = AttemptRules(policy=None, max_retries=0)
 """For what no task of ours stands behind."""
 
 _log = structlog.get_logger("ledgerq.worker")
+_heard = logging.getLogger("ledgerq.worker")
 
 
 @dataclass(eq=False)
@@ -96,7 +98,7 @@ class Registrar:
             license_id=attempt.envelope.license_id or None if attempt.envelope else None,
         )
         self._recorder.submit(Entry([event]))
-        _say(attempt, TaskStarted.TOPIC, "debug", pid=pid)
+        _say(attempt, TaskStarted.TOPIC, logging.DEBUG, pid=pid)
 
     def hold(self, in_hand: InHand, *, eta: datetime, now: datetime) -> None:
         """The attempt's time has not come: let its message wait in the broker's delay ladder."""
@@ -106,7 +108,7 @@ class Registrar:
         except ValueError as error:
             self.conclude(in_hand, Raised(Failure.of(error), final=True), NO_RULES)
             return
-        _say(in_hand.attempt, TaskReceived.TOPIC, "info", eta=eta.isoformat())
+        _say(in_hand.attempt, TaskReceived.TOPIC, logging.INFO, eta=eta.isoformat())
         self._record(in_hand, [event], [message], Fate.ACKNOWLEDGED)
 
     def refuse(self, attempt: Attempt, delivery: Delivery, failure: Failure) -> None:
@@ -160,7 +162,7 @@ class Registrar:
     def _told(self, attempt: Attempt, verdict: Verdict, runtime_seconds: float | None) -> list[CloudEvent]:
         if verdict.name is None:
             return []
-        level = "info" if verdict.fate is Fate.ACKNOWLEDGED else "warning"
+        level = logging.INFO if verdict.fate is Fate.ACKNOWLEDGED else logging.WARNING
         brief = {k: v for k, v in verdict.data.items() if k not in {"traceback", "result"}}
         _say(attempt, verdict.name, level, runtime_seconds=runtime_seconds, **brief)
         return [attempt.tell(verdict.name, at=datetime.now(UTC), runtime_seconds=runtime_seconds, **verdict.data)]
@@ -187,6 +189,8 @@ class Registrar:
                 self._let_go.popitem(last=False)
 
 
-def _say(attempt: Attempt, name: str, level: str, **told: Any) -> None:
+def _say(attempt: Attempt, name: str, level: int, **told: Any) -> None:
+    if not _heard.isEnabledFor(level):  # asked first: putting a line together costs more than all else here
+        return
     said = {key: value for key, value in told.items() if value is not None}
-    getattr(_log, level)(name, run_id=attempt.run_id, task=attempt.task, attempt=attempt.number, **said)
+    _log.log(level, name, run_id=attempt.run_id, task=attempt.task, attempt=attempt.number, **said)

@@ -96,10 +96,16 @@ def test_a_message_is_acknowledged_only_after_its_outcome_is_confirmed(lab: Lab,
     assert following.stop() == 0
 
 
-def test_a_worker_told_to_stop_finishes_what_runs(lab: Lab, worker: WorkerProcess, waiting: Waiting) -> None:
+def test_a_worker_told_to_stop_finishes_what_runs_and_has_it_recorded(
+    lab: Lab, worker: WorkerProcess, waiting: Waiting
+) -> None:
+    worker.gate.touch()
     worker.process.terminate()
     eventually(lambda: "Warm shutdown" in worker.log.read_text())
     waiting.go.touch()
+    eventually(lambda: "nothing runs any more" in worker.log.read_text())
+    assert lab.ear.story(waiting.run) == ["task.started 1"]
+    worker.gate.unlink()
     assert worker.stop() == 0
     assert lab.ear.until(waiting.run, "task.succeeded 1") == ["task.started 1", "task.succeeded 1"]
     assert lab.depth(TIER.queue) == 0
