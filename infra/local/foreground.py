@@ -52,7 +52,7 @@ def _await_end(pid: int, terminal: Terminal, signals: Signals) -> int:
     while True:
         done, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
         if done and os.WIFSTOPPED(status):
-            terminal.pause_with(pid)
+            terminal.pause_with(pid, stopped_by=os.WSTOPSIG(status))
         elif done:
             return status
         rest = None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -18,6 +18,9 @@ CHECKOUT = Path(__file__).parents[3]
 GIVEN_BROKER = {"LEDGERQ_BROKER_URL": "amqp://somebody@127.0.0.1:1/%2F"}
 GIVEN = {**GIVEN_BROKER, "LEDGERQ_DATABASE_URL": "postgresql://somebody@127.0.0.1:1/x"}
 
+started: list[Run] = []
+"""Every run of this session, so that one which outlives a failed test can be ended."""
+
 
 class Run:
     """One run: its process, the slots it takes from ``root``, and what it says."""
@@ -37,6 +40,8 @@ class Run:
                 **how,
             },
         )
+
+        started.append(self)
 
     def line(self) -> str:
         """The next line that the command writes."""

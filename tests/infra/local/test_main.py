@@ -152,12 +152,13 @@ def test_the_commands_exit_status_is_the_runs(tmp_path: Path, command: list[str]
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_reaches_the_command_once_and_it_has_time_to_end(tmp_path: Path, number: signal.Signals) -> None:
     name = number.name.removeprefix("SIG")
-    # After the first one it stays for half a second, in which a second one would be counted.
-    count = f"n=0; trap 'n=$((n+1))' {name}; echo ready; while [ $n = 0 ]; do sleep 0.05; done"
+    # After the first one it stays for half a second, in which a second one, sent then, would be counted.
+    count = f"n=0; trap 'n=$((n+1))' {name}; echo ready; while [ $n = 0 ]; do sleep 0.05; done; echo first"
     script = f"{count}; for i in 0 1 2 3 4 5 6 7 8 9; do sleep 0.05; done; echo heard $n; exit 5"
     started = Run(tmp_path, "exec", "--", "sh", "-c", script, given=GIVEN)
     assert started.line() == "ready"
     started.signal(number)
+    assert started.line() == "first"
     started.signal(number)
     status, out, _ = started.end()
     assert (status, out) == (5, "heard 1\n")
