@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-import psycopg
-import sqlalchemy as sa
 import structlog
 
-from infra.database import DatabaseUnreachableError, Leadership, engine
+from infra.database import Leadership, engine
 from infra.event_store import EventStore
 from infra.settings import Settings
+from projections.outage import DATABASE_TROUBLE, Backoff
 from projections.projection import Projection, follower
 from projections.runner import Runner
 from projections.watch import LogWatch
@@ -22,11 +21,8 @@ _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
 
 LOOK_AFTER_LEADERSHIP_SECONDS: Final = 1.0
 STANDBY_SECONDS: Final = 1.0
-SHORTEST_OUTAGE_PAUSE_SECONDS: Final = 0.1
-LONGEST_OUTAGE_PAUSE_SECONDS: Final = 5.0
-
-DATABASE_TROUBLE: Final = (sa.exc.DBAPIError, sa.exc.TimeoutError, psycopg.Error, DatabaseUnreachableError)
-"""What may pass: the database is away, busy, or not migrated yet."""
+LOCK_TIMEOUT_SECONDS: Final = 3
+"""A rebuild holds the checkpoints; who waits for it looks up now and then, to see whether it should stop."""
 
 
 class Projector:
@@ -75,15 +71,15 @@ class Projector:
         if self._fault is not None:
             raise self._fault
 
-    def _guard(self, work: object, *arguments: object) -> None:
+    def _guard(self, work: Callable[..., None], *arguments: Projection) -> None:
         try:
-            work(*arguments)  # type: ignore[operator]
+            work(*arguments)
         except BaseException as fault:  # noqa: BLE001  handed to the main thread, which raises it
             self._fault = fault
 
     def _keep(self, projection: Projection) -> None:
         """Lead or stand by, and wait out outages of the database."""
-        pause = SHORTEST_OUTAGE_PAUSE_SECONDS
+        backoff = Backoff()
         runner = Runner(projection, self._store, batch_events=self._settings.projection_batch_events)
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -95,13 +91,13 @@ class Projector:
                         self._stopping.wait(STANDBY_SECONDS)
             except DATABASE_TROUBLE as error:
                 _LOG.warning("database trouble; trying again", projection=projection.name, error=str(error))
-                lasted = time.monotonic() - began
-                pause = SHORTEST_OUTAGE_PAUSE_SECONDS if lasted > LONGEST_OUTAGE_PAUSE_SECONDS else pause * 2
-                self._stopping.wait(min(pause, LONGEST_OUTAGE_PAUSE_SECONDS))
+                self._stopping.wait(backoff.seconds(after=time.monotonic() - began))
 
     def _lead(self, runner: Runner, leadership: Leadership) -> None:
         _LOG.info("leading", projection=runner.projection.name)
         with self._engine.connect() as connection:
+            with connection.begin():
+                connection.exec_driver_sql(f"set lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
             runner.recall(connection)
             look_at = time.monotonic() + LOOK_AFTER_LEADERSHIP_SECONDS
             while not self._stopping.is_set():

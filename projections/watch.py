@@ -6,10 +6,10 @@ import threading
 from collections.abc import Collection, Iterable
 from typing import Final
 
-import psycopg
 import structlog
 
 from infra.event_store import EventStore, Log
+from projections.outage import DATABASE_TROUBLE
 
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class LogWatch:
         while not self._stopping.wait(pause):
             try:
                 moved = self._look()
-            except psycopg.OperationalError as error:
+            except DATABASE_TROUBLE as error:
                 _LOG.warning("cannot see the logs", error=str(error))
                 pause = OUTAGE_PAUSE_SECONDS
             else:

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
-from infra import database
 from infra.event_store import Log, Recorded
 from infra.settings import Settings
 from projections.catalog import PROJECTIONS
@@ -23,30 +23,41 @@ from tests.projections.test_sessions import heartbeats
 from tests.projections.world import World
 from tests.waiting import eventually
 
-Start = Callable[..., subprocess.Popen[bytes]]
+
+class Process:
+    """A projector's process, and what it says."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(command, env=environment, stderr=out)
+
+    def says(self, message: str) -> bool:
+        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
+        return any(line["message"] == message for line in lines)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+Start = Callable[..., Process]
 
 
 @pytest.fixture
-def start(settings: Settings) -> Iterator[Start]:
+def start(settings: Settings, tmp_path: Path) -> Iterator[Start]:
     """Start a projector's process; whatever is left of it is killed at the end."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Process] = []
 
-    def launch(*arguments: str) -> subprocess.Popen[bytes]:
+    def launch(*arguments: str) -> Process:
         environment = {**os.environ, "LEDGERQ_DATABASE_URL": settings.database_url.get_secret_value()}
         command = (sys.executable, "-m", "infra.cli", "projector", *arguments)
-        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL))
+        started.append(Process(command, environment, tmp_path / f"{len(started)}.log"))
         return started[-1]
 
     yield launch
     for process in started:
         process.kill()
-        process.wait()
-
-
-@pytest.fixture
-def look(settings: Settings) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    with database.connect(settings, name="look") as connection:
-        yield connection
 
 
 def runs(world: World) -> int:
@@ -120,22 +131,19 @@ def test_standby_takes_over_when_the_leader_hangs_and_its_connection_is_cut(worl
     leader = start("--only", "sessions")
     world.record(Log.HEARTBEATS, heartbeats(1))
     eventually(lambda: counted(world) == 1)
-    first = leader_of("sessions", world)
-    assert first is not None
-    start("--only", "sessions")
-    eventually(lambda: len(world.rows("select from pg_stat_activity where application_name = 'ledgerq projector'")) > 2)
-    leader.send_signal(signal.SIGSTOP)
+    standby = start("--only", "sessions")
+    eventually(lambda: standby.says("projector started"))
+    leader.process.send_signal(signal.SIGSTOP)
     try:
         world.record(Log.HEARTBEATS, heartbeats(2))
-        world.rows("select pg_terminate_backend(%(pid)s)", pid=first)
+        end_backends(world, "ledgerq leadership projection.sessions")
         eventually(lambda: counted(world) == 2, seconds=10)
-        second = leader_of("sessions", world)
     finally:
-        leader.send_signal(signal.SIGCONT)
+        leader.process.send_signal(signal.SIGCONT)
     world.record(Log.HEARTBEATS, heartbeats(3))
     eventually(lambda: counted(world) == 3)
-    assert second not in {None, first}
-    assert leader_of("sessions", world) == second
+    assert standby.says("leading")
+    eventually(lambda: leader.says("no longer leading"))
 
 
 @pytest.mark.system
@@ -143,11 +151,13 @@ def test_while_one_leads_the_other_stands_by(world: World, start: Start) -> None
     start("--only", "sessions")
     first = eventually(lambda: leader_of("sessions", world))
     other = start("--only", "sessions")
-    eventually(lambda: len(world.rows("select from pg_stat_activity where application_name = 'ledgerq projector'")) > 2)
+    eventually(lambda: other.says("projector started"))
     world.record(Log.HEARTBEATS, heartbeats(1))
     eventually(lambda: counted(world) == 1)
+    other.process.terminate()
+    assert other.process.wait(timeout=10) == 0
     assert leader_of("sessions", world) == first
-    assert other.poll() is None
+    assert not other.says("leading")
 
 
 @pytest.mark.chaos
@@ -165,7 +175,6 @@ def test_killed_again_and_again_it_makes_the_rows_that_a_rebuild_makes(
         process, target = start(), _progress(world) + chance.randint(1, 60)
         eventually(lambda target=target: _progress(world) >= target or not _lag(world))
         process.kill()
-        process.wait()
         interrupted += _lag(world) > 0
     assert interrupted >= 3, "it was always faster than the kill, so it would prove nothing"
     world.catch_up()
@@ -181,8 +190,8 @@ def test_asked_to_stop_it_finishes_its_batch_and_says_that_all_is_well(world: Wo
     process = start()
     world.record(Log.TASKS, requested(minted("a")))
     eventually(lambda: runs(world) == 1)
-    process.terminate()
-    assert process.wait(timeout=10) == 0
+    process.process.terminate()
+    assert process.process.wait(timeout=10) == 0
     eventually(lambda: leader_of("task_runs", world) is None)
 
 

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 import pytest
 import sqlalchemy as sa
 
+from domain.aggregate import Event
 from domain.heartbeat import HeartbeatsReceived
+from domain.license import License
 from domain.task_run import TaskStarted
 from infra import database
 from infra.event_store import Checkpoint, Log, Recorded
@@ -17,7 +19,7 @@ from projections.projection import follower
 from projections.rebuild import rebuild
 from projections.runner import driver
 from projections.task_runs import TaskRuns
-from tests.projections.histories import History, at, minted, requested, told
+from tests.projections.histories import History, at, changes, minted, requested, told
 from tests.projections.test_sessions import heartbeats
 from tests.projections.world import World
 
@@ -25,6 +27,14 @@ from tests.projections.world import World
 def position(world: World, projection: str, log: Log) -> int:
     with world.connection.begin():
         return Checkpoint.read(driver(world.connection), follower(projection), log)
+
+
+def renewed(*, times: int) -> list[Event]:
+    """A license that was renewed so often; counting its renewals twice would show."""
+    license_ = License.issue("l1", valid_until=at(3600), at=at(0))
+    for number in range(times):
+        license_.renew(valid_until=at(3601 + number), at=at(number))
+    return changes(license_)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -66,27 +76,27 @@ def test_the_checkpoint_passes_events_that_are_none_of_the_projections_business(
 
 
 def test_a_runner_that_comes_too_late_does_nothing_and_goes_on_from_where_the_other_is(world: World) -> None:
-    world.record(Log.HEARTBEATS, heartbeats(1), heartbeats(2))
-    late = world.runner("sessions")
-    world.catch_up("sessions")
+    world.record(Log.LICENSING, *renewed(times=2))
+    late = world.runner("licenses")
+    world.catch_up("licenses")
     assert late.step(world.connection)
     assert not late.step(world.connection)
-    assert world.row("select heartbeat_count from read_model.sessions") == {"heartbeat_count": 2}
+    assert world.row("select renewals from read_model.licenses") == {"renewals": 2}
 
 
 def test_two_runners_at_the_same_time_count_every_event_once(world: World, settings: Settings) -> None:
-    world.record(Log.HEARTBEATS, *(heartbeats(second) for second in range(1, 40)))
+    world.record(Log.LICENSING, *renewed(times=39))
     other_engine = database.engine(settings, name="other")
     with other_engine.connect() as other:
-        runners = [(world.runner("sessions", batch_events=3), world.connection)]
-        second = world.runner("sessions", batch_events=2)
+        runners = [(world.runner("licenses", batch_events=3), world.connection)]
+        second = world.runner("licenses", batch_events=2)
         second.recall(other)
         runners.append((second, other))
         moved = [True]
         while any(moved):
             moved = [runner.step(connection) for runner, connection in runners]
     other_engine.dispose()
-    assert world.row("select heartbeat_count from read_model.sessions") == {"heartbeat_count": 39}
+    assert world.row("select renewals from read_model.licenses") == {"renewals": 39}
 
 
 class Choosy(TaskRuns):

@@ -45,6 +45,15 @@ def test_heartbeats_move_the_last_sign_of_life_and_are_counted_when_they_are_new
     assert (row["last_heartbeat_at"], row["heartbeat_count"]) == (at(40), 3)
 
 
+def test_a_heartbeat_that_is_no_news_to_the_read_model_does_not_count(world: World) -> None:
+    world.record(Log.LICENSING, *changes(started()))
+    world.record(Log.HEARTBEATS, heartbeats(30))
+    world.catch_up("sessions")
+    world.record(Log.HEARTBEATS, heartbeats(10, 20, 30), heartbeats(25, 40))
+    row = session(world)
+    assert (row["last_heartbeat_at"], row["heartbeat_count"]) == (at(40), 2)
+
+
 def test_a_heartbeat_that_comes_before_its_session_started_is_kept_and_not_shown(world: World) -> None:
     world.record(Log.HEARTBEATS, heartbeats(10))
     world.catch_up("sessions")
