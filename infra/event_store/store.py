@@ -85,7 +85,11 @@ class EventStore:
         return streams
 
     def known_event_ids(self, log: Log, event_ids: Collection[UUID]) -> set[UUID]:
-        """Those of the ids that the log holds."""
+        """Those of the ids that the log holds.
+
+        Whoever decides on loaded streams asks after loading them: asked before, a repeat that another process stores
+        in between is in the streams and not among the known ids, and is decided on a second time.
+        """
         if not event_ids:
             return set()
         with self._datastore.pool.connection() as connection:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Event
 from typing import Any
 
@@ -78,14 +78,15 @@ def test_readers_miss_nothing_and_see_nothing_twice_whatever_writers_do(settings
         EventStore(url, connections=2) as careful,
         EventStore(url, connections=1) as hasty,
         ThreadPoolExecutor(3) as readers,
+        ExitStack() as at_the_end,
         writers(settings, seed) as processes,
     ):
+        at_the_end.callback(stop.set)  # or the readers would go on for ever after a failure
         hasty._tables[Log.TASKS] = Hasty(Log.TASKS.table)
         seen = [readers.submit(follow, careful, page, stop) for page in (7, 500)]
         seen_in_haste = readers.submit(follow, hasty, 500, stop)
         kill_some(processes, random.Random(seed))
         ends = [writer.wait(timeout=30) for writer in processes]
-        stop.set()
     stored = everything(settings)
 
     assert sorted(ends) == [-9] * (WRITERS // 3) + [0] * (WRITERS - WRITERS // 3), seed
