@@ -42,7 +42,8 @@ def settings(migrated: Settings) -> Settings:
     tables += ["event_store.checkpoints", *(table.fullname for table in METADATA.tables.values())]
     with database.connect(migrated, name="test") as connection:
         connection.execute("set ledgerq.maintenance = 'on'")
-        connection.execute(f"truncate {', '.join(tables)}".encode())
+        # Deleting a few rows is quicker than truncating, which gives every table new files.
+        connection.execute("; ".join(f"delete from {table}" for table in tables).encode())  # noqa: S608  our own names
     return migrated
 
 
