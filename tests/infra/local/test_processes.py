@@ -30,7 +30,9 @@ def test_only_the_same_mark_makes_a_process_ours(tmp_path: Path) -> None:
 
 
 def test_who_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
-    stubborn = sleeper(tmp_path, script="trap '' TERM; while :; do sleep 0.05; done")
+    deaf = tmp_path / "deaf"
+    stubborn = sleeper(tmp_path, script=f"trap '' TERM; touch {deaf}; while :; do sleep 0.05; done")
+    eventually(deaf.exists)
     processes.end([stubborn.pid], grace_seconds=0.2)
     assert stubborn.wait() == -signal.SIGKILL
 
