@@ -18,6 +18,7 @@ from infra.event_store import EventStore
 from infra.settings import load_settings
 from projections import dictionary, presentation, process
 from projections.catalog import PROJECTIONS
+from projections.outage import DATABASE_TROUBLE
 from projections.questions import LAG
 from projections.rebuild import Progress, rebuild
 from projections.report import ask, make_report
@@ -81,11 +82,14 @@ def rebuild_(name: str) -> None:
 
     In one transaction: readers see the old rows until the new ones are complete. A running projector waits meanwhile.
     """
-    settings = load_settings()
-    url = settings.database_url.get_secret_value()
+    settings, label = load_settings(), "projection rebuild"
     began = time.monotonic()
-    engine = database.engine(settings, name="projection rebuild")
-    with EventStore(url, name="projection rebuild") as store, engine.connect() as connection:
+    engine = database.engine(settings, name=label)
+    with (
+        _told_in_one_line(label),
+        EventStore(settings.database_url.get_secret_value(), name=label) as store,
+        engine.connect() as connection,
+    ):
         batch = settings.projection_batch_events
         done = rebuild(connection, PROJECTIONS[name], store=store, batch_events=batch, tell=_Teller(name))
     engine.dispose()
@@ -106,7 +110,7 @@ def report(*, seconds: float, as_json: bool) -> None:
     """Report from the analytics views; does it balance?
 
     Of tasks, those accepted by now count. Exit status: 0 when each of them has one recorded end, 1 when not, 2 when the
-    database cannot be reached.
+    database cannot answer.
     """
     with _connected("report") as connection:
         found = make_report(connection, wait=timedelta(seconds=seconds))
@@ -119,14 +123,23 @@ def report(*, seconds: float, as_json: bool) -> None:
 
 @contextmanager
 def _connected(name: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection of its own; where there is none to be had, one line and exit status 2."""
-    try:
-        connection = database.connect(load_settings(), name=name)
-    except database.DatabaseUnreachableError as error:
-        click.echo(f"ledgerq {name}: the database cannot be reached: {error}", err=True)
-        sys.exit(2)
-    with connection:
+    """A connection of its own, in autocommit."""
+    with _told_in_one_line(name), database.connect(load_settings(), name=name) as connection:
         yield connection
+
+
+@contextmanager
+def _told_in_one_line(name: str) -> Iterator[None]:
+    """Where the database cannot answer: one line that says why, and exit status 2."""
+    try:
+        yield
+    except DATABASE_TROUBLE as error:
+        cause = getattr(error, "orig", None) or error
+        reason = str(cause).strip().splitlines()[0]
+        missing = isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName)
+        advice = " (ledgerq migrate makes what is missing)" if missing else ""
+        click.echo(f"ledgerq {name}: the database cannot answer: {reason}{advice}", err=True)
+        sys.exit(2)
 
 
 class _Teller:

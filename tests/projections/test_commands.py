@@ -41,13 +41,25 @@ def test_the_report_of_an_unbalanced_platform_does_not(world: World, run: Run) -
     assert json.loads(done.stdout)["conservation"]["open"] == 1
 
 
-def test_a_report_without_a_database_is_one_line_and_a_status_of_its_own(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "command", ["report", "projection lag", "projection dictionary", "projection rebuild sessions"]
+)
+def test_without_a_database_there_is_one_line_and_a_status_of_its_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("LEDGERQ_DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
-    done = run("report")
+    done = run(*command.split())
     assert done.exit_code == 2
-    assert done.stderr.startswith("ledgerq report: the database cannot be reached")
+    assert "the database cannot answer: connection failed" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_database_that_was_never_migrated_says_what_to_do(
+    run: Run, servers: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEDGERQ_DATABASE_URL", servers.database_url.get_secret_value())
+    done = run("report")
+    assert (done.exit_code, "ledgerq migrate" in done.stderr) == (2, True)
 
 
 def test_the_list_names_every_projection(run: Run) -> None:
