@@ -32,6 +32,7 @@ def lead(settings: Settings, name: str, *, stop: StopRequest, work: Callable[[Le
                 if _stand_by(leadership, stop):
                     log.info("leading", name=name)
                     work(leadership)
+                    log.info("stopping" if stop else "leadership lost; giving way", name=name)
         except CheckpointMovedError as error:
             log.warning("another leader is at work; standing by", name=name, reason=str(error))
             stop.wait(PAUSE_SECONDS)

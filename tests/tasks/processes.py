@@ -48,6 +48,11 @@ class Process:
         return '"leading"' in self.log
 
     @property
+    def gave_way(self) -> bool:
+        """Whether it has found out that it leads no longer."""
+        return "giving way" in self.log
+
+    @property
     def runs(self) -> bool:
         return self._process.poll() is None
 

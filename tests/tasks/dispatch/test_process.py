@@ -90,14 +90,19 @@ def test_of_two_dispatchers_one_works_and_the_other_takes_over_when_it_is_killed
     assert Counter(message.run_id for message in world.everything_waiting()) == {first: 1, second: 1}
 
 
-def test_a_leader_that_loses_its_database_session_goes_on_or_gives_way(world: World, dispatchers: Dispatchers) -> None:
+@pytest.mark.parametrize("lost", ["ledgerq leadership dispatch", "%dispatch"])
+def test_a_leader_that_loses_its_session_gives_way_and_comes_back(
+    world: World, dispatchers: Dispatchers, lost: str
+) -> None:
     dispatcher = dispatchers.start()
     first = world.accept()
     eventually(lambda: world.published() == {first})
     world.sql(
         "select pg_terminate_backend(pid) from pg_stat_activity"
-        " where datname = current_database() and application_name like 'ledgerq %%dispatch'"
+        " where datname = current_database() and application_name like %s",
+        lost,
     )
+    eventually(lambda: dispatcher.log.count('"leading"') == 2)
     second = world.accept()
     eventually(lambda: world.published() == {first, second})
     assert dispatcher.runs

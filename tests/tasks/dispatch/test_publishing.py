@@ -12,6 +12,7 @@ from domain.task_run import task_event
 from domain.tier import Tier
 from infra.broker.errors import BrokerRefusedError, BrokerUnreachableError
 from infra.broker.publisher import Confirmation, OutgoingMessage, Publisher
+from infra.database import DatabaseUnreachableError
 from infra.event_store import CheckpointMovedError
 from infra.settings import Settings
 from tasks.dispatch.publishing import PublishingFollower
@@ -86,8 +87,8 @@ def test_runs_that_a_full_queue_refused_follow_when_there_is_room_and_the_others
     world: World,
 ) -> None:
     world.make_small(Tier.LOW)
-    runs = world.accept_all([(uuid4(), "a.task", {"tier": "low"}) for _ in range(3)])
     follower = world.follower()
+    runs = world.accept_all([(uuid4(), "a.task", {"tier": "low"}) for _ in range(3)])
     arrived: list[str] = []
 
     def took_all() -> bool:
@@ -175,6 +176,25 @@ def test_a_run_that_a_worker_has_had_is_not_published_again(world: World) -> Non
     until_quiet(world.follower())
     assert world.waiting_in(Tier.NORMAL) == []
     assert world.names_in(run) == ["task.requested", "task.published", "task.started"]
+
+
+def test_what_the_broker_confirmed_while_the_database_went_away_is_recorded_later_and_not_published_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.accept()
+    follower = world.follower()
+
+    def away() -> None:
+        raise DatabaseUnreachableError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.store, "transaction", away)
+        with pytest.raises(DatabaseUnreachableError):
+            follower.step()
+    follower.take_over()
+    until_quiet(follower)
+    assert [message.run_id for message in world.waiting_in(Tier.NORMAL)] == [run]
+    assert world.names_in(run) == ["task.requested", "task.published"]
 
 
 class Forgetful:

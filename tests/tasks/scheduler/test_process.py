@@ -89,12 +89,13 @@ def test_a_leader_whose_session_is_cut_gives_way_and_no_slot_fires_twice(
 ) -> None:
     for _ in range(2):
         schedulers.start()
-    schedulers.leader()
+    leader = schedulers.leader()
     with psycopg.connect(fresh_platform.database_url.get_secret_value(), autocommit=True) as connection:
         connection.execute(
             b"select pg_terminate_backend(pid) from pg_stat_activity"
             b" where datname = current_database() and application_name like 'ledgerq leadership%'"
         )
+    eventually(lambda: leader.gave_way)
     eventually(lambda: sum(process.log.count('"leading"') for process in schedulers.started) >= 2)
     now = datetime.now(UTC)
     eventually(lambda: schedulers.fired_since(now))
