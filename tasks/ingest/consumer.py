@@ -13,6 +13,7 @@ import pika
 
 from infra.broker.connection import broker_faults, connect
 from infra.broker.errors import BrokerError, BrokerUnreachableError
+from infra.broker.odd_headers import tolerate_odd_headers
 from infra.broker.topology import DEAD_RECORD, INGEST
 from infra.settings import Settings
 from tasks.ingest.delivery import Delivery
@@ -73,10 +74,10 @@ class Inbox:
         self._waiting.append(
             Delivery(
                 method.delivery_tag,
-                properties.content_type,
-                properties.headers,
+                _text(properties.content_type),
+                {_text(name): value for name, value in properties.headers.items()} if properties.headers else None,
                 body,
-                properties.message_id,
+                _text(properties.message_id),
                 properties.priority,
                 method.redelivered,
                 datetime.now(UTC),
@@ -100,6 +101,7 @@ class Consumer:
     """
 
     def __init__(self, settings: Settings) -> None:
+        tolerate_odd_headers()
         self._settings = settings
         self._connection: pika.BlockingConnection = connect(settings, role="ingest")
         with broker_faults(settings):
@@ -141,3 +143,8 @@ class Consumer:
     def _process(self, seconds: float) -> None:
         with broker_faults(self._settings):
             self._connection.process_data_events(time_limit=seconds)
+
+
+def _text(value: str | bytes | None) -> Any:
+    """What pika leaves as bytes is not UTF-8; whatever it was meant to be, it is made text that is."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pika
@@ -233,6 +233,25 @@ def test_a_message_the_database_chokes_on_is_put_aside_and_its_neighbours_are_st
     assert f"{mark}-7".encode() in letter.body
     assert set(looking.licenses(mark)) == {f"-{number}" for number in range(10) if number != 7}
     assert looking.reasons(mark) == ["fault"]
+    assert process.stop() == 0
+
+
+def test_no_property_however_odd_stops_ingest(
+    start: Starting, host: VirtualHost, looking: Database, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = start().begins()
+    monkeypatch.setattr("pika.data.calendar.timegm", lambda _: 10**15)
+    odd = {"when": datetime.now(UTC), "cloudEvents:id": mark, "\N{SNOWMAN}": [{"deep": [1]}]}
+    structured = encode_structured(issued(mark))
+    for content_type, body in ((structured.content_type, structured.body), ("application/json", mark.encode())):
+        properties = pika.BasicProperties(content_type=content_type, headers=odd, timestamp=2**60)
+        host.channel.basic_publish("events", "tests", body, properties)
+    latin = pika.BasicProperties(content_type="text/\udcff")
+    monkeypatch.setattr("pika.data.as_bytes", lambda text: text.encode(errors="surrogateescape"))
+    host.channel.basic_publish("events", "tests", mark.encode(), latin)
+    assert {host.take("ingest.dead").properties.headers["x-ledgerq-reason"] for _ in range(2)} == {"unreadable"}
+    eventually(lambda: looking.licenses(mark) == {"": ["license.issued"]})
+    assert not process.says("fault of ours")
     assert process.stop() == 0
 
 
