@@ -2,6 +2,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from celery import Celery
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,3 +47,17 @@ def test_a_stock_task_keeps_celerys_rules() -> None:
     assert rules.delay(1, lambda: 0.0) == timedelta(seconds=180)
     assert (rules.allow_another(1), rules.allow_another(2)) == (True, False)
     assert AttemptRules.of(SimpleNamespace(max_retries=None, default_retry_delay=None)).allow_another(10**6)
+
+
+def do_nothing() -> None:
+    pass
+
+
+def test_a_policy_can_be_given_to_all_tasks_or_by_name() -> None:
+    app = Celery(set_as_current=False)
+    app.Task.retry_policy = RetryPolicy(max_retries=7)
+    app.conf.task_annotations = {"lab.named": {"retry_policy": NO_RETRIES}}
+    named = app.task(name="lab.named", shared=False)(do_nothing)
+    other = app.task(name="lab.other", shared=False)(do_nothing)
+    own = app.task(name="lab.own", shared=False, retry_policy=RetryPolicy(max_retries=1))(do_nothing)
+    assert [AttemptRules.of(task).max_retries for task in (named, other, own)] == [0, 7, 1]
