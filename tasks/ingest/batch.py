@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -27,15 +27,6 @@ class Decisions(NamedTuple):
     runs: list[runs.Decided]
     watermarks: list[NewEvent]
     rejected: list[Rejected]
-
-
-class Done(NamedTuple):
-    """What the log says about messages that have come before."""
-
-    events: set[UUID]
-    """Ids of the events, among those the messages would bring about, that are there."""
-    rejections: dict[UUID, MessageDeadLettered]
-    """By the message's id."""
 
 
 class Batches:
@@ -71,44 +62,45 @@ class Batches:
             LostRaceError: another writer was faster on one of the streams; nothing is stored.
         """
         reading = read(deliveries, limit_bytes=self._settings.message_limit_bytes)
-        done = self._done(reading.told, again=again)
-        decisions = self._decide(reading, done)
+        rejections = self._rejections(reading.told, again=again)
+        decisions = self._decide(reading, rejections)
         return self._append(reading, decisions)
 
     def reject(self, rejected: Rejected) -> None:
         """Record that a message is not taken in."""
         self._store.append_each(Log.LICENSING, [rejected.fact()])
 
-    def _done(self, told: Sequence[Told], *, again: bool) -> Done:
-        """A rejection counts only for a message that may be the very same one; sent anew, it may have its chance."""
-        expected = {each.cause.event_id(0) for each in told if each.event.type in licensing.HANDLERS}
+    def _rejections(self, told: Sequence[Told], *, again: bool) -> dict[UUID, MessageDeadLettered]:
+        """What the log says, by the message's id, of messages that were rejected before.
+
+        It counts only for a message that may be the very same one; sent anew, a message may have its chance.
+        """
         dead = {each.cause.id: f"dead_message-{each.cause.id}" for each in told if again or each.redelivered}
-        events = self._store.known_event_ids(Log.LICENSING, expected) if expected else set()
         letters = self._store.load(Log.LICENSING, dead.values()) if dead else {}
         found = {message: letters[stream][0] for message, stream in dead.items() if stream in letters}
-        return Done(events, {key: fact for key, fact in found.items() if isinstance(fact, MessageDeadLettered)})
+        return {message: fact for message, fact in found.items() if isinstance(fact, MessageDeadLettered)}
 
-    def _decide(self, reading: Reading, done: Done) -> Decisions:
-        told = [each for each in reading.told if each.cause.id not in done.rejections]
+    def _decide(self, reading: Reading, rejections: Mapping[UUID, MessageDeadLettered]) -> Decisions:
+        told = [each for each in reading.told if each.cause.id not in rejections]
         decisions = Decisions([], [], [], list(reading.rejected))
         for each in reading.told:
-            if fact := done.rejections.get(each.cause.id):
+            if fact := rejections.get(each.cause.id):
                 decisions.rejected.append(each.refused(reason=fact.reason, detail=fact.detail))
-        self._decide_licensing([each for each in told if each.event.type in licensing.HANDLERS], done, decisions)
+        self._decide_licensing([each for each in told if each.event.type in licensing.HANDLERS], decisions)
         decisions.runs.extend(runs.decide(each) for each in told if runs.is_about_runs(each.event.type))
         if markers := [each for each in told if isinstance(each.data, WatermarkData)]:
             passed = self._log_time.passed(markers, in_company=self._in_company(), now=datetime.now(UTC))
             decisions.watermarks.extend(passed)
         return decisions
 
-    def _decide_licensing(self, told: Sequence[Told], done: Done, decisions: Decisions) -> None:
-        handled = set(done.events)
-        new = [each for each in told if each.cause.event_id(0) not in handled]
-        if not new:
+    def _decide_licensing(self, told: Sequence[Told], decisions: Decisions) -> None:
+        if not told:
             return
-        streams = self._store.load(Log.LICENSING, licensing.streams_of(new))
+        streams = self._store.load(Log.LICENSING, licensing.streams_of(told))
+        # Asked after loading: what another ingest stores in between is then known, or its place in the stream is taken.
+        handled = self._store.known_event_ids(Log.LICENSING, {each.cause.event_id(0) for each in told})
         known = licensing.Known(streams, default_patience=self._settings.default_patience)
-        for each in new:
+        for each in told:
             if each.cause.event_id(0) in handled:
                 continue
             handled.add(each.cause.event_id(0))
