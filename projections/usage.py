@@ -32,7 +32,6 @@ def aggregate_usage(connection: psycopg.Connection[Any], *, since: datetime, unt
     One transaction (or savepoint). Callers at the same time take turns.
     """
     with connection.transaction():
-        connection.execute("set local jit = off")  # its guess of a million rows costs a second of compiling
         connection.execute("select pg_advisory_xact_lock(hashtextextended('ledgerq.usage', 0))")
         hours = _aggregate(connection, "usage_hourly", "hour_start_at", width=_HOUR, window=(since, until))
         days = _aggregate(connection, "usage_daily", "day_start_at", width=_DAY, window=(since, until))

@@ -27,6 +27,7 @@ SESSION: Final = {
     "TimeZone": "UTC",
     # Rows of a log are read after its safe position, and by a statement that sees more; what is in an append's way too.
     "default_transaction_isolation": r"read\ committed",
+    "jit": "off",  # its guesses about arrays cost a second of compiling where the query takes milliseconds
     "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
     # The server's side of TCP above: the session of a host that vanished holds locks, by default for two hours more.
     "tcp_keepalives_idle": "10s",
