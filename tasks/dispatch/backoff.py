@@ -17,6 +17,11 @@ class Backoff:
         self._pause = 0.0
         self._until = float("-inf")
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the latest try failed."""
+        return self._pause > 0
+
     def fail(self, now: float) -> float:
         """Note a failure; how many seconds to wait before the next try."""
         self._pause = min(self._pause * 2 or self._first, self._longest)

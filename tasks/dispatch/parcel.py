@@ -34,6 +34,8 @@ class Parcel:
         waiting: those that have to be published.
         facts: what is to be recorded.
         left: those that could not be published this time.
+        postponed: how many have not been tried. After a failure one run goes ahead of the others, to see whether the
+            way is free: the broker keeps a copy of every unroutable message.
     """
 
     def __init__(self, lane: Lane) -> None:
@@ -41,11 +43,17 @@ class Parcel:
         self.waiting: list[OutgoingRun] = []
         self.facts: list[NewEvent] = []
         self.left: list[OutgoingRun] = []
+        self.postponed = 0
         self._reasons: Counter[str] = Counter()
 
     def __bool__(self) -> bool:
         """Whether there is anything in it to publish or to record."""
         return bool(self.waiting or self.facts or self.left)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every run in it has been dealt with."""
+        return not self.left and not self.postponed
 
     def sort(self, run: Recorded, *, known: Evidence, at: datetime) -> None:
         """Put a run where it belongs: to be published, to be recorded, or settled."""
@@ -58,6 +66,8 @@ class Parcel:
             return
         if known is Evidence.SEEN or run.event_id in self.lane.confirmed:
             self.confirm(outgoing, at=at)
+        elif self.lane.backoff.is_failing and self.waiting:
+            self.postponed += 1
         else:
             self.waiting.append(outgoing)
 
@@ -80,15 +90,16 @@ class Parcel:
     def settle(self, *, now: float, page_end: int) -> None:
         """Everything that became of the runs has been recorded; the lane goes on, or pauses before it tries again."""
         self.lane.confirmed.clear()
+        if not self.is_done:
+            self.lane.doubtful_to = max(self.lane.doubtful_to, page_end)
         if not self.left:
             self.lane.backoff.succeed()
             log.debug("runs published", tier=self.lane.tier.value, runs=len(self.facts))
             return
-        self.lane.doubtful_to = max(self.lane.doubtful_to, page_end)
         log.warning(
             "runs not published; they stay in the log and are tried again",
             tier=self.lane.tier.value,
-            runs=len(self.left),
+            runs=len(self.left) + self.postponed,
             published=len(self.facts),
             first_run=self.left[0].requested.event.originator_id,
             reasons=dict(self._reasons.most_common(3)),

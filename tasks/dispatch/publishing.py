@@ -18,8 +18,8 @@ from tasks.dispatch.lane import Lane
 from tasks.dispatch.parcel import OutgoingRun, Parcel, pack
 
 PUBLISH_TIMEOUT: Final = timedelta(seconds=10)
-REFUSALS_BORNE: Final = 8
-"""Refused runs in one page after which the mistake is taken to be the topology's; each costs a connection."""
+FAILURES_BORNE: Final = 8
+"""Runs of one page that fail singly, after which the mistake is taken not to be theirs; each may cost a connection."""
 NAMES: Final = (TaskRequested.TOPIC,)
 
 log = structlog.get_logger(__name__)
@@ -116,21 +116,22 @@ class PublishingFollower:
 
     def _publish_singly(self, waiting: list[tuple[Parcel, OutgoingRun]]) -> None:
         """Find the runs that spoil the batch. One that fits no frame ends; one that is refused waits for people."""
-        refusals = 0
+        failures = 0
         for parcel, run in waiting:
-            if refusals == REFUSALS_BORNE:
-                parcel.leave(run, reason="not tried: too many before it were refused")
+            if failures == FAILURES_BORNE:
+                parcel.leave(run, reason="not tried: too many before it failed")
                 continue
+            left = len(parcel.left)
             try:
                 self._publish([(parcel, run)])
             except ValueError as error:
                 parcel.reject(run.requested, reason=str(error), at=self._clock())
             except BrokerRefusedError as error:
-                refusals += 1
                 parcel.leave(run, reason=str(error))
+            failures += len(parcel.left) - left
 
     def _record(self, parcels: list[Parcel], *, to: int) -> None:
-        finished = [parcel.lane for parcel in parcels if not parcel.left]
+        finished = [parcel.lane for parcel in parcels if parcel.is_done]
         facts = [fact for parcel in parcels for fact in parcel.facts]
         if facts or finished:
             with self._store.transaction() as transaction:

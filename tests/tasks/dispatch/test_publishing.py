@@ -72,6 +72,24 @@ def test_an_unroutable_run_holds_up_no_other_tier_and_arrives_once_its_queue_is_
     assert world.names_in(low) == ["task.requested", "task.published"]
 
 
+def test_while_a_queue_is_unbound_only_one_run_is_tried_again_and_then_all_follow(world: World) -> None:
+    world.unbind(Tier.LOW)
+    runs = world.accept_all([(uuid4(), "a.task", {"tier": "low"}) for _ in range(20)])
+    follower = world.follower()
+    failures = 0
+
+    def failed_three_times() -> bool:
+        nonlocal failures
+        failures += follower.step()
+        return failures == 3
+
+    eventually(failed_three_times)
+    eventually(lambda: world.depth("unrouted") == 20 + 2)  # a copy for each try: twenty, one, one
+    world.bind(Tier.LOW)
+    until_published(follower, world, set(runs))
+    assert sorted(message.run_id for message in world.waiting_in(Tier.LOW)) == sorted(runs)
+
+
 def test_a_restart_does_not_forget_a_run_that_could_not_be_published(world: World) -> None:
     world.unbind(Tier.LOW)
     low, _ = world.accept(tier="low"), world.accept(tier="normal")

@@ -84,6 +84,10 @@ class World:
         """Take everything out of every tier's queue."""
         return [message for tier in Tier for message in self.waiting_in(tier)]
 
+    def depth(self, queue: str) -> int:
+        """How many messages wait in a queue."""
+        return int(self.channel.queue_declare(queue, passive=True).method.message_count)
+
     def names_in(self, run_id: str) -> list[str]:
         """The names of a run's events, in order of slot."""
         return [event.name for event in self.stream(run_id)]
@@ -138,6 +142,7 @@ class World:
         if self._tampered:
             for tier in Tier:
                 self.channel.queue_delete(tier.queue)
+            self.channel.queue_purge("unrouted")
             topology.apply(self.settings)
         self._connection.close()
 
