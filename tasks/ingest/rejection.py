@@ -43,12 +43,13 @@ class Rejected(NamedTuple):
     @classmethod
     def bytes_of(cls, delivery: Delivery, *, reason: str, detail: str) -> Rejected:
         """A message of which no event could be read."""
-        return cls(delivery, delivery.identity(), reason, _printable(detail))
+        return cls(delivery, delivery.identity(), reason, _printable(detail[:DETAIL_CHARACTERS]))
 
     @classmethod
     def event_of(cls, delivery: Delivery, event: CloudEvent, *, reason: str, detail: str) -> Rejected:
         """A message whose event was read."""
-        return cls(delivery, event.unique_id, reason, _printable(detail), event.type, event.source, event.id)
+        told = _printable(detail[:DETAIL_CHARACTERS])
+        return cls(delivery, event.unique_id, reason, told, event.type, event.source, event.id)
 
     def fact(self) -> NewEvent:
         """``ingest.message_dead_lettered``, the same event each time the message is rejected."""
@@ -70,15 +71,15 @@ class Rejected(NamedTuple):
         """The message for ``ingest.dead``: as it came, with the reason in its headers.
 
         Args:
-            bare: leave its own headers behind (those of some clients cannot be written again, or are too large).
+            bare: leave its own properties behind (those of some clients cannot be written again, or are too large).
         """
         headers: dict[str, Any] = {} if bare else clean_headers(self.delivery.headers)
-        headers |= {REASON_HEADER: self.reason, DETAIL_HEADER: self.detail[:DETAIL_CHARACTERS]}
+        headers |= {REASON_HEADER: self.reason, DETAIL_HEADER: self.detail}
         return OutgoingMessage(
             exchange=INGEST_DEAD,
             routing_key=self.reason,
             body=self.delivery.body,
-            content_type=self.delivery.content_type or "application/octet-stream",
+            content_type=(None if bare else self.delivery.content_type) or "application/octet-stream",
             headers=headers,
             message_id=str(self.message_id),
         )

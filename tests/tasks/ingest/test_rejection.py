@@ -43,7 +43,8 @@ def test_the_message_goes_as_it_came_with_the_reason_in_its_headers() -> None:
     assert publish_frames(sent, channel=1, frame_max=131_072)
 
 
-def test_headers_that_cannot_be_written_again_can_be_left_behind() -> None:
-    came = delivery(b"{", headers={"odd": object()})
+def test_properties_that_cannot_be_written_again_can_be_left_behind() -> None:
+    came = delivery(b"{", headers={"odd": object()}, content_type="x" * 300)
     sent = Rejected.bytes_of(came, reason="unreadable", detail="").message(bare=True)
     assert set(sent.headers) == {"x-ledgerq-reason", "x-ledgerq-detail"}
+    assert publish_frames(sent, channel=1, frame_max=131_072)
