@@ -60,7 +60,7 @@ def serve(chosen: argparse.Namespace) -> int:
     with Signals() as signals, servers(chosen, signals) as (slot, environment):
         sys.stderr.write(
             f"addresses and passwords: . {slot.environment_file}\n"
-            f"management UI: {environment.get(MANAGEMENT, 'not known')}\n"
+            f"management UI: {environment.get(MANAGEMENT, 'not known')} (user and password are the broker URL's)\n"
             "Ctrl-C stops the servers\n"
         )
         while not ending(signals.wait()):

@@ -6,17 +6,21 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import quote
 
 import psycopg
 
+from infra.local import processes
 from infra.local.account import Account, choose_account
+from infra.local.errors import NodeStartError
 from infra.local.node import Node
 from infra.local.programs import PostgreSQLPrograms
 
 USER: Final = "ledgerq"
+_ORPHAN_SECONDS: Final = 15.0
 # fsync and synchronous_commit keep their defaults, on: nothing is acknowledged before it is stored.
 _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
@@ -66,8 +70,7 @@ class PostgreSQLNode(Node):
         """Set up the data directory where there is none, and start the server."""
         if not self.has_usable_data():
             self._initialize()
-        # Nothing of ours runs here any more, whatever an earlier run's file says about a process id since reused.
-        (self.account.data / "postmaster.pid").unlink(missing_ok=True)
+        self._outwait_orphans()
         settings = {**_SETTINGS, "port": str(self.ports["postgresql"])}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return self._spawn_as_account(self.programs.directory / "postgres", "-D", self.account.data, *options)
@@ -84,6 +87,20 @@ class PostgreSQLNode(Node):
         """SIGINT: PostgreSQL's fast shutdown, open sessions are ended."""
         if self.process is not None and self.running:
             self.process.send_signal(signal.SIGINT)
+
+    def _outwait_orphans(self) -> None:
+        """Wait for the children of a server that was killed: they find out a moment later, and write until then.
+
+        Only then an earlier server's file may go. Its process id may be somebody else's by now, and a server that sees
+        it alive refuses to start.
+        """
+        data = self.account.data.resolve()
+        deadline = time.monotonic() + _ORPHAN_SECONDS
+        while processes.working_in(data):
+            if time.monotonic() > deadline:
+                raise NodeStartError(f"{self.title}: another server still works in {data}")
+            time.sleep(0.02)
+        (data / "postmaster.pid").unlink(missing_ok=True)
 
     def _initialize(self) -> None:
         self.account.prepare_directory()

@@ -34,6 +34,16 @@ def members(path: Path) -> list[int]:
     return [pid for pid, environ in _environments() if mark in environ and pid != os.getpid() and identity(pid)]
 
 
+def working_in(directory: Path) -> list[int]:
+    """Ids of the living processes whose working directory this is, of whatever mark; none where /proc is missing."""
+    found = []
+    for process in _PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # somebody else's, or gone while we looked
+            if (process / "cwd").readlink() == directory:
+                found.append(int(process.name))
+    return found
+
+
 def identity(pid: int) -> str | None:
     """What tells this process from a later one with the same id; None when it is not alive (or a zombie)."""
     if not _LINUX:

@@ -1,0 +1,94 @@
+"""PostgreSQL refuses root; every way around that ends in a server of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from infra.local import account
+from infra.local.postgresql import PostgreSQLNode
+from infra.local.programs import find_postgresql
+
+PASSWORD = "se cr@t/:?#"  # noqa: S105
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="a plain user runs PostgreSQL as themselves")
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that every user can reach, unlike pytest's own."""
+    made = Path(tempfile.mkdtemp())
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+def started_in(directory: Path) -> PostgreSQLNode:
+    node = PostgreSQLNode(directory, mark=directory, password=PASSWORD, programs=find_postgresql())
+    node.start()
+    return node
+
+
+def works(node: PostgreSQLNode) -> bool:
+    with psycopg.connect(node.database_url) as connection:
+        return connection.execute("select usesuper from pg_user where usename = 'ledgerq'").fetchone() == (True,)
+
+
+def no_user_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "_MAPPED", ("false",))
+
+
+@only_root
+def test_the_user_postgres_runs_it_where_that_user_can_reach_the_data(open_directory: Path) -> None:
+    node = started_in(open_directory / "node")
+    assert node.account.user is not None
+    assert node.account.data.stat().st_uid == node.account.user.pw_uid
+    assert works(node)
+    node.stop()
+
+
+@only_root
+def test_root_runs_it_in_a_user_namespace_under_a_closed_directory(tmp_path: Path) -> None:
+    node = started_in(tmp_path / "node")
+    assert node.account.label == "user namespace"
+    assert node.account.data.stat().st_uid == 0
+    assert works(node)
+    node.stop()
+
+
+@only_root
+def test_the_data_are_elsewhere_where_nothing_else_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_user_namespaces(monkeypatch)
+    node = started_in(tmp_path / "node")
+    data = node.account.data
+    assert data.is_relative_to("/var/tmp")  # noqa: S108
+    assert works(node)
+    node.stop()
+    again = started_in(tmp_path / "node")
+    assert again.account.data == data
+    again.stop()
+    again.discard_data()
+    assert not data.parent.exists()
+
+
+def test_nobody_gets_in_without_the_password(tmp_path: Path) -> None:
+    node = started_in(tmp_path / "node")
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(node.database_url, password="guessed")  # noqa: S106  wrong on purpose
+    node.stop()
+
+
+def test_what_was_committed_outlives_a_kill(tmp_path: Path) -> None:
+    node = started_in(tmp_path / "node")
+    with psycopg.connect(node.database_url) as connection:
+        connection.execute("create table kept as select 42 as answer")
+    node.kill()
+    node.start(keep_data=True)
+    with psycopg.connect(node.database_url) as connection:
+        assert connection.execute("select answer from kept").fetchone() == (42,)
+    node.stop()
