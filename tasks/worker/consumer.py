@@ -24,11 +24,13 @@ from tasks.worker.delivery import Delivery
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
 from tasks.worker.identity import code_version, worker_name
 from tasks.worker.next_message import raw_body
+from tasks.worker.odd_properties import tolerate_odd_properties
 from tasks.worker.outcome import Died, Failure, NotRun, cut
 from tasks.worker.recorder import Recorder
 from tasks.worker.registrar import NO_RULES, InHand, Registrar
 from tasks.worker.request import RecordedRequest
 from tasks.worker.retry import AttemptRules
+from tasks.worker.verdict import Fate
 
 FLUSH_WITHIN: Final = timedelta(seconds=15)
 """How long a worker that shuts down waits for its last outcomes to be confirmed."""
@@ -69,6 +71,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
 
     def __init__(self, *args: Any, app: Any, **kwargs: Any) -> None:
         super().__init__(*args, app=app, **kwargs)
+        tolerate_odd_properties()
         signals.worker_process_init.connect(child.install, weak=False)
         self.worker_name = worker_name(app.amqp.queues.consume_from)
         self.recorder = Recorder(Publisher(load_settings(), role=f"worker {self.worker_name}"), wake=self._wake)
@@ -177,11 +180,20 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             self.on_task_request(request)
 
     def _refuse(self, message: Any, reason: str, text: str) -> None:
-        """Record that the message cannot be executed; then it goes to the dead letters."""
-        headers = message.headers if isinstance(message.headers, dict) else {}
-        task, number = headers.get("task"), headers.get("ledgerq-attempt")
+        """The message cannot be executed: it goes to the dead letters, once the reason is recorded."""
+        try:
+            self._record_refusal(message, reason, text)
+        except Exception:  # noqa: BLE001  it is logged, and the message is kept
+            _log.exception("a refusal cannot be recorded; whoever listens to the dead letters will")
+            Delivery(message, self.connection_errors).settle(Fate.DEAD_LETTERED, self._channel())
+
+    def _record_refusal(self, message: Any, reason: str, text: str) -> None:
+        told = {
+            name: value for name, value in message.headers.items() if not isinstance(value, str) or _is_sound(value)
+        }
+        task, number = told.get("task"), told.get("ledgerq-attempt")
         attempt = Attempt(
-            run_id=message_run_id(raw_body(message), headers),
+            run_id=message_run_id(raw_body(message), told),
             number=number if isinstance(number, int) and number > 0 else 1,
             task=cut(task, 200) if isinstance(task, str) and task else "unknown",
             queue=self._queue_of(message),
@@ -199,3 +211,12 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
 
     def _wake(self) -> None:
         self.call_soon(self.registrar.release)
+
+
+def _is_sound(text: str) -> bool:
+    """Whether it is Unicode; py-amqp lets halves of surrogate pairs through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

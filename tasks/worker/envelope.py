@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, field
 
 from domain.messages import Id, TaskName
+from infra.broker.odd_headers import UNREADABLE
 
 JSON: Final = "application/json"
 Limit = Annotated[float, Meta(ge=0)]
@@ -58,6 +59,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     tenant: Label | None = field(name="ledgerq-tenant", default=None)
     traceparent: Label | None = None
     tracestate: Annotated[str, Meta(max_length=512)] | None = None
+
+    def texts(self) -> tuple[str | None, ...]:
+        """What of it is told with events; py-amqp lets halves of surrogate pairs through, JSON does not."""
+        context = (self.correlation_id, self.causation_id, self.license_id, self.tenant)
+        return (self.task, *context, self.traceparent, self.tracestate)
 
     @property
     def attempt(self) -> int:
@@ -112,12 +118,16 @@ def read_headers(headers: Mapping[str, Any]) -> Envelope:
     Raises:
         MalformedMessageError: one is missing or is not of its type.
     """
+    if UNREADABLE in headers:
+        raise MalformedMessageError("HeaderInvalid", "headers: cannot be read, or another property cannot")
     if "task" not in headers:
         raise MalformedMessageError("NoTaskHeader", "no task header; Celery's message protocol 2 is required")
     try:
-        return msgspec.convert(dict(headers), Envelope)
-    except msgspec.ValidationError as error:
+        envelope = msgspec.convert({k: v for k, v in headers.items() if isinstance(k, str)}, Envelope)
+        "".join(filter(None, envelope.texts())).encode()
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise MalformedMessageError("HeaderInvalid", f"headers: {error}") from None
+    return envelope
 
 
 def _moment(name: str, text: str | None) -> datetime | None:

@@ -21,6 +21,7 @@ from pika.exceptions import AMQPError
 
 from domain.messages import decode_data
 from domain.tier import Tier
+from infra.broker.odd_headers import tolerate_odd_headers
 from infra.settings import Settings
 from tests.waiting import eventually
 
@@ -62,6 +63,7 @@ class Ear(threading.Thread):
         self.batches: list[int] = []
 
     def run(self) -> None:
+        tolerate_odd_headers()
         connection = pika.BlockingConnection(pika.URLParameters(self._broker_url))
         channel = connection.channel()
         channel.basic_consume("ingest", self._on_event, auto_ack=True)

@@ -3,11 +3,13 @@
 import gzip
 import json
 import pickle
+import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pika
 import pytest
 
 from domain.run_id import message_run_id
@@ -306,7 +308,61 @@ MALFORMED: dict[str, dict[str, Any]] = {
 }
 
 
+def table(entries: bytes) -> bytes:
+    return struct.pack(">I", len(entries)) + entries
+
+
+def long_string(text: bytes) -> bytes:
+    return b"S" + struct.pack(">I", len(text)) + text
+
+
+def arrays(depth: int) -> bytes:
+    nested = b""
+    for _ in range(depth):
+        nested = b"A" + struct.pack(">I", len(nested)) + nested
+    return nested
+
+
+SOUND = b"\x04task" + long_string(b"lab.add") + b"\x02id"
+HEADERS, CONTENT_TYPE = b"\x20\x00", b"\x80\x00"
+
+ODD = {
+    "a time past the year 9999": HEADERS + table(b"\x04when" + b"T" + struct.pack(">Q", 2**50)),
+    "a time past all years": HEADERS + table(b"\x04when" + b"T" + struct.pack(">Q", 2**63)),
+    "headers nested without end": HEADERS + table(b"\x04deep" + arrays(15_000)),
+    "a content type that is not UTF-8": CONTENT_TYPE + b"\x02\xff\xfe",
+    "an id that is not UTF-8": HEADERS + table(SOUND + long_string(b"\xff\xfe")),
+    "an id with half a surrogate pair": HEADERS + table(SOUND + long_string(b"\xed\xa0\x80")),
+    "a name that is not UTF-8": HEADERS + table(SOUND + long_string(b"odd-1") + b"\x02\xff\xfe" + b"t\x01"),
+    "a license with half a surrogate pair": HEADERS
+    + table(SOUND + long_string(b"odd-2") + b"\x12ledgerq-license-id" + long_string(b"\xed\xa0\x80")),
+}
+
+
+class RawProperties(pika.BasicProperties):
+    """Properties as bytes, for those that no client writes."""
+
+    def __init__(self, encoded: bytes) -> None:
+        super().__init__()
+        self._encoded = encoded
+
+    def encode(self) -> list[bytes]:
+        return [self._encoded]
+
+
 class TestMalformed:
+    @pytest.mark.parametrize("what", ODD)
+    def test_no_property_however_odd_harms_the_worker(self, lab: Lab, worker: WorkerProcess, what: str) -> None:
+        body = json.dumps([["odd", what], {}, {}]).encode()
+        with lab.channel() as channel:
+            channel.basic_publish("tasks", Tier.NORMAL.queue, body, RawProperties(ODD[what]))
+        eventually(lambda: [letter for letter in list(lab.ear.dead) if letter.body == body])
+        ready = worker.log.read_text().count("worker ready")
+        run = lab.publish("lab.add", 1, 1)
+        lab.ear.until(run, "task.succeeded 1")
+        assert worker.is_alive()
+        assert ready == 1
+
     @pytest.mark.parametrize("what", MALFORMED)
     def test_a_malformed_message_is_rejected_with_its_reason_and_kept(
         self, lab: Lab, worker: WorkerProcess, what: str
