@@ -15,7 +15,7 @@ from infra.local.errors import LocalServersError
 
 USERS: Final = ("postgres", "_postgres", "nobody")
 # A user namespace shows root's own files to the server as those of this id, which is all that the server asks for.
-_MAPPED: Final = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
+MAPPED: Final = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def choose_account(directory: Path) -> Account:
     for user in users[:1]:
         if user.pw_name != "nobody" and _reaches(user, directory):
             return Account(f"as {user.pw_name}", data, user)
-    if shutil.which("unshare") and _succeeds(*_MAPPED, "true"):
-        return Account("user namespace", data, prefix=_MAPPED)
+    if shutil.which("unshare") and succeeds(*MAPPED, "true"):
+        return Account("user namespace", data, prefix=MAPPED)
     for user in users:
         return Account(f"as {user.pw_name}, elsewhere", _elsewhere(directory, user) / "data", user)
     raise LocalServersError("PostgreSQL refuses root, and there is no user postgres: run ./dev as a plain user")
@@ -82,10 +82,11 @@ def _user(name: str) -> pwd.struct_passwd | None:
 def _reaches(user: pwd.struct_passwd, directory: Path) -> bool:
     """Whether the user may pass through every directory on the way."""
     rights = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    return _succeeds("test", "-x", str(directory), **rights)
+    return succeeds("test", "-x", str(directory), **rights)
 
 
-def _succeeds(*command: str, **how: Any) -> bool:
+def succeeds(*command: str, **how: Any) -> bool:
+    """Whether the command ends with status 0."""
     return subprocess.run(command, check=False, cwd="/", capture_output=True, **how).returncode == 0  # noqa: S603
 
 

@@ -32,13 +32,13 @@ def addresses(started: Run) -> dict[str, str]:
 # The only tests here that start RabbitMQ, twice in all.
 
 
-def test_two_runs_at_a_time_have_servers_of_their_own_and_leave_none(tmp_path: Path) -> None:
-    one, other = Run(tmp_path, *SHOW_AND_WAIT), Run(tmp_path, *SHOW_AND_WAIT)
+def test_two_runs_at_a_time_have_servers_of_their_own_and_leave_none(open_directory: Path) -> None:
+    one, other = Run(open_directory, *SHOW_AND_WAIT), Run(open_directory, *SHOW_AND_WAIT)
     first, second = addresses(one), addresses(other)
 
     assert {first["LEDGERQ_STATE_DIR"], second["LEDGERQ_STATE_DIR"]} == {
-        str(tmp_path / "slot-0"),
-        str(tmp_path / "slot-1"),
+        str(open_directory / "slot-0"),
+        str(open_directory / "slot-1"),
     }
     for name in ("LEDGERQ_BROKER_URL", "LEDGERQ_MANAGEMENT_URL", "LEDGERQ_DATABASE_URL"):
         assert first[name] != second[name]
@@ -46,7 +46,7 @@ def test_two_runs_at_a_time_have_servers_of_their_own_and_leave_none(tmp_path: P
         assert connection.execute("show fsync").fetchone() == ("on",)
     with urllib.request.urlopen(first["LEDGERQ_MANAGEMENT_URL"]) as page:  # noqa: S310  http, our own node
         assert b"RabbitMQ" in page.read()
-    servers = [pid for slot in tmp_path.glob("slot-?") for pid in processes.members(slot / "servers")]
+    servers = [pid for slot in open_directory.glob("slot-?") for pid in processes.members(slot / "servers")]
     assert listening_addresses(servers) <= LOOPBACK
     assert len(listening_addresses(servers)) > 0
 
@@ -63,30 +63,24 @@ def test_two_runs_at_a_time_have_servers_of_their_own_and_leave_none(tmp_path: P
 # PostgreSQL alone: it starts in a second where its data is set up already.
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the following tests' slots are, one after the other: nearly always slot-0."""
-    return tmp_path_factory.mktemp("slots")
-
-
-def test_data_of_the_run_before_is_still_there(root: Path) -> None:
+def test_data_of_the_run_before_is_still_there(open_directory: Path) -> None:
     for statement in ("create table kept as select 41 + 1 as answer", "select answer from kept"):
         connect = "psycopg.connect(os.environ['LEDGERQ_DATABASE_URL'], autocommit=True)"
         work = f"import os, psycopg; c = {connect}; c.execute('{statement}'); c.close()"
-        status, _, said = run(root, "exec", "--", sys.executable, "-c", work, given=GIVEN_BROKER)
+        status, _, said = run(open_directory, "exec", "--", sys.executable, "-c", work, given=GIVEN_BROKER)
         assert status == 0, said
 
 
-def test_a_broken_data_directory_is_set_up_anew(root: Path) -> None:
-    assert run(root, "exec", "true", given=GIVEN_BROKER)[0] == 0
-    (root / "slot-0/postgresql/data/global/pg_control").write_bytes(b"rubbish")
-    status, _, said = run(root, "exec", "true", given=GIVEN_BROKER)
+def test_a_broken_data_directory_is_set_up_anew(open_directory: Path) -> None:
+    assert run(open_directory, "exec", "true", given=GIVEN_BROKER)[0] == 0
+    (open_directory / "slot-0/postgresql/data/global/pg_control").write_bytes(b"rubbish")
+    status, _, said = run(open_directory, "exec", "true", given=GIVEN_BROKER)
     assert status == 0
     assert "setting it up anew" in said
 
 
-def test_what_a_killed_run_and_its_killed_leash_left_is_stopped_by_the_next(root: Path) -> None:
-    killed = Run(root, *SHOW_AND_WAIT, given=GIVEN_BROKER)
+def test_what_a_killed_run_and_its_killed_leash_left_is_stopped_by_the_next(open_directory: Path) -> None:
+    killed = Run(open_directory, *SHOW_AND_WAIT, given=GIVEN_BROKER)
     slot = Path(addresses(killed)["LEDGERQ_STATE_DIR"])
     leash, command = killed.children()
     for pid in (killed.process.pid, leash):
@@ -96,7 +90,7 @@ def test_what_a_killed_run_and_its_killed_leash_left_is_stopped_by_the_next(root
     assert left
     assert command in processes.members(slot)
 
-    again = Run(root, *SHOW_AND_WAIT, given=GIVEN_BROKER)
+    again = Run(open_directory, *SHOW_AND_WAIT, given=GIVEN_BROKER)
     assert addresses(again)["LEDGERQ_STATE_DIR"] == str(slot)
     assert not {*left, command} & set(everything_of(slot))
     again.process.communicate("\n")
@@ -104,30 +98,30 @@ def test_what_a_killed_run_and_its_killed_leash_left_is_stopped_by_the_next(root
     nothing_is_left_of(slot)
 
 
-def test_addresses_are_for_the_owner_and_only_while_the_servers_are_up(root: Path) -> None:
-    started = Run(root, "services", given=GIVEN_BROKER)
-    env = root / "slot-0/env"
+def test_addresses_are_for_the_owner_and_only_while_the_servers_are_up(open_directory: Path) -> None:
+    started = Run(open_directory, "services", given=GIVEN_BROKER)
+    env = open_directory / "slot-0/env"
     eventually(env.exists)
     assert stat.S_IMODE(env.stat().st_mode) == 0o600
     assert "export LEDGERQ_DATABASE_URL=" in env.read_text()
-    assert run(root, "live") == (0, f"{env}\n", "")
-    (root / "slot-0/run.env").touch()
-    assert run(root, "live") == (0, f"{root}/slot-0/run.env\n", "")
+    assert run(open_directory, "live") == (0, f"{env}\n", "")
+    (open_directory / "slot-0/run.env").touch()
+    assert run(open_directory, "live") == (0, f"{open_directory}/slot-0/run.env\n", "")
 
     started.signal(signal.SIGINT)
     status, _, said = started.end()
     assert status == 0, said
-    assert run(root, "live")[0] == 1
-    assert everything_of(root / "slot-0") == []
+    assert run(open_directory, "live")[0] == 1
+    assert everything_of(open_directory / "slot-0") == []
 
 
-def test_a_signal_while_servers_start_stops_them_again(root: Path) -> None:
-    started = Run(root, "exec", "true", given=GIVEN_BROKER)
-    eventually(lambda: processes.members(root / "slot-0/servers"))
+def test_a_signal_while_servers_start_stops_them_again(open_directory: Path) -> None:
+    started = Run(open_directory, "exec", "true", given=GIVEN_BROKER)
+    eventually(lambda: processes.members(open_directory / "slot-0/servers"))
     started.signal(signal.SIGTERM)
     status, _, _ = started.end()
     assert status == 128 + signal.SIGTERM
-    assert everything_of(root / "slot-0") == []
+    assert everything_of(open_directory / "slot-0") == []
 
 
 # No server at all: both are given.

@@ -37,7 +37,7 @@ def test_what_was_confirmed_outlives_a_kill(node: RabbitMQNode) -> None:
         channel.queue_declare("kept", durable=True, arguments={"x-max-priority": 10})
         channel.basic_publish("", "kept", b"here", pika.BasicProperties(delivery_mode=2, priority=5))
     # A declaration reaches the disk a moment after it was answered (Mnesia's log), unlike a confirmed message.
-    sync = [node.programs.control, "--quiet", "eval", "mnesia:sync_log()."]
+    sync = [str(node.programs.control), "--quiet", "eval", "mnesia:sync_log()."]
     subprocess.run(sync, env=node.environment, check=False, capture_output=True)
     node.kill()
     node.start(keep_data=True)
