@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import msgspec
 from eventsourcing.domain import BaseAggregate, CanInitAggregate, CanMutateAggregate
-from eventsourcing.utils import register_topic, resolve_topic
+from eventsourcing.utils import register_topic
 
 # Fields that are columns of the log or follow from the event's name; they are no part of its stored data.
 ENVELOPE_FIELDS = ("originator_id", "originator_version", "timestamp", "originator_topic")
@@ -98,12 +98,6 @@ def event_class(name: str) -> type[Event]:
         return EVENT_CLASSES[name]
     except KeyError:
         raise UnknownEventError(name) from None
-
-
-def aggregate_class(topic: str) -> type[Aggregate]:
-    """The aggregate whose streams' names begin with ``topic``."""
-    found: type[Aggregate] = resolve_topic(topic)
-    return found
 
 
 class UnknownEventError(LookupError):

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     mail_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
 
     state_dir: Path = Path(".ledgerq")
-    """Directory for local nodes, run files and the worker's spool."""
+    """Directory for local nodes and for what a run leaves."""
 
     message_limit_bytes: int = Field(default=1_048_576, ge=1024, le=134_217_728)
     """Largest body ingest accepts; a larger one ends in ``ingest.dead``."""

@@ -108,7 +108,7 @@ def task(
     """Declare a task with a retry policy: an exception brings about the next attempt while the budget lasts.
 
     Args:
-        name: stable name (``licensing.cleanup_zombie_sessions``); it is in the log and in messages for ever.
+        name: stable name (``cleanup_zombie_sessions``); it is in the log and in messages for ever.
         retry_policy: how often and how patiently.
         no_retry_for: exceptions that end the run at once; a :class:`domain.refusal.Refusal` always does.
         options: any other option of ``Celery.task`` (``bind``, ``time_limit`` …).
