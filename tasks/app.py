@@ -16,10 +16,10 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 
 from domain.tier import Tier
+from infra.broker.topology import TASKS
 from infra.settings import load_settings
 from tasks.worker.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 
-TASKS_EXCHANGE: Final = "tasks"
 _CATALOG: Final = "tasks.catalog"
 _SAMPLE: Final = "tasks.sample.work"
 _TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
@@ -45,7 +45,7 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
 def configuration() -> dict[str, Any]:
     """Celery's settings. The broker's topology is owned by `infra.broker.topology`: nothing here declares."""
     settings = load_settings()
-    exchange = Exchange(TASKS_EXCHANGE, type="topic", no_declare=True)  # type: ignore[no-untyped-call]
+    exchange = Exchange(TASKS, type="topic", no_declare=True)  # type: ignore[no-untyped-call]
     return {
         "broker_url": settings.broker_url.get_secret_value(),
         "broker_transport_options": {
@@ -65,7 +65,7 @@ def configuration() -> dict[str, Any]:
         "task_queues": [_queue(tier, exchange) for tier in Tier],
         "task_create_missing_queues": False,
         "task_default_queue": Tier.NORMAL.queue,
-        "task_default_exchange": TASKS_EXCHANGE,
+        "task_default_exchange": TASKS,
         "task_default_exchange_type": "topic",
         "task_default_routing_key": Tier.NORMAL.queue,
         "task_acks_late": True,

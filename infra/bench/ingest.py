@@ -16,6 +16,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from infra.broker.connection import connect
 from infra.broker.publisher import OutgoingMessage, Publisher
+from infra.broker.topology import EVENTS
 from infra.cloudevents import CloudEvent, Encoded, encode_batch, encode_structured, new_event
 from infra.settings import Settings
 
@@ -125,7 +126,7 @@ class IngestBench:
         connection = connect(self._settings, role="bench, bare consumer")
         channel = connection.channel()
         channel.queue_declare(queue, durable=True, exclusive=True, arguments={"x-queue-type": "classic"})
-        channel.queue_bind(queue, "events", routing_key=queue)
+        channel.queue_bind(queue, EVENTS, routing_key=queue)
         channel.basic_qos(prefetch_count=2000)
         consumer = threading.Thread(target=_consume, args=(channel, queue, len(messages)))
         began = time.monotonic()
@@ -159,5 +160,5 @@ def _heartbeat(number: int) -> CloudEvent:
 
 def _outgoing(encoded: Encoded, *, routing_key: str = "session.heartbeat") -> OutgoingMessage:
     return OutgoingMessage(
-        exchange="events", routing_key=routing_key, body=encoded.body, content_type=encoded.content_type
+        exchange=EVENTS, routing_key=routing_key, body=encoded.body, content_type=encoded.content_type
     )

@@ -26,7 +26,7 @@ WITHOUT_WORKERS: Final = ("ingest", "dispatch", "projector")
 _KNOWN_TO_OTHERS: Final = ("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "STATE_DIR")
 
 
-_WORK: Final = ("ingest", "dead.record", *(tier.queue for tier in Tier))
+_WORK: Final = (topology.INGEST, topology.DEAD_RECORD, *(tier.queue for tier in Tier))
 
 
 class PlatformNotReadyError(Exception):

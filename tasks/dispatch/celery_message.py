@@ -15,10 +15,10 @@ import msgspec
 
 from domain.task_run import TaskRequested, run_stream
 from domain.tier import Tier
+from infra.broker.delay import TASKS
 from infra.broker.frames import OutgoingMessage
 from infra.event_store import Recorded
 
-EXCHANGE: Final = "tasks"
 TASK_NAME_LIMIT_BYTES: Final = 255
 """AMQP's short strings end here; names this long are mistakes."""
 BODY_LIMIT_BYTES: Final = 16 * 1024 * 1024
@@ -52,7 +52,7 @@ def celery_message(requested: Recorded) -> OutgoingMessage:
     _refuse_over("task name", len(event.task.encode()), TASK_NAME_LIMIT_BYTES)
     run_id = event.originator_id.removeprefix(run_stream(""))
     return OutgoingMessage(
-        exchange=EXCHANGE,
+        exchange=TASKS,
         routing_key=tier.queue,
         body=body,
         content_type="application/json",

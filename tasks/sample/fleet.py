@@ -13,6 +13,7 @@ import msgspec
 from domain.tier import Tier
 from infra.broker.emitter import Emitter
 from infra.broker.publisher import OutgoingMessage, Publisher
+from infra.broker.topology import EVENTS, TASKS
 from infra.cloudevents import CloudEvent
 from infra.settings import Settings
 from tasks.sample.plan import Said, plan
@@ -69,10 +70,10 @@ def _send_what_is_not_ours(settings: Settings) -> int:
     for number in range(STOCK_RUNS):
         stock_task.apply_async(kwargs={"number": number}, queue=Tier.NORMAL.queue, priority=number)
     malformed = OutgoingMessage(
-        exchange="tasks", routing_key=Tier.NORMAL.queue, body=b'[["never', content_type="application/json", priority=3
+        exchange=TASKS, routing_key=Tier.NORMAL.queue, body=b'[["never', content_type="application/json", priority=3
     )
     unreadable = OutgoingMessage(
-        exchange="events", routing_key="session.heartbeat", body=b"{", content_type="application/cloudevents+json"
+        exchange=EVENTS, routing_key="session.heartbeat", body=b"{", content_type="application/cloudevents+json"
     )
     with Publisher(settings, role="sample fleet, malformed") as publisher:
         publisher.publish([malformed, unreadable], timeout=_CONFIRM_WITHIN)
