@@ -6,7 +6,7 @@ neighbours some twenty transactions, once, and never a loop without end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -20,7 +20,7 @@ from tasks.ingest.delivery import Delivery
 from tasks.ingest.rejection import FAULT, Rejected
 
 ROUNDS: Final = 5
-"""How often the same messages are tried before they are taken apart."""
+"""How often the same messages may lose a race before they are taken apart."""
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 2.0
 
@@ -89,25 +89,30 @@ class Isolation:
         return rejected
 
     def _several_times(self, attempt: Callable[..., list[Rejected]]) -> list[Rejected]:
-        for number in range(1, ROUNDS):
+        """Try until it succeeds; a fault of the database says nothing about the messages and uses up no round."""
+        losses = 0
+        pauses = _growing_pauses()
+        again = False
+        while True:
             try:
-                return attempt(again=number > 1)
+                return attempt(again=again)
             except LostRaceError as error:
+                losses += 1
+                if losses == ROUNDS:
+                    raise
                 _log.info("decided again after a lost race", error=_words(error))
             except DatabaseUnreachableError as error:
                 if _caused_by(error, _NO_OUTAGE):
                     raise
-                self._outlast(error)
-        return attempt(again=True)
+                self._outlast(error, pauses)
+            again = True
 
-    def _outlast(self, error: DatabaseUnreachableError) -> None:
-        """Wait until the database answers, however long."""
-        _log.error("the database is out of reach; messages are kept unacknowledged", error=_words(error))
-        seconds = FIRST_PAUSE_SECONDS
-        self._pause(seconds)
+    def _outlast(self, error: DatabaseUnreachableError, pauses: Iterator[float]) -> None:
+        """Wait until the database answers, however long; one that answers and yet cannot serve is waited for too."""
+        _log.error("the database cannot store just now; messages are kept unacknowledged", error=_words(error))
+        self._pause(next(pauses))
         while not self._database_answers():
-            seconds = min(2 * seconds, LONGEST_PAUSE_SECONDS)
-            self._pause(seconds)
+            self._pause(next(pauses))
         _log.info("the database answers")
         if _caused_by(error, (PoolTimeout,)):
             raise Interrupted("the pool has not found its way back to the database: begin again with a new one")
@@ -130,6 +135,14 @@ def _halves(part: list[Delivery]) -> list[list[Delivery]]:
     whole = part if len(part) > 1 else part[0].elements()
     middle = len(whole) // 2
     return [whole[:middle], whole[middle:]] if middle else []
+
+
+def _growing_pauses() -> Iterator[float]:
+    """Seconds to wait, each time longer up to a limit; who waits for too long is told so by ``pause``."""
+    seconds = FIRST_PAUSE_SECONDS
+    while True:
+        yield seconds
+        seconds = min(2 * seconds, LONGEST_PAUSE_SECONDS)
 
 
 def _caused_by(error: BaseException | None, kinds: tuple[type[BaseException], ...]) -> bool:

@@ -143,6 +143,30 @@ def test_what_the_database_refuses_for_its_content_is_no_outage() -> None:
     assert door.pauses == 0
 
 
+def test_a_database_that_answers_but_cannot_store_makes_no_message_a_dead_letter() -> None:
+    door = Door(failing_first(99, away(errors.QueryCanceled("canceling statement due to statement timeout"))))
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> None:
+        pauses.append(seconds)
+        if sum(pauses) > 10:
+            raise Interrupted("it could not be stored for too long")
+
+    isolation = Isolation(reject=door.rejected.append, database_answers=lambda: True, pause=wait)
+    with pytest.raises(Interrupted):
+        isolation.see_through(door.take, GOOD)
+    assert (door.stored, door.rejected) == ([], [])
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 10 * pauses[0]
+
+
+def test_outages_do_not_use_up_the_rounds_of_a_message() -> None:
+    door = Door(failing_first(3 * ROUNDS, away(errors.QueryCanceled("slow"))))
+    assert door.see_through(*GOOD) == []
+    assert door.stored == [each.body for each in GOOD]
+    assert len(door.calls) == 3 * ROUNDS + 1
+
+
 def test_whoever_is_to_stop_while_waiting_lets_go_at_once() -> None:
     def stop() -> None:
         raise Interrupted("stop")

@@ -9,11 +9,14 @@ from uuid import uuid4
 
 import pika
 import pytest
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
 
 from infra.broker.emitter import Emitter, Mode
 from infra.broker.publisher import OutgoingMessage, Publisher
 from infra.cloudevents import CloudEvent, Encoded, encode_batch, encode_structured, new_event
 from infra.settings import Settings
+from tasks.ingest.isolation import ROUNDS
 from tests.infra.broker.relay import Relay
 from tests.infra.broker.virtual_host import VirtualHost
 from tests.tasks.ingest.deliveries import unchecked
@@ -203,6 +206,21 @@ def test_sessions_of_the_database_that_are_ended_cost_nothing(
     eventually(lambda: len(looking.licenses(mark)) == total)
     assert ended > 0
     assert looking.reasons(mark) == []
+    assert process.stop() == 0
+
+
+def test_a_database_that_is_too_slow_for_its_own_time_limit_costs_nothing(
+    place: Settings, start: Starting, emitter: Emitter, looking: Database, mark: str
+) -> None:
+    url = make_conninfo(place.database_url.get_secret_value(), options="-c statement_timeout=100ms")
+    slow = place.model_copy(update={"database_url": SecretStr(url)})
+    process = start(slow, watermark_interval_seconds=300).begins()
+    with closing(Database(place)) as holding, holding.connection.transaction():
+        holding.connection.execute("lock table event_store.heartbeat_events in share mode")
+        emitter.emit(said("session.heartbeat", session_id=mark))
+        eventually(lambda: process.says("statement timeout", times=ROUNDS + 1))
+    eventually(lambda: looking.heartbeats(mark) == 1)
+    assert not process.says("fault of ours")
     assert process.stop() == 0
 
 
