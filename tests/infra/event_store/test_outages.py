@@ -69,6 +69,18 @@ def test_a_transaction_that_was_left_idle_too_long_is_a_fault_of_the_database(st
     assert versions(store, "s") == []
 
 
+def test_a_server_that_takes_no_writes_is_a_fault_of_the_database(store: EventStore) -> None:
+    def write_to_standby() -> None:
+        with store.transaction() as transaction:
+            transaction.connection.execute("set transaction read only")  # as every transaction of a standby is
+            transaction.append(Log.TASKS, [fact("s")])
+
+    with pytest.raises(DatabaseUnreachableError, match="read-only"):
+        write_to_standby()
+
+    assert versions(store, "s") == []
+
+
 def test_writers_who_block_each_other_are_told_to_try_again(store: EventStore) -> None:
     together = Barrier(2)
 
