@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ class ContainerServers:
     """RabbitMQ and PostgreSQL in containers for what the environment does not give."""
 
     def __init__(self, slot: Slot, given: Mapping[str, str]) -> None:
+        if not shutil.which("docker"):
+            raise MissingProgramError("--docker was asked for, but there is no docker on PATH")
         self._given = given_addresses(given)
         self._wanted = [name for name, url in (("rabbitmq", BROKER), ("postgres", DATABASE)) if url not in self._given]
         self._passwords = {name: slot.password(name) for name in ("rabbitmq", "postgresql")}
@@ -69,12 +72,9 @@ class ContainerServers:
         }
         file = CHECKOUT / "docker-compose.yml"
         command = ("docker", "compose", "--project-name", self._project, "--file", str(file), *arguments)
-        try:
-            process = subprocess.Popen(  # noqa: S603  arguments of ours
-                command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=2
-            )
-        except FileNotFoundError:
-            raise MissingProgramError("--docker was asked for, but there is no docker on PATH") from None
+        process = subprocess.Popen(  # noqa: S603  arguments of ours
+            command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=2
+        )
         deadline = time.monotonic() + (_START_SECONDS if cancelled else _STOP_SECONDS)
         while process.poll() is None:
             if (cancelled and cancelled()) or time.monotonic() > deadline:

@@ -97,7 +97,10 @@ def hold(slot: Slot, *, docker: bool) -> None:
     finally:
         slot.forget_addresses()
         processes.end(processes.members(slot.directory), grace_seconds=TENANT_GRACE_SECONDS)
-        servers.stop()
+        try:
+            servers.stop()
+        except LocalServersError as error:
+            sys.stderr.write(f"ledgerq: {error}\n")
         clear(slot)
 
 

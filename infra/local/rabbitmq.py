@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import http.client
 import json
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +82,7 @@ class RabbitMQNode(Node):
         """Whether AMQP is spoken and the management API knows our user and a running virtual host."""
         try:
             return self._speaks_amqp() and self._manages()
-        except (OSError, urllib.error.URLError):
+        except (OSError, http.client.HTTPException, ValueError):  # nobody there yet, or half an answer
             return False
 
     def ask_to_stop(self) -> None:
@@ -133,8 +133,9 @@ class RabbitMQNode(Node):
             f"{self.management_url}/api/vhosts/%2F", headers={"Authorization": f"Basic {login}"}
         )
         with urllib.request.urlopen(request, timeout=_PROBE_SECONDS) as answer:  # noqa: S310
-            states = json.load(answer)["cluster_state"].values()
-        return set(states) == {"running"}
+            states = json.load(answer).get("cluster_state")
+        # While the virtual host starts, RabbitMQ 4 says an empty list in the place of the map.
+        return isinstance(states, dict) and set(states.values()) == {"running"}
 
     def _own_configuration(self) -> str:
         return f"""\

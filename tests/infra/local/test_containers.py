@@ -44,4 +44,11 @@ def test_an_engine_that_refuses_is_reported_and_the_command_does_not_run(tmp_pat
     status, out, said = Run(tmp_path, "exec", "--docker", "echo", "ran").end()
     assert (status, out) == (1, "")
     assert "docker compose down failed with status 1" in said
+    assert "Traceback" not in said
     assert asked.exists()
+
+
+def test_docker_that_is_not_there_is_missed_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status, _, said = Run(tmp_path, "exec", "--docker", "true").end()
+    assert (status, said) == (1, "ledgerq: --docker was asked for, but there is no docker on PATH\n")
