@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from domain.heartbeat import HeartbeatsReceived, WatermarkPassed
+from domain.heartbeat import WatermarkPassed
+from projections.returns import Heard
 from projections.rows import unnested
 from projections.tables import LOG_TIME, SESSIONS
 
 
-def advances(batches: Iterable[HeartbeatsReceived]) -> list[tuple[str, datetime]]:
-    """The heartbeats that are newer than every earlier one of their session within ``batches``.
+def count_heartbeats(connection: sa.Connection, found: Sequence[Heard]) -> None:
+    """Move ``last_heartbeat_at`` and ``heartbeat_count`` on, in one statement.
 
-    A heartbeat counts when it is newer than the last one that counted. Only these can: whatever the last one before
-    ``batches`` was, a heartbeat that does not advance its session here would not have counted.
-
-    Raises:
-        ValueError: a batch has more sessions than times, or the other way round.
+    Args:
+        connection: in the caller's transaction.
+        found: the heartbeats that advance their session within the batch.
     """
-    newest: dict[str, datetime] = {}
-    advanced: list[tuple[str, datetime]] = []
-    for batch in batches:
-        for session_id, at in batch:
-            known = newest.get(session_id)
-            if known is None or at > known:
-                newest[session_id] = at
-                advanced.append((session_id, at))
-    return advanced
-
-
-def count_heartbeats(connection: sa.Connection, batches: Sequence[HeartbeatsReceived]) -> None:
-    """Move ``last_heartbeat_at`` and ``heartbeat_count`` on, in one statement."""
-    found = advances(batches)
     if found:
-        session_ids, moments = zip(*found, strict=True)
+        session_ids, moments, _ = zip(*found, strict=True)
         connection.execute(_COUNTING, {"p0": list(session_ids), "p1": list(moments)})
 
 

@@ -43,7 +43,7 @@ class ResumeCandidate(NamedTuple):
 
     Attributes:
         session_id: the session.
-        heartbeat_at: its latest heartbeat.
+        heartbeat_at: the first heartbeat after its lapse.
     """
 
     session_id: str
@@ -56,14 +56,14 @@ def lapse_candidates(connection: psycopg.Connection[Any], *, limit: int) -> list
         return cursor.execute(_SILENT, {"limit": limit}).fetchall()
 
 
-def resume_candidates(connection: psycopg.Connection[Any], *, limit: int) -> list[ResumeCandidate]:
-    """Lapsed sessions with a later heartbeat; at most ``limit``.
+def resume_candidates(connection: psycopg.Connection[Any], *, window: timedelta, limit: int) -> list[ResumeCandidate]:
+    """Lapsed sessions that came back within ``window`` after their patience, the first first; at most ``limit``.
 
-    Those that came back soonest come first: a session that is past its resurrection window, and will be refused every
-    time it is suggested, cannot keep those from being seen that are not.
+    It is the first heartbeat after the lapse that counts, however many have come since: it does not matter when one
+    asks. A session whose first one came too late will never resume, and is not suggested.
     """
     with connection.cursor(row_factory=class_row(ResumeCandidate)) as cursor:
-        return cursor.execute(_COME_BACK, {"limit": limit}).fetchall()
+        return cursor.execute(_COME_BACK, {"window": window, "limit": limit}).fetchall()
 
 
 def licenses_to_judge(
@@ -92,10 +92,19 @@ _SILENT: Final = """
 """
 
 _COME_BACK: Final = """
-    select session_id, last_heartbeat_at as heartbeat_at
-    from read_model.sessions
-    where state = 'lapsed' and last_heartbeat_at > ended_at
-    order by last_heartbeat_at - ended_at - make_interval(secs => patience_seconds), session_id
+    select session_id, heartbeat_at
+    from (
+        select session_id, ended_at, patience_seconds,
+               coalesce(
+                   (select min(heartbeat_at) from read_model.session_returns r
+                    where r.session_id = s.session_id and r.heartbeat_at > s.ended_at),
+                   last_heartbeat_at
+               ) as heartbeat_at
+        from read_model.sessions s
+        where state = 'lapsed' and last_heartbeat_at > ended_at
+    ) back
+    where heartbeat_at - ended_at <= make_interval(secs => patience_seconds) + %(window)s
+    order by heartbeat_at, session_id
     limit %(limit)s
 """
 

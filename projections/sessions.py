@@ -20,6 +20,7 @@ from infra.event_store import Log, Recorded
 from projections import tables
 from projections.heartbeats import advance_log_time, count_heartbeats
 from projections.projection import Fold
+from projections.returns import advances, keep_returns
 from projections.rows import Key
 
 
@@ -53,15 +54,17 @@ class Sessions(Fold[SessionRow]):
 
     @property
     def tables(self) -> tuple[sa.Table, ...]:
-        """The sessions, and how far log time has come."""
-        return (tables.SESSIONS, tables.LOG_TIME)
+        """The sessions, the heartbeats that broke a silence, and how far log time has come."""
+        return (tables.SESSIONS, tables.SESSION_RETURNS, tables.LOG_TIME)
 
     def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
         """Fold transitions row by row; take heartbeats and watermarks in bulk."""
-        told = [recorded.event for recorded in events]
-        count_heartbeats(connection, [event for event in told if isinstance(event, HeartbeatsReceived)])
-        advance_log_time(connection, [event for event in told if isinstance(event, WatermarkPassed)])
         bulk = (HeartbeatsReceived, WatermarkPassed)
+        told = [recorded.event for recorded in events if isinstance(recorded.event, bulk)]
+        found = advances(told)
+        keep_returns(connection, found)
+        count_heartbeats(connection, found)
+        advance_log_time(connection, [event for event in told if isinstance(event, WatermarkPassed)])
         super().apply(connection, [recorded for recorded in events if not isinstance(recorded.event, bulk)])
 
     def key(self, event: Event) -> Key:

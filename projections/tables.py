@@ -50,6 +50,14 @@ SESSIONS: Final = sa.Table(
 )
 """A row per session heard of; one without a state has sent heartbeats and is not known to have started."""
 
+SESSION_RETURNS: Final = sa.Table(
+    "session_returns",
+    METADATA,
+    _text("session_id", primary_key=True),
+    _moment("heartbeat_at", primary_key=True),
+)
+"""Heartbeats that broke a silence; see :mod:`projections.returns`."""
+
 LOG_TIME: Final = sa.Table(
     "log_time",
     METADATA,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Engine
@@ -62,7 +63,7 @@ def sweep(store: EventStore, engine: Engine, *, cause: Cause, window: timedelta,
 
     return Sweep(
         lapses=judge(lapse_candidates, _has_lapsed),
-        returns=judge(resume_candidates, lambda candidate: _has_returned(candidate, window)),
+        returns=judge(partial(resume_candidates, window=window), lambda candidate: _has_returned(candidate, window)),
     )
 
 
@@ -84,7 +85,7 @@ def cleanup_zombie_sessions(self: Any, *, batch: int = BATCH) -> dict[str, float
 
     Returns:
         ``found`` silent sessions, ``cleaned`` ones among them (another sweep may have come first), ``resumed`` ones,
-        ``refused`` ones (they came back too late), ``errors`` and ``duration_seconds``.
+        ``refused`` ones (suggested by a read model that was behind), ``errors`` and ``duration_seconds``.
     """
     began = time.monotonic()
     wired = wiring()

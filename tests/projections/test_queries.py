@@ -21,9 +21,9 @@ def silent(world: World, limit: int = 10) -> list[LapseCandidate]:
     return lapse_candidates(world.psycopg, limit=limit)
 
 
-def came_back(world: World, limit: int = 10) -> list[ResumeCandidate]:
+def came_back(world: World, limit: int = 10, *, window: timedelta = timedelta(minutes=10)) -> list[ResumeCandidate]:
     world.catch_up("sessions")
-    return resume_candidates(world.psycopg, limit=limit)
+    return resume_candidates(world.psycopg, window=window, limit=limit)
 
 
 def test_a_session_silent_for_longer_than_its_patience_in_log_time_may_have_lapsed(world: World) -> None:
@@ -75,13 +75,33 @@ def test_a_lapsed_session_with_a_later_heartbeat_may_resume(world: World) -> Non
     assert came_back(world) == [ResumeCandidate("s1", at(120))]
 
 
-def test_sessions_that_came_back_too_late_do_not_hide_those_that_came_in_time(world: World) -> None:
-    for session_id, back in (("a-late", 90_000), ("b-in-time", 120), ("c-late", 80_000)):
+def test_the_heartbeat_a_session_came_back_with_is_the_first_and_not_the_latest(world: World) -> None:
+    lapsed = started()
+    lapsed.lapse(last_heartbeat_at=at(10), judged_at=at(100))
+    world.record(Log.HEARTBEATS, heartbeats(10), watermark(100), heartbeats(120, 180, 240))
+    assert came_back(world) == []
+    world.record(Log.HEARTBEATS, heartbeats(300))
+    world.record(Log.LICENSING, *changes(lapsed))
+    assert came_back(world) == [ResumeCandidate("s1", at(120))]
+
+
+def test_a_return_counts_though_its_heartbeat_was_sent_soon_after_the_last_one_and_only_came_late(world: World) -> None:
+    lapsed = started()
+    lapsed.lapse(last_heartbeat_at=at(10), judged_at=at(101))
+    world.record(Log.LICENSING, *changes(lapsed))
+    world.record(Log.HEARTBEATS, heartbeats(10), watermark(101), heartbeats(30, 50), heartbeats(1000))
+    assert came_back(world) == [ResumeCandidate("s1", at(30))]
+
+
+def test_who_came_back_too_late_is_not_suggested(world: World) -> None:
+    for session_id, back in (("a-late", 671), ("b-in-time", 670), ("c-late", 80_000)):
         lapsed = started(session_id)
         lapsed.lapse(last_heartbeat_at=at(10), judged_at=at(100))
         world.record(Log.LICENSING, *changes(lapsed))
-        world.record(Log.HEARTBEATS, heartbeats(back, session_id=session_id))
-    assert came_back(world, limit=1) == [ResumeCandidate("b-in-time", at(120))]
+        world.record(Log.HEARTBEATS, heartbeats(10, back, back + 60, session_id=session_id))
+    assert came_back(world) == [ResumeCandidate("b-in-time", at(670))]
+    found = came_back(world, window=timedelta(minutes=10, seconds=1))
+    assert [candidate.session_id for candidate in found] == ["b-in-time", "a-late"]
 
 
 def test_licenses_with_something_due_are_suggested_until_it_is_recorded(world: World) -> None:

@@ -6,6 +6,8 @@ from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
 from domain.license import License
 from domain.session import Session
 from infra.event_store import Log
+from projections.catalog import PROJECTIONS
+from projections.rebuild import rebuild
 from tests.projections.histories import NOON, at, changes, minted
 from tests.projections.world import World
 
@@ -77,6 +79,16 @@ def test_a_session_that_came_back_is_active_and_remembers_its_lapse(world: World
     world.record(Log.LICENSING, *changes(back))
     row = session(world)
     assert (row["state"], row["ended_at"], row["resumed_at"], row["lapse_count"]) == ("active", None, at(120), 1)
+
+
+def test_returns_are_kept_of_the_last_day_wherever_batches_are_cut(world: World) -> None:
+    moments = [0, 10, 200, 86_600, 86_601, 90_000]
+    world.record(Log.HEARTBEATS, *(heartbeats(moment) for moment in moments))
+    world.catch_up("sessions")
+    kept = [{"heartbeat_at": at(moment)} for moment in (86_600, 90_000)]
+    assert world.rows("select heartbeat_at from read_model.session_returns order by 1") == kept
+    rebuild(world.connection, PROJECTIONS["sessions"], store=world.store, batch_events=1)
+    assert world.rows("select heartbeat_at from read_model.session_returns order by 1") == kept
 
 
 def test_a_session_that_ended_says_why(world: World) -> None:

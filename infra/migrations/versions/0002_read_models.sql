@@ -24,6 +24,14 @@ comment on table read_model.sessions is
     'One row per session heard of; one without a state has sent heartbeats and is not known to have started.';
 create index sessions_by_license on read_model.sessions (license_id, started_at) where state is not null;
 
+create table read_model.session_returns (
+    session_id   text,
+    heartbeat_at timestamptz,
+    primary key (session_id, heartbeat_at)
+);
+comment on table read_model.session_returns is
+    'The heartbeats that were the first of their session, or the first after a silence: with one of them a lapse ends.';
+
 create table read_model.log_time (
     is_only_row boolean primary key default true check (is_only_row),
     log_time    timestamptz not null

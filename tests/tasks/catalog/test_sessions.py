@@ -60,14 +60,28 @@ def test_a_session_that_came_back_within_the_window_resumes(fleet: Fleet) -> Non
     assert fleet.events("returning")[-1].timestamp == after(8)
 
 
-def test_a_session_that_came_back_too_late_is_refused_each_time_and_stays_lapsed(fleet: Fleet) -> None:
+def test_a_session_that_came_back_in_time_resumes_however_late_the_sweep_looks(fleet: Fleet) -> None:
+    fleet.start("returning")
+    fleet.pass_time(minutes=7)
+    swept(fleet)
+    for minutes in range(15, 40):  # it may come back until 16
+        fleet.beat(["returning"], minutes=minutes)
+    fleet.pass_time(minutes=40)
+    assert swept(fleet).returns.outcomes == {Outcome.CHANGED: 1}
+    assert fleet.events("returning")[-1].timestamp == after(15)
+    fleet.project()
+    assert swept(fleet) == swept(fleet)  # neither silent nor lapsed: nothing is found
+    assert fleet.names("returning") == [*LAPSED, "session.resumed"]
+
+
+def test_a_session_that_came_back_too_late_stays_lapsed_and_is_not_asked_at_every_sweep(fleet: Fleet) -> None:
     fleet.start("late")
     fleet.pass_time(minutes=7)
     swept(fleet)
-    fleet.beat(["late"], minutes=17)
-    fleet.pass_time(minutes=18)
-    for _ in range(2):
-        assert swept(fleet).returns.outcomes == {Outcome.REFUSED: 1}
+    for minutes in (17, 18, 25):
+        fleet.beat(["late"], minutes=minutes)
+        fleet.pass_time(minutes=minutes)
+        assert swept(fleet).returns.outcomes.total() == 0
     assert fleet.names("late") == LAPSED
 
 
