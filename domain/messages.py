@@ -28,6 +28,12 @@ Id = Annotated[
 Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339 date-time with an offset")]
 Text = Annotated[str, msgspec.Meta(max_length=1000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
+RunId = Annotated[
+    UUID,
+    msgspec.Meta(
+        description="UUID that no run has yet, a UUIDv7 serves best; without it, one derived from `source` and `id`"
+    ),
+]
 TaskName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -96,7 +102,7 @@ class TaskRequestedData(MessageData, frozen=True, kw_only=True):
     kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
     tier: Tier = Tier.NORMAL
     priority: Annotated[int, msgspec.Meta(ge=0, le=10)] | None = None
-    run_id: UUID | None = None
+    run_id: RunId | None = None
     license_id: Id | None = None
     expires_at: Moment | None = None
 

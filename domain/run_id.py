@@ -10,8 +10,24 @@ from uuid import UUID, uuid5
 MALFORMED_NAMESPACE: Final = UUID("0192d7a5-6f00-7c3e-9a51-6d616c666f72")
 """Namespace (RFC 9562, name-based UUIDs) of the ids of messages that carry none that is usable."""
 
+REQUESTED: Final = "run"
+"""What the run that a message asks for is called under the message's own name."""
+
 _USABLE: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 # The same shape that lifecycle messages ask of a run id (`domain.messages.Id`).
+
+
+def requested_run_id(message: UUID) -> UUID:
+    """The id of the run that a request asks for which names none.
+
+    It follows from the request's source and id and from nothing else: a client that sends again may stamp a new time,
+    and two processes that take the two in at the same moment know nothing of each other but the run they arrive at.
+    For that it does without the time that a UUIDv7 begins with; who wants ids that sort by time chooses them.
+
+    Args:
+        message: the name that the request has in the whole system, whenever and however often it is sent.
+    """
+    return uuid5(message, REQUESTED)
 
 
 def malformed_run_id(body: bytes, headers: Mapping[str, Any] | None) -> UUID:

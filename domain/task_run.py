@@ -31,7 +31,7 @@ DEFAULT_MAX_RETRIES: Final = 3
 
 
 class RunAlreadyRequested(Refusal):
-    """a run of this id has been requested before, by another message."""
+    """a run of this id exists already: another message requested it, or a worker told of it."""
 
 
 class Phase:

@@ -87,7 +87,7 @@ class Batches:
             if fact := rejections.get(each.cause.id):
                 decisions.rejected.append(each.refused(reason=fact.reason, detail=fact.detail))
         self._decide_licensing([each for each in told if each.event.type in licensing.HANDLERS], decisions)
-        decisions.runs.extend(runs.decide(each) for each in told if runs.is_about_runs(each.event.type))
+        self._decide_runs([each for each in told if runs.is_about_runs(each.event.type)], decisions)
         if markers := [each for each in told if isinstance(each.data, WatermarkData)]:
             passed = self._log_time.passed(markers, in_company=self._in_company(), now=datetime.now(UTC))
             decisions.watermarks.extend(passed)
@@ -108,6 +108,12 @@ class Batches:
                 decisions.licensing.extend(licensing.decide(known, each))
             except Refusal as refusal:
                 decisions.rejected.append(each.refused(reason=refusal.code, detail=str(refusal)))
+
+    def _decide_runs(self, told: Sequence[Told], decisions: Decisions) -> None:
+        decided = runs.decide_all(self._store, told)
+        decisions.runs.extend(decided.facts)
+        for each, refusal in decided.refused:
+            decisions.rejected.append(each.refused(reason=refusal.code, detail=str(refusal)))
 
     def _append(self, reading: Reading, decisions: Decisions) -> list[Rejected]:
         rejected = list(decisions.rejected)

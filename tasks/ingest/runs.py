@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 
-from domain.cause import Cause, derived_run_id
+from domain.cause import Cause
 from domain.messages import LIFECYCLE, TaskRequestedData
+from domain.run_id import requested_run_id
 from domain.task_run import (
     SLOT_END,
     SLOT_REQUESTED,
@@ -20,7 +22,7 @@ from domain.task_run import (
     run_stream,
     task_event,
 )
-from infra.event_store import Log, NewEvent, Transaction, caused
+from infra.event_store import EventStore, Log, NewEvent, Transaction, caused
 from tasks.ingest.reading import Told
 
 REQUEST: Final = "task.requested"
@@ -55,6 +57,50 @@ class Decided(NamedTuple):
         )
         placed = msgspec.structs.replace(ignored, originator_version=ignored.slot())
         return caused([placed], self.cause, first=1)[0]
+
+
+class Decisions(NamedTuple):
+    """What the messages of a batch say about runs."""
+
+    facts: list[Decided]
+    refused: list[tuple[Told, RunAlreadyRequested]]
+    """Requests for a run that exists already."""
+
+
+def decide_all(store: EventStore, told: Sequence[Told]) -> Decisions:
+    """What messages say about runs, in order of arrival, without the requests that are stored already.
+
+    Where two processes take in requests at the same moment, neither finds the other's. The same request twice then
+    meets in the slot of its run, unless its sender names another run each time; and a run that a worker tells of for
+    the first time at that very moment counts as requested.
+
+    Args:
+        store: where streams of runs that requests name, and the requests that came before, are looked for.
+        told: messages of which :func:`is_about_runs`.
+    """
+    decisions = Decisions([], [])
+    begun, known = _looked_up(store, [each for each in told if each.event.type == REQUEST])
+    for each in told:
+        decided = decide(each)
+        stream = decided.event.originator_id
+        if each.event.type == REQUEST:
+            if each.cause.event_id(0) in known:
+                continue
+            known.add(each.cause.event_id(0))
+            if stream in begun:
+                decisions.refused.append((each, RunAlreadyRequested(stream)))
+                continue
+        begun.add(stream)
+        decisions.facts.append(decided)
+    return decisions
+
+
+def _looked_up(store: EventStore, requests: Sequence[Told]) -> tuple[set[str], set[UUID]]:
+    """Streams there are of the runs that requests name, and ids of the events there are of requests themselves."""
+    asked = [each.data for each in requests if isinstance(each.data, TaskRequestedData)]
+    begun = set(store.load(Log.TASKS, {run_stream(data.run_id) for data in asked if data.run_id}))
+    # Asked after loading: a repeat that another ingest stores in between is then known, and not refused.
+    return begun, store.known_event_ids(Log.TASKS, {each.cause.event_id(0) for each in requests})
 
 
 def decide(told: Told) -> Decided:
@@ -95,7 +141,7 @@ def _ends(decided: Iterable[Decided]) -> list[Decided]:
 
 
 def _requested(told: Told, data: TaskRequestedData) -> TaskRequested:
-    run_id = data.run_id or derived_run_id(told.cause.id, data.task, told.cause.at)
+    run_id = data.run_id or requested_run_id(told.cause.id)
     return TaskRequested(
         originator_id=run_stream(run_id),
         originator_version=SLOT_REQUESTED,

@@ -1,7 +1,7 @@
 from uuid import uuid4
 
 from domain.messages import decode_data
-from domain.run_id import malformed_run_id, message_run_id
+from domain.run_id import malformed_run_id, message_run_id, requested_run_id
 
 
 def test_a_message_with_an_id_belongs_to_that_run() -> None:
@@ -34,3 +34,9 @@ def test_the_run_id_of_every_message_is_one_that_lifecycle_messages_accept() -> 
         run_id = message_run_id(b"{", headers)
         data = f'{{"run_id": "{run_id}", "task": "t", "attempt": 1}}'.encode()
         assert decode_data("task.succeeded", data)
+
+
+def test_the_run_of_a_request_is_named_by_the_request_alone() -> None:
+    message, another = uuid4(), uuid4()
+    assert requested_run_id(message) == requested_run_id(message)
+    assert len({requested_run_id(message), requested_run_id(another), message, another}) == 4

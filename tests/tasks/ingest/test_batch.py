@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from domain.aggregate import Event
@@ -12,6 +13,7 @@ from domain.cause import Cause
 from domain.heartbeat import Heartbeat, HeartbeatsReceived
 from domain.ingest import MessageDeadLettered
 from domain.session import Session
+from domain.task_run import TaskRequested
 from infra.cloudevents import CloudEvent, encode_batch
 from infra.event_store import EventStore, Log, LostRaceError, caused
 from infra.settings import Settings
@@ -130,6 +132,72 @@ def test_a_second_request_for_a_run_is_refused_and_recorded(batches: Batches, st
     (fact,) = store.load(Log.LICENSING, [f"dead_message-{second.unique_id}"])[f"dead_message-{second.unique_id}"]
     assert isinstance(fact, MessageDeadLettered)
     assert fact.reason == "RunAlreadyRequested"
+
+
+def request(task: str, *, at: datetime = NOW, message_id: str = "", **data: Any) -> CloudEvent:
+    """A request; with a message id of the sender's, as one that sends again keeps it."""
+    asked = told("task.requested", at=at, task=task, **data)
+    return msgspec.structs.replace(asked, id=message_id or asked.id)
+
+
+def runs_of(store: EventStore, task: str) -> list[str]:
+    """Streams of the runs of ``task``."""
+    found = store.read(Log.TASKS, after=0, limit=100_000, names=["task.requested"]).events
+    return [
+        each.event.originator_id for each in found if isinstance(each.event, TaskRequested) if each.event.task == task
+    ]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_request_sent_again_with_the_time_of_its_sending_is_one_run(
+    batches: Batches, store: EventStore, *, together: bool
+) -> None:
+    task = uuid4().hex
+    sent = [delivery(request(task, message_id=f"req-{task}", at=NOW + n * timedelta(seconds=7))) for n in range(3)]
+    for part in [sent] if together else [[each] for each in sent]:
+        assert batches.take(part) == []
+    assert len(runs_of(store, task)) == 1
+
+
+def test_a_request_sent_again_with_another_run_id_or_task_is_one_run(batches: Batches, store: EventStore) -> None:
+    task = uuid4().hex
+    again: list[dict[str, Any]] = [{"run_id": str(uuid4())}, {"run_id": str(uuid4())}, {}]
+    for data in again:
+        assert batches.take([delivery(request(task, message_id=f"req-{task}", **data))]) == []
+    assert batches.take([delivery(request(f"{task}-2", message_id=f"req-{task}"))]) == []
+    assert runs_of(store, task) == [f"task_run-{again[0]['run_id']}"]
+    assert runs_of(store, f"{task}-2") == []
+
+
+def test_a_request_sent_twice_is_one_run_though_two_processes_take_it_in_at_once(
+    batches: Batches, store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = uuid4().hex
+    monkeypatch.setattr(store, "known_event_ids", lambda *_: set())  # each asks before the other one has stored it
+    for n in range(2):
+        assert batches.take([delivery(request(task, message_id=f"req-{task}", at=NOW + n * timedelta(hours=1)))]) == []
+    assert len(runs_of(store, task)) == 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_request_for_a_run_that_goes_on_already_is_refused(
+    batches: Batches, store: EventStore, *, together: bool
+) -> None:
+    run_id, task = str(uuid4()), uuid4().hex
+    observed = delivery(told("task.started", run_id=run_id, task=task, attempt=1))
+    asked = delivery(request(task, run_id=run_id))
+    parts = [[observed, asked]] if together else [[observed], [asked]]
+    rejected = [each for part in parts for each in batches.take(part)]
+    assert [each.reason for each in rejected] == ["RunAlreadyRequested"]
+    assert stream(store, f"task_run-{run_id}", Log.TASKS) == ["task.started"]
+
+
+def test_a_request_that_comes_again_after_its_run_has_begun_is_a_repeat(batches: Batches, store: EventStore) -> None:
+    run_id, task = str(uuid4()), uuid4().hex
+    asked = delivery(request(task, run_id=run_id))
+    batches.take([asked, delivery(told("task.started", run_id=run_id, task=task, attempt=1))])
+    assert batches.take([asked]) == []
+    assert stream(store, f"task_run-{run_id}", Log.TASKS) == ["task.requested", "task.started"]
 
 
 class Racing(EventStore):
