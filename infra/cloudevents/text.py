@@ -12,13 +12,23 @@ from typing import Final
 DEPTH_LIMIT: Final = 64
 """Deepest nesting of arrays and objects."""
 
-_ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NUL: Final = rb"\u0000"
+_NUL_ESCAPE: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_SYMBOL_FOR_NUL: Final = rb"\1\\u2400"
 _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 def unstorable(text: bytes) -> str | None:
     """Why JSON text cannot be stored, or None where it can."""
     return unstorable_character(text) or unstorable_depth(text)
+
+
+def storable(text: bytes) -> bytes:
+    """The same JSON text with U+2400 (SYMBOL FOR NULL) in the place of every U+0000.
+
+    For what we say ourselves: what became of a task must not be lost for one character of its error message.
+    """
+    return _NUL_ESCAPE.sub(_SYMBOL_FOR_NUL, text) if _NUL in text else text
 
 
 def unstorable_character(text: bytes) -> str | None:
@@ -28,7 +38,7 @@ def unstorable_character(text: bytes) -> str | None:
             text.decode()
         except UnicodeDecodeError as error:
             return f"byte {error.start} is not UTF-8; allowed is JSON text in UTF-8 (RFC 8259 §8.1)"
-    if b"\\u0000" in text and _ESCAPED_NUL.search(text):
+    if _NUL in text and _NUL_ESCAPE.search(text):
         return "it holds the character U+0000, which cannot be stored; allowed is every other one"
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
@@ -13,14 +12,11 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
 from domain.aggregate import ENVELOPE_FIELDS, Created, Event, UnknownEventError, event_class
+from infra.cloudevents.text import storable
 from infra.event_store.envelope import EventUnreadableError, NewEvent
 
 SCHEMA_VERSION: Final = "schema_version"
 """Key of the metadata that says in which version of its class an event was stored; absent means 1."""
-
-_NUL: Final = rb"\u0000"
-_NUL_ESCAPE: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-_SYMBOL_FOR_NUL: Final = rb"\1\\u2400"
 
 INDEXED_BYTES: Final = 2000
 """How long a text may be that is looked up by: PostgreSQL's B-trees refuse what fills a third of a page."""
@@ -64,8 +60,7 @@ class EventMapper(Mapper[str]):
     def to_row(self, new: NewEvent) -> Row:
         """The row of a new event.
 
-        NUL characters, which PostgreSQL cannot hold, become U+2400 (SYMBOL FOR NULL): the outcome of a task must not
-        be lost for one in its error message.
+        NUL characters, which PostgreSQL cannot hold, become U+2400 (SYMBOL FOR NULL).
 
         Raises:
             ValueError: the event's time is without a time zone or outside of years 1 to 9999, its stream's id or its
@@ -157,5 +152,4 @@ def _utc(event: Event) -> datetime:
 
 
 def _json(value: Any) -> bytes:
-    text = _encode(value)
-    return _NUL_ESCAPE.sub(_SYMBOL_FOR_NUL, text) if _NUL in text else text
+    return storable(_encode(value))

@@ -20,12 +20,13 @@ import structlog
 from infra.broker.errors import BrokerError
 from infra.broker.frames import OutgoingMessage
 from infra.broker.publisher import Confirmation
-from infra.cloudevents import CloudEvent, encode_batch
+from infra.cloudevents import CloudEvent, encode_batch, encode_structured
+from infra.cloudevents.text import storable
 
 EXCHANGE: Final = "events"
 ROUTING_KEY: Final = "task.lifecycle"
 BATCH_BYTES: Final = 256 * 1024
-"""About how large one message of events becomes; below what ingest accepts and a frame or two on the wire."""
+"""How large a message of many events becomes at most; below what ingest accepts, and a frame or two on the wire."""
 CONFIRM_WITHIN: Final = timedelta(seconds=10)
 KEEP_ALIVE_SECONDS: Final = 5.0
 FIRST_PAUSE_SECONDS: Final = 0.2
@@ -72,8 +73,8 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """About how many bytes its events take."""
-        return sum(len(memoryview(event.data)) + 400 for event in self.events)
+        """How many bytes its events take at most, with what stands between them."""
+        return sum(len(encode_structured(event).body) + 2 for event in self.events)
 
 
 class Recorder(threading.Thread):
@@ -222,11 +223,11 @@ def _parcels(entries: Sequence[Entry]) -> Iterator[_Parcel]:
         for index in sorted(entry.unconfirmed - {-1}):
             yield _Parcel(entry.messages[index], [entry], index)
         if -1 in entry.unconfirmed:
-            if batch and size + entry.size > BATCH_BYTES:
-                yield _Parcel(_batch_message(batch), batch)
-                batch, size = [], 0
-            batch.append(entry)
             size += entry.size
+            if batch and size > BATCH_BYTES:
+                yield _Parcel(_batch_message(batch), batch)
+                batch, size = [], entry.size
+            batch.append(entry)
     if batch:
         yield _Parcel(_batch_message(batch), batch)
 
@@ -236,7 +237,7 @@ def _batch_message(entries: Sequence[Entry]) -> OutgoingMessage:
     return OutgoingMessage(
         exchange=EXCHANGE,
         routing_key=ROUTING_KEY,
-        body=encoded.body,
+        body=storable(encoded.body),  # ingest reads no U+0000, and a run's end must not be lost for one
         content_type=encoded.content_type,
         headers=encoded.headers,
         message_id=str(uuid4()),

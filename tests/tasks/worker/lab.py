@@ -16,12 +16,14 @@ from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
+import msgspec
 import pika
 from pika.exceptions import AMQPError
 
-from domain.messages import decode_data
+from domain.messages import MessageInvalid, MessageTypeUnknown, decode_data
 from domain.tier import Tier
 from infra.broker.odd_headers import tolerate_odd_headers
+from infra.cloudevents import CloudEvent, Unreadable, decode
 from infra.settings import Settings
 from tests.waiting import eventually
 
@@ -52,7 +54,11 @@ class DeadLetter(NamedTuple):
 
 
 class Ear(threading.Thread):
-    """Takes everything from queues ``ingest`` and ``dead``, and keeps it."""
+    """Takes everything from queues ``ingest`` and ``dead``, reads it the way ingest does, and keeps it.
+
+    Attributes:
+        refused: what ingest could not read, and why.
+    """
 
     def __init__(self, broker_url: str) -> None:
         super().__init__(daemon=True)
@@ -61,6 +67,7 @@ class Ear(threading.Thread):
         self.heard: dict[str, list[Heard]] = defaultdict(list)
         self.dead: list[DeadLetter] = []
         self.batches: list[int] = []
+        self.refused: list[str] = []
 
     def run(self) -> None:
         tolerate_odd_headers()
@@ -77,13 +84,24 @@ class Ear(threading.Thread):
         self._closing.set()
         self.join(5)
 
-    def _on_event(self, _channel: Any, _method: Any, _properties: Any, body: bytes) -> None:
-        events = json.loads(body)
+    def _on_event(self, _channel: Any, _method: Any, properties: Any, body: bytes) -> None:
+        events = decode(properties.content_type, properties.headers, body)
         self.batches.append(len(events))
         for event in events:
-            data = event.pop("data")
-            decode_data(event["type"], json.dumps(data).encode())
-            self.heard[data["run_id"]].append(Heard(event, data))
+            if isinstance(event, Unreadable):
+                self.refused.append(f"{event.reason}: {event.fragment!r}")
+            else:
+                self._keep(event)
+
+    def _keep(self, event: CloudEvent) -> None:
+        try:
+            decode_data(event.type, event.data)
+        except (MessageInvalid, MessageTypeUnknown) as error:
+            self.refused.append(f"{error}: {bytes(event.data)!r}")
+            return
+        attributes = msgspec.json.decode(msgspec.json.encode(event))
+        data = attributes.pop("data")
+        self.heard[data["run_id"]].append(Heard(attributes, data))
 
     def _on_dead(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self.dead.append(DeadLetter(properties.headers or {}, body, properties.priority, method.routing_key))
@@ -97,7 +115,7 @@ class Ear(threading.Thread):
 
         def story() -> list[str]:
             so_far = self.story(run_id)
-            assert last in so_far, so_far
+            assert last in so_far, (so_far, self.refused)
             return so_far
 
         return eventually(story, seconds=seconds)
@@ -179,6 +197,7 @@ class Lab:
         for worker in self._workers:
             worker.kill()
         self.ear.close()
+        assert not self.ear.refused, self.ear.refused
 
     def worker(self, tier: Tier, concurrency: int = 1) -> WorkerProcess:
         """Start a worker and wait until it consumes."""

@@ -69,6 +69,11 @@ def stock_fail() -> NoReturn:
     raise ValueError("no " + KILO * 4)
 
 
+@app.task(name="lab.unstorable")
+def unstorable() -> NoReturn:
+    raise ValueError("a\0b \\\0 \\u0000 \ud800")
+
+
 @app.task(name="lab.unspeakable")
 def unspeakable() -> NoReturn:
     raise UnspeakableError

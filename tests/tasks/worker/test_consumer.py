@@ -160,6 +160,18 @@ class TestFailure:
         assert failed["error"].endswith("characters in all)")
         assert "in stock_fail" in failed["traceback"]
 
+    def test_what_cannot_be_stored_is_told_with_a_sign_in_its_place(self, lab: Lab) -> None:
+        run = lab.publish("lab.unstorable")
+        lab.ear.until(run, "task.failed 1")
+        failed = lab.ear.event(run, "task.failed 1").data
+        assert failed["error"] == "a\u2400b \\\u2400 \\u0000 ?"
+        assert "a\u2400b" in failed["traceback"]
+
+    def test_a_task_whose_name_cannot_be_stored_has_an_end_too(self, lab: Lab) -> None:
+        run = lab.publish("lab.\0")
+        lab.ear.until(run, "task.rejected 1")
+        assert lab.ear.event(run, "task.rejected 1").data["task"] == "lab.\u2400"
+
     def test_the_hard_time_limit_ends_the_run_once(self, lab: Lab, tmp_path: Path) -> None:
         marks = tmp_path / "marks"
         run = lab.publish("lab.hang", str(marks))

@@ -8,7 +8,7 @@ import pytest
 
 from infra.broker.errors import BrokerUnreachableError
 from infra.broker.publisher import Confirmation, Outcome, OutgoingMessage
-from infra.cloudevents import CloudEvent
+from infra.cloudevents import CloudEvent, decode
 from tasks.worker.recorder import BATCH_BYTES, Entry, Recorder, RecorderDiedError
 from tests.waiting import eventually
 
@@ -66,8 +66,8 @@ def recorder(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
     assert not recorder.is_alive()
 
 
-def event(name: str, *, size: int = 0) -> CloudEvent:
-    data = msgspec.Raw(msgspec.json.encode("x" * size))
+def event(name: str, *, size: int = 0, text: str = "") -> CloudEvent:
+    data = msgspec.Raw(msgspec.json.encode(text or "x" * size))
     return CloudEvent(specversion="1.0", id=name, source="lab", type="task.started", time=datetime.now(UTC), data=data)
 
 
@@ -170,3 +170,25 @@ def test_a_recorder_that_dies_is_not_a_secret(recorder: Recorder, broker: Broker
     assert not recorder.flush(timedelta(seconds=5))
     with pytest.raises(RecorderDiedError):
         recorder.release()
+
+
+def test_what_is_told_can_be_stored_whatever_it_holds(recorder: Recorder, broker: Broker) -> None:
+    recorder.submit(Entry([event("a", text="a\0b \\u0000")]))
+    assert recorder.flush(timedelta(seconds=5))
+    ((sent,),) = broker.taken
+    (read,) = decode(sent.content_type, sent.headers, sent.body)
+    assert isinstance(read, CloudEvent)
+    assert msgspec.json.decode(read.data) == "a\u2400b \\u0000"
+
+
+def test_long_attributes_count_for_the_size_of_a_message_too(recorder: Recorder, broker: Broker) -> None:
+    broker.open.clear()
+    recorder.submit(Entry([event("first")]))
+    eventually(lambda: broker.taken)
+    for number in range(200):
+        recorder.submit(Entry([msgspec.structs.replace(event(str(number)), correlationid="\x01" * 255)]))
+    broker.open.set()
+    assert recorder.flush(timedelta(seconds=5))
+    sizes = [len(message.body) for messages in broker.taken for message in messages]
+    assert sum(sizes) > BATCH_BYTES
+    assert max(sizes) <= BATCH_BYTES
