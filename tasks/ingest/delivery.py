@@ -63,6 +63,11 @@ class Parts:
         self._count = count
         self._elements: list[Delivery] | None = None
 
+    @property
+    def received_at(self) -> datetime:
+        """When the message was taken in, UTC."""
+        return self._whole.received_at
+
     def __getitem__(self, index: int) -> Delivery:
         """The element at ``index``; the whole message where its elements are not as many as its events."""
         if self._elements is None:

@@ -73,6 +73,8 @@ class Handler(NamedTuple):
     """The streams that have to be known to decide, from the message's data."""
     decide: Callable[[Known, Any, datetime], Aggregate]
     """From what is known, the data and the time it occurred, to the aggregate with its new facts."""
+    capped: bool = False
+    """Whether it cannot have occurred after we were told."""
 
 
 def streams_of(told: Iterable[Told]) -> set[str]:
@@ -86,7 +88,8 @@ def decide(known: Known, told: Told) -> list[NewEvent]:
     Raises:
         Refusal: the domain says no; nothing has changed.
     """
-    aggregate = HANDLERS[told.event.type].decide(known, told.data, told.event.time)
+    handler = HANDLERS[told.event.type]
+    aggregate = handler.decide(known, told.data, told.occurred_at if handler.capped else told.event.time)
     known.keep(aggregate)
     facts = [fact for fact in aggregate.collect_events() if isinstance(fact, Event)]
     return caused(facts, told.cause)
@@ -155,8 +158,8 @@ def _its_license(data: LicenseIssuedData | LicenseRenewedData | LicenseReasonDat
 
 
 HANDLERS: Final[dict[str, Handler]] = {
-    "session.started": Handler(_session_and_license, _start_session),
-    "session.ended": Handler(_its_session, _end_session),
+    "session.started": Handler(_session_and_license, _start_session, capped=True),
+    "session.ended": Handler(_its_session, _end_session, capped=True),
     "license.issued": Handler(_its_license, _issue),
     "license.renewed": Handler(_its_license, _renew),
     "license.suspended": Handler(_its_license, _suspend),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -31,6 +32,11 @@ class Told(NamedTuple):
     def delivery(self) -> Delivery:
         """The message, or the element of a batch, that said it."""
         return self.parts[self.place]
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it happened: what the message says, and not after we were told."""
+        return min(self.event.time, self.parts.received_at)
 
     @property
     def redelivered(self) -> bool:
@@ -106,7 +112,8 @@ def _said(delivery: Delivery) -> Reading:
             said.rejected.append(Rejected.event_of(parts[index], event, reason=reason, detail=detail))
             continue
         if isinstance(data, SessionHeartbeatData):
-            said.heartbeats.append(Heartbeat(data.session_id, event.time))
+            # Not later than its receipt: one clock that is ahead would keep a session alive until then.
+            said.heartbeats.append(Heartbeat(data.session_id, min(event.time, delivery.received_at)))
         else:
             said.told.append(Told(event, data, cause_of(event), parts, index))
     return said

@@ -75,6 +75,6 @@ def marker_message(*, now: datetime) -> OutgoingMessage:
 
 
 def _fact(marker: Told) -> NewEvent:
-    sent_at = min(marker.event.time, marker.delivery.received_at)  # a clock that is ahead must not make others lapse
-    event = WatermarkPassed.at(sent_at, marker_id=marker.cause.id)
+    # Its own time unless that is ahead of ours: a clock that is ahead must not make others lapse.
+    event = WatermarkPassed.at(marker.occurred_at, marker_id=marker.cause.id)
     return caused([event], marker.cause)[0]

@@ -72,6 +72,16 @@ def test_facts_occurred_when_the_service_says_and_name_their_cause() -> None:
     assert fact.metadata["causation_id"] == str(event.unique_id)
 
 
+def test_a_session_neither_starts_nor_ends_after_we_were_told_so() -> None:
+    far = NOW + timedelta(days=50 * 365)
+    ahead = [
+        told("session.started", session_id="S1", license_id="L1", at=far),
+        told("session.ended", session_id="S1", at=far),
+    ]
+    _, started, ended = decided(ISSUED, *ahead)
+    assert (started.event.timestamp, ended.event.timestamp) == (NOW, NOW)
+
+
 def test_the_license_s_patience_counts_and_the_platform_s_where_it_has_none() -> None:
     own = told("license.issued", license_id="L2", valid_until="2030-01-01T00:00:00Z", patience_seconds=5)
     facts = decided(ISSUED, own, STARTED, told("session.started", session_id="S2", license_id="L2"))

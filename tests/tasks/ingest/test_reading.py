@@ -20,14 +20,24 @@ def reading_of(*deliveries: object) -> Reading:
 
 
 def test_heartbeats_are_read_in_all_three_modes() -> None:
-    beats = [told("session.heartbeat", session_id=f"S{n}", at=NOW + timedelta(seconds=n)) for n in range(4)]
+    beats = [told("session.heartbeat", session_id=f"S{n}", at=NOW - timedelta(seconds=n)) for n in range(4)]
     said = reading_of(
         delivery(encode_structured(beats[0])),
         delivery(encode_binary(beats[1])),
         delivery(encode_batch(beats[2:])),
     )
-    assert said.heartbeats == [Heartbeat(f"S{n}", NOW + timedelta(seconds=n)) for n in range(4)]
+    assert said.heartbeats == [Heartbeat(f"S{n}", NOW - timedelta(seconds=n)) for n in range(4)]
     assert (said.told, said.rejected) == ([], [])
+
+
+def test_a_heartbeat_of_a_clock_that_is_ahead_counts_as_of_its_receipt() -> None:
+    ahead = told("session.heartbeat", session_id="S1", at=NOW + timedelta(days=50 * 365))
+    behind = told("session.heartbeat", session_id="S2", at=NOW - timedelta(hours=1))
+    said = reading_of(delivery(encode_batch([ahead, behind]), received_at=NOW + timedelta(seconds=2)))
+    assert said.heartbeats == [
+        Heartbeat("S1", NOW + timedelta(seconds=2)),
+        Heartbeat("S2", NOW - timedelta(hours=1)),
+    ]
 
 
 def test_the_cause_is_what_the_message_says_of_itself() -> None:
