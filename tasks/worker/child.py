@@ -108,7 +108,7 @@ def _traceback(einfo: Any) -> str | None:
 def seconds_until(when: float | datetime | None) -> float | None:
     """A delay as Celery states it: seconds, a moment, or nothing."""
     if not isinstance(when, datetime):
-        return when
+        return None if when is None else float(when)
     moment = when if when.tzinfo else when.replace(tzinfo=UTC)
     return (moment - datetime.now(UTC)).total_seconds()
 

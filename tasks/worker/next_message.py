@@ -8,6 +8,7 @@ from typing import Any, Final
 from kombu.utils import json
 from msgspec.structs import replace
 
+from domain.task_run import LAST_ATTEMPT
 from domain.tier import Tier
 from infra.broker.delay import MAX_DELAY, delay_route
 from infra.broker.frames import OutgoingMessage, publish_frames
@@ -28,9 +29,11 @@ def next_message(message: Any, attempt: Attempt, following: NextAttempt) -> Outg
     It has the same task, arguments and priority, unless ``self.retry()`` asked for others.
 
     Raises:
-        ValueError: it is to go where no delay leads, or it cannot be put into frames.
+        ValueError: it is to go where no delay leads, cannot be put into frames, or its number is beyond all others.
     """
     number, resend = attempt.number, following.resend
+    if number >= LAST_ATTEMPT:
+        raise ValueError(f"attempt {number} is the last one there can be")
     queue = resend.queue or attempt.queue
     exchange, routing_key = delay_route(min(following.delay, MAX_DELAY), queue)
     same = same_message(message, attempt)

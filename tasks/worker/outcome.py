@@ -6,7 +6,7 @@ in the worker's main process can neither fail nor run foreign code. What no chil
 
 from __future__ import annotations
 
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -59,7 +59,7 @@ class Resend(msgspec.Struct, frozen=True):
     kwargs: str | None = None
     queue: str | None = None
     priority: int | None = None
-    headers: dict[str, str | int | float | bool | list[float | None] | None] = {}
+    headers: dict[str, Any] = {}
 
 
 class RetryAsked(msgspec.Struct, frozen=True):

@@ -134,11 +134,14 @@ class Registrar:
     ) -> None:
         """The attempt came to ``outcome``: record it and what follows; only then its message is let go."""
         attempt = in_hand.attempt
-        verdict = judge(outcome, Trial(attempt.number, rules, random))
         try:
+            verdict = judge(outcome, Trial(attempt.number, rules, random))
             messages = [next_message(in_hand.message, attempt, verdict.following)] if verdict.following else []
-        except ValueError as error:
-            verdict, messages = judge(Raised(Failure.of(error), final=True), Trial(attempt.number, rules, random)), []
+        except Exception as error:  # noqa: BLE001  what it was is recorded
+            # The pool calls this once and drops what it raises: the run would keep its place and never end.
+            _log.exception("there can be no next attempt", run_id=attempt.run_id, task=attempt.task)
+            final = Raised(Failure.of(error), final=True)
+            verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
         self._record(in_hand, self._told(attempt, verdict, runtime_seconds), messages, verdict.fate)
 
     def release(self) -> None:

@@ -14,7 +14,7 @@ from celery.worker.request import Request
 
 from domain.task_run import TaskExpired, TaskRevoked
 from tasks.worker.outcome import Died, Failure, NotRun, Outcome, Raised, TimedOut
-from tasks.worker.registrar import InHand, Registrar
+from tasks.worker.registrar import NO_RULES, InHand, Registrar
 from tasks.worker.retry import AttemptRules
 
 _DEADLY: Final = (WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)
@@ -96,8 +96,14 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
         self.acknowledged = True
         if runtime_seconds is None and self.time_start:
             runtime_seconds = max(0.0, time.time() - self.time_start)
-        rules = AttemptRules.of(self.task)
-        self._registrar.conclude(self._in_hand, outcome, rules, runtime_seconds=runtime_seconds)
+        self._registrar.conclude(self._in_hand, outcome, self._rules(), runtime_seconds=runtime_seconds)
+
+    def _rules(self) -> AttemptRules:
+        try:
+            return AttemptRules.of(self.task)
+        except (TypeError, ValueError):
+            _log.exception("a task's rules for another attempt cannot be read; there is none", task=self.name)
+            return NO_RULES
 
 
 def _outcome_of(error: BaseException, exc_info: Any) -> Outcome:

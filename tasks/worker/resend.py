@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from kombu.utils import json
 
 from tasks.worker.outcome import Resend
@@ -71,17 +72,18 @@ class _Following:
 
         Raises:
             EncodeError: the arguments cannot be written as JSON.
+            TypeError, ValueError, OverflowError: another option is not of its type.
         """
         options = self._options
         queue = options.get("queue")
-        resend = Resend(
-            args=_as_json(list(self.args or ())) if self._is_changed else None,
-            kwargs=_as_json(dict(self.kwargs or {})) if self._is_changed else None,
-            queue=None if queue is None else str(getattr(queue, "name", queue)),
-            priority=options.get("priority"),
-            headers=_headers(options),
-        )
-        self._desk.commit(resend, _delay_seconds(options))
+        resend = {
+            "args": _as_json(list(self.args or ())) if self._is_changed else None,
+            "kwargs": _as_json(dict(self.kwargs or {})) if self._is_changed else None,
+            "queue": None if queue is None else str(getattr(queue, "name", queue)),
+            "priority": options.get("priority"),
+            "headers": _plain(_headers(options)),
+        }
+        self._desk.commit(msgspec.convert(resend, Resend), _delay_seconds(options))
 
 
 def _headers(options: dict[str, Any]) -> dict[str, Any]:
@@ -105,6 +107,11 @@ def _delay_seconds(options: dict[str, Any]) -> float | None:
         return (moment - datetime.now(UTC)).total_seconds()
     countdown = options.get("countdown")
     return None if countdown is None else float(countdown)
+
+
+def _plain(headers: dict[str, Any]) -> dict[str, Any]:
+    """``headers`` without anybody's own classes: they are read in the worker's main process."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(headers), type=dict[str, Any])
 
 
 def _as_json(value: Any) -> str:

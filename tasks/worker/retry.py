@@ -9,6 +9,12 @@ from math import inf
 from typing import Any, Final, NamedTuple, Self
 
 from domain.task_run import DEFAULT_MAX_RETRIES
+from infra.broker.delay import MAX_DELAY
+
+
+def bounded(seconds: float) -> timedelta:
+    """``seconds`` as a delay the ladder has: nothing where it is negative or no number, at most ``MAX_DELAY``."""
+    return timedelta(seconds=min(max(0.0, seconds), MAX_DELAY.total_seconds()))  # in this order, NaN becomes 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +82,7 @@ class AttemptRules(NamedTuple):
         policy = getattr(task, "retry_policy", None)
         if isinstance(policy, RetryPolicy):
             return cls(policy, policy.max_retries)
-        return cls(None, task.max_retries, timedelta(seconds=task.default_retry_delay or 0))
+        return cls(None, task.max_retries, bounded(task.default_retry_delay or 0))
 
     @property
     def retries_exceptions(self) -> bool:

@@ -31,7 +31,7 @@ from tasks.worker.outcome import (
     TimedOut,
     Unsuccessful,
 )
-from tasks.worker.retry import AttemptRules
+from tasks.worker.retry import AttemptRules, bounded
 
 
 class Fate(Enum):
@@ -109,7 +109,7 @@ def _waits(outcome: Unsuccessful) -> float | None:
 def _delay(trial: Trial, asked_seconds: float | None) -> timedelta:
     if asked_seconds is None:
         return trial.rules.delay(trial.attempt, trial.random)
-    return timedelta(seconds=max(0.0, asked_seconds))
+    return bounded(asked_seconds)
 
 
 def _again(spent_by: str, failure: Failure, following: NextAttempt) -> Verdict:

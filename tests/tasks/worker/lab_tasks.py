@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from celery import Task, shared_task, signals
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, Retry
 from celery.worker import state
 
 from domain.refusal import Refusal
@@ -127,6 +127,21 @@ def autoretry() -> NoReturn:
 @app.task(name="lab.retry_with_unwritable", bind=True)
 def retry_with_unwritable(self: Any) -> NoReturn:
     raise self.retry(args=(object(),), countdown=0)
+
+
+@app.task(name="lab.retry_with", bind=True, max_retries=1)
+def retry_with(self: Any, options: dict[str, Any]) -> NoReturn:
+    raise self.retry(**options)
+
+
+@app.task(name="lab.raise_retry", bind=True)
+def raise_retry(_self: Any, when: Any) -> NoReturn:
+    raise Retry("by hand", when=when)
+
+
+@app.task(name="lab.odd_pause", default_retry_delay=1e18)
+def odd_pause() -> str:
+    return "done"
 
 
 @task("lab.fail", retry_policy=SOON)

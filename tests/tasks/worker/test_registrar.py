@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from domain.task_run import LAST_ATTEMPT
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery
 from tasks.worker.outcome import Died, Failure, Raised, Resend, RetryAsked, Returned
@@ -89,6 +90,29 @@ def test_a_retry_that_cannot_be_sent_ends_the_run_with_the_reason(desk: Desk) ->
     desk.registrar.conclude(in_hand, RetryAsked(Failure("Boom", ""), 1, Resend(queue="nowhere")), RULES)
     assert desk.recorder.told() == ["task.failed"]
     assert "nowhere" in json.loads(bytes(desk.recorder.entries[0].events[0].data))["error"]
+    assert desk.recorder.sent() == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "asked"),
+    [
+        (RULES, RetryAsked(Failure("Boom", ""), 1, Resend(queue="tasks.low", priority="high"))),  # type: ignore[arg-type]
+        (AttemptRules(None, "many"), Died(Failure("Boom", ""))),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_judged_ends_the_run_too(desk: Desk, rules: AttemptRules, asked: Any) -> None:
+    channel = desk.channel
+    desk.registrar.conclude(desk.deliver(), asked, rules)
+    assert desk.recorder.told() == ["task.failed"]
+    desk.recorder.confirm()
+    assert channel is not None
+    assert channel.told == [("reject", 1)]
+
+
+def test_after_the_last_attempt_there_can_be_comes_no_other(desk: Desk) -> None:
+    in_hand = desk.deliver(attempt=ATTEMPT._replace(number=LAST_ATTEMPT))
+    desk.registrar.conclude(in_hand, RetryAsked(Failure("Boom", ""), 1), RULES)
+    assert desk.recorder.told() == ["task.failed"]
     assert desk.recorder.sent() == []
 
 

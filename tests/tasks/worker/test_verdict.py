@@ -1,4 +1,5 @@
 from datetime import timedelta
+from math import inf, nan
 
 import pytest
 
@@ -34,6 +35,9 @@ def trial(attempt: int = 1, rules: AttemptRules = POLICY) -> Trial:
         (RetryAsked(WHY, None), "exception", 60),
         (RetryAsked(WHY, 7.5), "exception", 7.5),
         (RetryAsked(WHY, -3), "exception", 0),
+        (RetryAsked(WHY, nan), "exception", 0),
+        (RetryAsked(WHY, inf), "exception", 131_071),
+        (RetryAsked(WHY, 1e18), "exception", 131_071),
         (Refused(WHY, requeue=True), "exception", 60),
         (Died(WHY), "worker_lost", 60),
         (Died(WHY, "redelivered"), "redelivered", 0),
