@@ -7,12 +7,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
 import structlog
 
-from domain.aggregate import UnknownEventError
 from infra.broker.frames import OutgoingMessage
-from infra.event_store import EventStore, Log, NewEvent, Page, Recorded
+from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent, Page, Recorded
 from tasks.dispatch.celery_message import UnpublishableError, celery_message
 from tasks.dispatch.lane import Lane
 from tasks.dispatch.outcomes import Evidence, evidence, published, rejected, unreadable
@@ -125,7 +123,7 @@ def _told(streams: list[str], store: EventStore) -> dict[str, Evidence]:
     """What the streams say about their runs' publication."""
     try:
         return {stream: evidence(events) for stream, events in store.load(Log.TASKS, streams).items()}
-    except (UnknownEventError, msgspec.ValidationError) as error:
+    except EventUnreadableError as error:
         if len(streams) > 1:
             return {stream: said for each in streams for stream, said in _told([each], store).items()}
         log.warning("a run's stream cannot be read; it may be published twice", run=streams[0], reason=str(error))

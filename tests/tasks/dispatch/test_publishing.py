@@ -196,6 +196,23 @@ def test_a_run_that_a_worker_has_had_is_not_published_again(world: World) -> Non
     assert world.names_in(run) == ["task.requested", "task.published", "task.started"]
 
 
+def test_a_doubtful_run_whose_stream_nobody_can_read_is_published_again_and_holds_up_no_other(world: World) -> None:
+    run, other = world.accept(), world.accept()
+    with pytest.raises(KilledError):
+        world.follower(Dying(world.settings)).step()  # type: ignore[arg-type]
+    assert len(world.waiting_in(Tier.NORMAL)) == 2
+    world.sql(
+        "insert into event_store.task_events (stream_id, version, name, data, event_id, occurred_at)"
+        " values (%s, 9, 'task.started', '{\"task\": 5}', gen_random_uuid(), now())",
+        f"task_run-{run}",
+    )
+    said = {"task": "a.task", "attempt": 1, "worker": "w1"}
+    world.record(task_event("task.started", UUID(other), at=datetime.now(UTC), data=said))
+    until_quiet(world.follower())
+    assert [message.run_id for message in world.waiting_in(Tier.NORMAL)] == [run]
+    assert world.published() == {run, other}
+
+
 def test_what_the_broker_confirmed_while_the_database_went_away_is_recorded_later_and_not_published_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
