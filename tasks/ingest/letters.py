@@ -15,7 +15,7 @@ import msgspec
 
 from domain.cause import Cause
 from domain.run_id import message_run_id
-from domain.task_run import TaskDeadLettered, run_stream
+from domain.task_run import LAST_ATTEMPT, TaskDeadLettered, run_stream
 from infra.event_store import EventStore
 from tasks.ingest import runs
 from tasks.ingest.delivery import Delivery
@@ -109,4 +109,6 @@ def _text(table: Mapping[str, Any], name: str) -> str | None:
 
 def _attempt(headers: Mapping[str, Any]) -> int:
     told = headers.get("ledgerq-attempt")
-    return int(told) if isinstance(told, (int, str)) and str(told).isdecimal() and 0 < int(told) < 2**20 else 1
+    text = str(told) if isinstance(told, (int, str)) else ""
+    number = int(text) if text.isdecimal() and len(text) <= len(str(LAST_ATTEMPT)) else 0
+    return number if 0 < number <= LAST_ATTEMPT else 1

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from domain.run_id import malformed_run_id
-from domain.task_run import SLOT_DEAD_LETTERED, SLOT_END, TaskDeadLettered, task_event
+from domain.task_run import LAST_ATTEMPT, SLOT_DEAD_LETTERED, SLOT_END, TaskDeadLettered, task_event
 from infra.event_store import EventStore, Log, caused
 from tasks.ingest import runs
 from tasks.ingest.delivery import Delivery
@@ -106,7 +106,22 @@ def test_a_message_that_expires_after_its_run_has_ended_changes_nothing_and_is_r
     assert told == [("task.outcome_ignored", 3 * 8 + 3), ("task.revoked", SLOT_END)]
 
 
-@pytest.mark.parametrize(("told", "attempt"), [(3, 3), ("4", 4), (None, 1), ("x", 1), (0, 1), (True, 1), (2**40, 1)])
+@pytest.mark.parametrize(
+    ("told", "attempt"),
+    [
+        (3, 3),
+        ("4", 4),
+        (None, 1),
+        ("x", 1),
+        (0, 1),
+        (True, 1),
+        (2**40, 1),
+        (LAST_ATTEMPT, LAST_ATTEMPT),
+        (LAST_ATTEMPT + 1, 1),
+        (str(LAST_ATTEMPT + 1), 1),
+        ("9" * 5000, 1),
+    ],
+)
 def test_the_attempt_is_the_header_s_where_it_is_one(told: object, attempt: int) -> None:
     found = letter(dead("R1", "expired", **{"ledgerq-attempt": told}))
     assert isinstance(found, runs.Decided)
