@@ -15,7 +15,7 @@ from celery.worker.consumer.tasks import Tasks
 from celery.worker.state import task_reserved
 
 from domain.run_id import message_run_id
-from domain.task_run import TaskRejected
+from domain.task_run import LAST_ATTEMPT, TaskRejected
 from infra.broker.publisher import Publisher
 from infra.settings import load_settings
 from tasks.worker import child
@@ -184,7 +184,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         try:
             self._record_refusal(message, reason, text)
         except Exception:  # noqa: BLE001  it is logged, and the message is kept
-            _log.exception("a refusal cannot be recorded; whoever listens to the dead letters will")
+            _log.exception("a refusal cannot be recorded; its message becomes a dead letter without it")
             Delivery(message, self.connection_errors).settle(Fate.DEAD_LETTERED, self._channel())
 
     def _record_refusal(self, message: Any, reason: str, text: str) -> None:
@@ -194,7 +194,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         task, number = told.get("task"), told.get("ledgerq-attempt")
         attempt = Attempt(
             run_id=message_run_id(raw_body(message), told),
-            number=number if isinstance(number, int) and number > 0 else 1,
+            number=number if type(number) is int and 0 < number <= LAST_ATTEMPT else 1,
             task=cut(task, 200) if isinstance(task, str) and task else "unknown",
             queue=self._queue_of(message),
             worker=self.worker_name,

@@ -13,6 +13,7 @@ import pika
 import pytest
 
 from domain.run_id import message_run_id
+from domain.task_run import LAST_ATTEMPT
 from domain.tier import Tier
 from tests.tasks.worker.lab import Lab, WorkerProcess
 from tests.tasks.worker.lab_tasks import REVOKED_RUN
@@ -314,6 +315,8 @@ MALFORMED: dict[str, dict[str, Any]] = {
     "group is a mapping": {"headers": {"group": {}}},
     "root id is a number": {"headers": {"root_id": 7}},
     "attempt 0": {"headers": {"ledgerq-attempt": 0}},
+    "attempt beyond the last": {"headers": {"ledgerq-attempt": LAST_ATTEMPT + 1}},
+    "attempt is a truth": {"headers": {"ledgerq-attempt": True}},
     "attempt is a word": {"headers": {"ledgerq-attempt": "first"}},
     "trace context is a number": {"headers": {"traceparent": 7}},
     "license is a list": {"headers": {"ledgerq-license-id": ["x"]}},
