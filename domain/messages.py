@@ -14,6 +14,7 @@ import msgspec
 
 from domain import task_run
 from domain.aggregate import ENVELOPE_FIELDS, Event
+from domain.moment import BOUNDS, is_within_bounds
 from domain.tier import Tier
 
 Id = Annotated[
@@ -25,7 +26,7 @@ Id = Annotated[
         description="1 to 100 letters, digits, dots, underscores, colons or hyphens; a UUIDv7 serves best",
     ),
 ]
-Moment = Annotated[datetime, msgspec.Meta(tz=True, description="RFC 3339 date-time with an offset")]
+Moment = Annotated[datetime, msgspec.Meta(tz=True, description=f"RFC 3339 date-time with an offset, {BOUNDS}")]
 Text = Annotated[str, msgspec.Meta(max_length=1000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
 RunId = Annotated[
@@ -49,6 +50,16 @@ class MessageData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Data of a message. Unknown fields are refused: a misspelt one must not be lost in silence."""
 
 
+class TimedData(MessageData, frozen=True, kw_only=True):
+    """Data that holds moments; those that nothing of ours can hold are refused."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, datetime) and not is_within_bounds(value):
+                raise ValueError(f"{name}: {value.isoformat()} is not {BOUNDS}")
+
+
 class SessionStartedData(MessageData, frozen=True, kw_only=True):
     """A session began."""
 
@@ -70,17 +81,17 @@ class SessionEndedData(MessageData, frozen=True, kw_only=True):
     reason: Text = "signed out"
 
 
-class LicenseIssuedData(MessageData, frozen=True, kw_only=True):
+class LicenseIssuedData(TimedData, frozen=True, kw_only=True):
     """A license was issued."""
 
     license_id: Id
     valid_until: Moment
     holder_email: Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
-    seats: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    seats: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     patience_seconds: Seconds | None = None
 
 
-class LicenseRenewedData(MessageData, frozen=True, kw_only=True):
+class LicenseRenewedData(TimedData, frozen=True, kw_only=True):
     """A license's term was extended."""
 
     license_id: Id
@@ -94,7 +105,7 @@ class LicenseReasonData(MessageData, frozen=True, kw_only=True):
     reason: Text
 
 
-class TaskRequestedData(MessageData, frozen=True, kw_only=True):
+class TaskRequestedData(TimedData, frozen=True, kw_only=True):
     """A service asks for a task. Ids and small values only: the arguments live in the log."""
 
     task: TaskName
@@ -120,7 +131,7 @@ def _lifecycle_data(event: type[Event]) -> type[msgspec.Struct]:
     return msgspec.defstruct(
         f"{event.__name__}Data",
         fields,
-        bases=(MessageData,),
+        bases=(TimedData,),
         namespace={"__doc__": (event.__doc__ or "").splitlines()[0]},
         frozen=True,
         kw_only=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from domain.moment import BOUNDS
 from infra.cloudevents.event import CloudEvent
 
 _NAME: Final = "1 to 255 characters"
@@ -14,7 +15,7 @@ _RULES: Final[dict[str, str]] = {
     "id": _NAME,
     "source": _REFERENCE,
     "type": _NAME,
-    "time": "an RFC 3339 date-time with an offset, years 1 to 9999 in UTC",
+    "time": f"an RFC 3339 date-time with an offset, {BOUNDS}",
     "subject": _NAME,
     "datacontenttype": "application/json or */*+json",
     "dataschema": _REFERENCE,

@@ -10,6 +10,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from domain.moment import BOUNDS, is_within_bounds
+
 SPECVERSION: Final = "1.0"
 JSON: Final = "application/json"
 ABSENT: Final = msgspec.Raw(b"")
@@ -41,7 +43,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: Name
     """What happened: a key of ``domain.messages.MESSAGES``."""
     time: Annotated[datetime, Meta(tz=True)]
-    """When it happened, in UTC."""
+    """When it happened, in UTC, within the bounds of :mod:`domain.moment`; outside of them it raises OverflowError."""
     subject: Name | None = None
     """What it happened to, as the service names it."""
     datacontenttype: Name | None = None
@@ -63,6 +65,8 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """JSON text, checked to be JSON but not yet read."""
 
     def __post_init__(self) -> None:
+        if not is_within_bounds(self.time):
+            raise OverflowError(f"{self.time.isoformat()} is not {BOUNDS}")
         if self.time.tzinfo is not UTC:
             msgspec.structs.force_setattr(self, "time", self.time.astimezone(UTC))
         if self.datacontenttype == JSON:

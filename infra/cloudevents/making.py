@@ -27,6 +27,7 @@ def new_event(
     Raises:
         domain.messages.MessageTypeUnknown: there is no such type.
         domain.messages.MessageInvalid: the data does not have the type's shape.
+        OverflowError: the time is outside of the bounds of :mod:`domain.moment`.
     """
     text = msgspec.Raw(msgspec.json.encode(data))
     decode_data(event_type, text)

@@ -45,3 +45,44 @@ def test_an_attempt_whose_slot_would_be_that_of_something_else_is_refused(attemp
     told = f'{{"run_id": "R1", "task": "t", "attempt": {attempt}}}'.encode()
     with pytest.raises(MessageInvalid, match="attempt"):
         decode_data("task.started", told)
+
+
+OUTSIDE = [
+    "9999-12-31T23:59:59-05:00",
+    "9990-01-01T00:00:00Z",
+    "9989-12-31T23:00:00-01:00",
+    "1970-01-01T00:59:59+01:00",
+    "1969-12-31T23:59:59.999999Z",
+    "0001-01-05T00:00:00Z",
+    "0001-01-01T00:00:00+05:00",
+]
+WITH_MOMENTS = {
+    "license.issued": '{"license_id": "L1", "valid_until": "%s"}',
+    "license.renewed": '{"license_id": "L1", "valid_until": "%s"}',
+    "task.requested": '{"task": "t", "expires_at": "%s"}',
+    "task.received": '{"run_id": "R1", "task": "t", "attempt": 1, "eta": "%s"}',
+    "task.started": '{"run_id": "R1", "task": "t", "attempt": 1, "received_at": "%s"}',
+}
+
+
+@pytest.mark.parametrize("moment", OUTSIDE)
+@pytest.mark.parametrize("name", WITH_MOMENTS)
+def test_a_moment_that_no_clock_of_ours_can_hold_is_refused_with_the_bounds(name: str, moment: str) -> None:
+    with pytest.raises(MessageInvalid, match=r"is not from 1970-01-01 to before 9990-01-01 in UTC"):
+        decode_data(name, (WITH_MOMENTS[name] % moment).encode())
+
+
+@pytest.mark.parametrize("moment", ["1970-01-01T00:00:00Z", "9989-12-31T23:59:59.999999Z", "1970-01-01T01:00:00+01:00"])
+@pytest.mark.parametrize("name", WITH_MOMENTS)
+def test_a_moment_within_the_bounds_is_read(name: str, moment: str) -> None:
+    decode_data(name, (WITH_MOMENTS[name] % moment).encode())
+
+
+@pytest.mark.parametrize(("seats", "allowed"), [(0, False), (1, True), (2**31 - 1, True), (2**31, False)])
+def test_seats_are_as_many_as_the_read_model_can_count(seats: int, allowed: bool) -> None:  # noqa: FBT001
+    data = f'{{"license_id": "L1", "valid_until": "2030-01-01T00:00:00Z", "seats": {seats}}}'.encode()
+    if allowed:
+        assert decode_data("license.issued", data)
+    else:
+        with pytest.raises(MessageInvalid, match="seats"):
+            decode_data("license.issued", data)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.moment import EARLIEST, LATEST
 from infra.cloudevents import (
     ABSENT,
     CloudEvent,
@@ -52,9 +53,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", codec="utf-8"))
 NAME = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=255)
 SCALAR = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT
 DATA = st.recursive(SCALAR, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner))
-SECONDS = st.integers(
-    int(datetime(1, 1, 1, tzinfo=UTC).timestamp()), int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
-)
+SECONDS = st.integers(int(EARLIEST.timestamp()), int(LATEST.timestamp()) - 1)
 
 
 @given(names=st.lists(NAME, min_size=3, max_size=3), data=DATA, seconds=SECONDS)
@@ -96,6 +95,10 @@ def test_no_body_whatever_raises(content_type: str | None, body: bytes) -> None:
         pytest.param(STRUCTURED, {}, text(time="yesterday"), "allowed: an RFC 3339 date-time", id="time in words"),
         pytest.param(STRUCTURED, {}, text(time="2026-03-01T12:00:00"), "with an offset", id="time without offset"),
         pytest.param(STRUCTURED, {}, text(time="9999-12-31T23:59:59-14:00"), "attribute time", id="after 9999"),
+        pytest.param(STRUCTURED, {}, text(time="9990-01-01T00:00:00Z"), "before 9990-01-01 in UTC", id="too late"),
+        pytest.param(STRUCTURED, {}, text(time="1969-12-31T23:59:59Z"), "from 1970-01-01", id="too early"),
+        pytest.param(STRUCTURED, {}, text(time="0001-01-05T00:00:00Z"), "attribute time", id="much too early"),
+        pytest.param(STRUCTURED, {}, text(time="0001-01-01T00:00:00+05:00"), "attribute time", id="before year 1"),
         pytest.param(STRUCTURED, {}, text(time=1767225600), "attribute time", id="time as a number"),
         pytest.param(STRUCTURED, {}, text(datacontenttype="text/xml"), "allowed: application/json", id="XML data"),
         pytest.param(STRUCTURED, {}, text(data_base64="e30="), "data and data_base64 are both there", id="data twice"),
@@ -121,6 +124,13 @@ def test_no_body_whatever_raises(content_type: str | None, body: bytes) -> None:
         pytest.param("application/json", {**HEADERS, "cloudEvents:id": b"\xff"}, b"{}", "attribute id", id="bytes"),
         pytest.param("application/json", {**HEADERS, "cloudEvents:id": ["e"]}, b"{}", "attribute id", id="list"),
         pytest.param("application/json", {**HEADERS, "cloudEvents:time": "x"}, b"{}", "attribute time", id="bad time"),
+        pytest.param(
+            "application/json",
+            {**HEADERS, "cloudEvents:time": datetime(1969, 12, 31, tzinfo=UTC)},
+            b"{}",
+            "from 1970-01-01",
+            id="too early a header",
+        ),
     ],
 )
 def test_what_is_no_event_says_why_and_what_is_allowed(
