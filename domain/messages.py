@@ -17,12 +17,15 @@ from domain.aggregate import ENVELOPE_FIELDS, Event
 from domain.moment import BOUNDS, is_within_bounds
 from domain.tier import Tier
 
+_END: Final = r"$(?!\n)"
+# The very end: Python's `$` also matches before a last line feed, and the `\Z` that does not is unknown to ECMA 262.
+
 Id = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
         max_length=100,
-        pattern=r"^[A-Za-z0-9._:-]+$",
+        pattern=r"^[A-Za-z0-9._:-]+" + _END,
         description="1 to 100 letters, digits, dots, underscores, colons or hyphens; a UUIDv7 serves best",
     ),
 ]
@@ -33,6 +36,14 @@ RunId = Annotated[
     UUID,
     msgspec.Meta(
         description="UUID that no run has yet, a UUIDv7 serves best; without it, one derived from `source` and `id`"
+    ),
+]
+Email = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=254,
+        pattern=r"^[^@\s]+@[^@\s]+" + _END,
+        description="up to 254 characters, none of them white space, with one @ among them",
     ),
 ]
 TaskName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -86,7 +97,7 @@ class LicenseIssuedData(TimedData, frozen=True, kw_only=True):
 
     license_id: Id
     valid_until: Moment
-    holder_email: Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    holder_email: Email | None = None
     seats: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     patience_seconds: Seconds | None = None
 

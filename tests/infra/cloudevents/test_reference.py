@@ -61,6 +61,24 @@ def test_schema_and_code_refuse_an_unknown_field_alike(name: str) -> None:
         decode_data(name, json.dumps(wrong).encode())
 
 
+@pytest.mark.parametrize("end", ["\n", " ", "\r", "\n\n", "\nx", "\u2028"])
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("session.heartbeat", "session_id"),
+        ("session.started", "license_id"),
+        ("task.started", "run_id"),
+        ("license.issued", "holder_email"),
+    ],
+)
+def test_schema_and_code_refuse_a_line_or_space_after_an_id_alike(name: str, field: str, end: str) -> None:
+    wrong = {**EXAMPLES[name], field: EXAMPLES[name][field] + end}
+
+    assert not Draft202012Validator(FILES[name]).is_valid(wrong)
+    with pytest.raises(MessageInvalid, match=field):
+        decode_data(name, json.dumps(wrong).encode())
+
+
 def test_the_envelopes_schema_takes_an_event_and_no_half_one() -> None:
     envelope = Draft202012Validator(FILES["cloudevent"], format_checker=FORMATS)
 
