@@ -51,7 +51,10 @@ class ResumeCandidate(NamedTuple):
 
 
 def lapse_candidates(connection: psycopg.Connection[Any], *, limit: int) -> list[LapseCandidate]:
-    """Active sessions silent in log time for more than their patience, the longest silent first; at most ``limit``."""
+    """Active sessions silent in log time for more than their patience, the longest silent first; at most ``limit``.
+
+    A heartbeat proves life when it is recorded, too: a session whose clock is behind is not silent while they come.
+    """
     with connection.cursor(row_factory=class_row(LapseCandidate)) as cursor:
         return cursor.execute(_SILENT, {"limit": limit}).fetchall()
 
@@ -81,12 +84,12 @@ def licenses_to_judge(
 _SILENT: Final = """
     select session_id, last_sign_at as last_heartbeat_at, log_time as judged_at
     from (
-        select session_id, patience_seconds, log_time,
+        select session_id, patience_seconds, log_time, last_heard_at,
                greatest(started_at, resumed_at, last_heartbeat_at) as last_sign_at
         from read_model.sessions, read_model.log_time
         where state = 'active'
     ) active
-    where log_time - last_sign_at > make_interval(secs => patience_seconds)
+    where log_time - greatest(last_sign_at, last_heard_at) > make_interval(secs => patience_seconds)
     order by last_sign_at, session_id
     limit %(limit)s
 """

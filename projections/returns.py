@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from domain.aggregate import Event
 from domain.heartbeat import HeartbeatsReceived, WatermarkPassed
 from projections.rows import unnested
 from projections.tables import LOG_TIME, SESSION_RETURNS, SESSIONS
@@ -24,8 +25,19 @@ of one with less patience than this, returns from shorter silences are not seen:
 KEPT: Final = timedelta(days=1)
 """Returns of a session that lie this long before its latest one are let go."""
 
-Heard = tuple[str, datetime, datetime | None]
-"""A session, the time of a heartbeat, and log time at its place as far as the batch tells."""
+
+class Heard(NamedTuple):
+    """A heartbeat that may count.
+
+    Attributes:
+        session_id: whose.
+        at: its own time.
+        log_time: log time at its place, as far as the batch tells.
+    """
+
+    session_id: str
+    at: datetime
+    log_time: datetime | None
 
 
 def keep_returns(connection: sa.Connection, heard: list[Heard]) -> None:
@@ -43,11 +55,15 @@ def keep_returns(connection: sa.Connection, heard: list[Heard]) -> None:
         connection.execute(_LETTING_GO, {"session_ids": returned, "kept": KEPT})
 
 
-def advances(told: Iterable[HeartbeatsReceived | WatermarkPassed]) -> list[Heard]:
+def advances(told: Iterable[Event]) -> list[Heard]:
     """The heartbeats that are newer than every earlier one of their session within ``told``.
 
     A heartbeat counts when it is newer than the last one that counted. Only these can: whatever the last one before
-    ``told`` was, a heartbeat that does not advance its session here would not have counted.
+    ``told`` was, a heartbeat that does not advance its session here would not have counted. Every session that is heard
+    of is among them.
+
+    Args:
+        told: events of the heartbeats log; others are passed over.
 
     Raises:
         ValueError: a batch has more sessions than times, or the other way round.
@@ -58,12 +74,12 @@ def advances(told: Iterable[HeartbeatsReceived | WatermarkPassed]) -> list[Heard
     for event in told:
         if isinstance(event, WatermarkPassed):
             log_time = event.timestamp if log_time is None else max(log_time, event.timestamp)
-            continue
-        for session_id, at in event:
-            known = newest.get(session_id)
-            if known is None or at > known:
-                newest[session_id] = at
-                advanced.append((session_id, at, log_time))
+        elif isinstance(event, HeartbeatsReceived):
+            for session_id, at in event:
+                known = newest.get(session_id)
+                if known is None or at > known:
+                    newest[session_id] = at
+                    advanced.append(Heard(session_id, at, log_time))
     return advanced
 
 

@@ -46,6 +46,7 @@ SESSIONS: Final = sa.Table(
     _count("lapses"),
     _moment("resumed_at"),
     _moment("last_heartbeat_at"),
+    _moment("last_heard_at"),
     sa.Column("heartbeat_count", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
 )
 """A row per session heard of; one without a state has sent heartbeats and is not known to have started."""
@@ -73,6 +74,7 @@ LICENSES: Final = sa.Table(
     _text("state"),
     _text("state_reason"),
     _moment("state_changed_at"),
+    _text("suspended_because"),
     _text("holder_email"),
     sa.Column("seats", sa.Integer()),
     _seconds("patience_seconds"),

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.heartbeat import Heartbeat, HeartbeatsReceived
+from projections.heartbeats import last_heard
 from projections.returns import advances
 from tests.projections.histories import at, minted
 
@@ -30,5 +31,12 @@ def test_counting_only_those_that_advance_gives_what_counting_one_by_one_gives(
             one_by_one[session] = (at(seconds), count + 1)
     found = [beat for beat in advances([batch(*beats)]) if beat[1] > at(known)]
     for session, (last, count) in one_by_one.items():
-        mine = [moment for name, moment, _ in found if name == session]
+        mine = [moment for name, moment, *_ in found if name == session]
         assert (len(mine), max(mine, default=at(known))) == (count, last)
+
+
+def test_a_heartbeat_is_a_sign_of_life_when_it_is_recorded_news_or_not() -> None:
+    assert last_heard([(batch(("a", 9)), at(20)), (batch(("a", 2), ("b", 1)), at(21)), (batch(("b", 2)), at(19))]) == {
+        "a": at(21),
+        "b": at(21),
+    }

@@ -29,12 +29,14 @@ def came_back(world: World, limit: int = 10, *, window: timedelta = timedelta(mi
 def test_a_session_silent_for_longer_than_its_patience_in_log_time_may_have_lapsed(world: World) -> None:
     world.record(Log.LICENSING, *changes(started()))
     world.record(Log.HEARTBEATS, heartbeats(30), watermark(91))
+    world.heard(at(30))
     assert silent(world) == [LapseCandidate("s1", at(30), at(91))]
 
 
 def test_a_session_silent_for_exactly_its_patience_has_not(world: World) -> None:
     world.record(Log.LICENSING, *changes(started()))
     world.record(Log.HEARTBEATS, heartbeats(30), watermark(90))
+    world.heard(at(30))
     assert silent(world) == []
 
 

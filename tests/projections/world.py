@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -27,6 +28,12 @@ class World:
     def record(self, log: Log, *events: Event, **metadata: str) -> list[int]:
         """Append facts to a log."""
         return self.store.append(log, new(events, **metadata))
+
+    def heard(self, when: datetime) -> None:
+        """Say of everything in the heartbeats log that it was recorded then, and not by the server's clock."""
+        with self.connection.begin():
+            self.psycopg.execute("set local ledgerq.maintenance = on")
+            self.psycopg.execute("update event_store.heartbeat_events set recorded_at = %s", (when,))
 
     def runner(self, projection: str | Projection, *, batch_events: int = 1000) -> Runner:
         """A runner that has recalled where the projection stands."""

@@ -18,10 +18,13 @@ create table read_model.sessions (
     lapses            integer not null default 0,
     resumed_at        timestamptz,
     last_heartbeat_at timestamptz,
+    last_heard_at     timestamptz,
     heartbeat_count   bigint  not null default 0
 ) with (fillfactor = 70);  -- heartbeats rewrite rows all the time: room on the page keeps that out of the indexes
 comment on table read_model.sessions is
     'One row per session heard of; one without a state has sent heartbeats and is not known to have started.';
+comment on column read_model.sessions.last_heard_at is
+    'When the log last recorded a heartbeat of it: the sign of life where the session''s own clock is behind.';
 create index sessions_by_license on read_model.sessions (license_id, started_at) where state is not null;
 
 create table read_model.session_returns (
@@ -44,6 +47,7 @@ create table read_model.licenses (
     state               text check (state in ('active', 'suspended', 'revoked', 'expired')),
     state_reason        text,
     state_changed_at    timestamptz,
+    suspended_because   text,
     holder_email        text,
     seats               integer,
     patience_seconds    double precision,
@@ -57,6 +61,8 @@ create table read_model.licenses (
     last_notice_sent_at timestamptz
 );
 comment on table read_model.licenses is 'One row per license.';
+comment on column read_model.licenses.suspended_because is
+    'The reason of its suspension until it is reinstated: an expiry and a renewal do not lift it.';
 create index licenses_by_next_due on read_model.licenses (next_due_at) where next_due_at is not null;
 
 create table read_model.task_runs (

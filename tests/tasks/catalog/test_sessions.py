@@ -48,6 +48,18 @@ def test_silence_is_judged_in_log_time_and_not_by_a_clock(fleet: Fleet) -> None:
     assert fleet.names("silent") == ["session.started"]
 
 
+def test_a_session_whose_clock_is_slower_than_its_patience_is_alive_while_its_heartbeats_come(fleet: Fleet) -> None:
+    fleet.start("slow", minutes=-7)
+    for minute in range(5):
+        fleet.beat(["slow"], minutes=minute, clock_behind=7)
+        fleet.pass_time(minutes=minute + 0.5)
+        swept(fleet)
+    assert fleet.names("slow") == ["session.started"]
+    fleet.pass_time(minutes=10.5)
+    assert swept(fleet).lapses.outcomes == {Outcome.CHANGED: 1}
+    assert fleet.events("slow")[-1].timestamp == after(4 - 7)
+
+
 def test_a_session_that_came_back_within_the_window_resumes(fleet: Fleet) -> None:
     fleet.start("returning")
     fleet.pass_time(minutes=7)
