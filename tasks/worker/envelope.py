@@ -14,12 +14,15 @@ import msgspec
 from msgspec import Meta, field
 
 from domain.messages import Id, TaskName
+from domain.task_run import LAST_ATTEMPT
 from infra.broker.odd_headers import UNREADABLE
 
 JSON: Final = "application/json"
+DEEPEST: Final = 100
+"""How deep headers may be nested; the pool's pickle fails at a few hundred."""
 Limit = Annotated[float, Meta(ge=0)]
 Label = Annotated[str, Meta(max_length=255)]
-AttemptNumber = Annotated[int, Meta(ge=1, le=1_000_000)]
+AttemptNumber = Annotated[int, Meta(ge=1, le=LAST_ATTEMPT)]
 AttemptText = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}$")]
 
 
@@ -67,10 +70,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def attempt(self) -> int:
-        """Which attempt this message is, from 1: what we said, else what Celery counted."""
+        """Which attempt this message is, from 1 to the last there can be: what we said, else what Celery counted."""
         if self.attempt_header is not None:
             return int(self.attempt_header)
-        return 1 + (self.retries or 0) + (self.replaced_task_nesting or 0)
+        return min(1 + (self.retries or 0) + (self.replaced_task_nesting or 0), LAST_ATTEMPT)
 
     @property
     def correlation_id(self) -> str:
@@ -122,12 +125,27 @@ def read_headers(headers: Mapping[str, Any]) -> Envelope:
         raise MalformedMessageError("HeaderInvalid", "headers: cannot be read, or another property cannot")
     if "task" not in headers:
         raise MalformedMessageError("NoTaskHeader", "no task header; Celery's message protocol 2 is required")
+    if _is_too_deep(list(headers.values())):
+        raise MalformedMessageError("HeaderInvalid", f"headers: nested more than {DEEPEST} deep")
     try:
         envelope = msgspec.convert({k: v for k, v in headers.items() if isinstance(k, str)}, Envelope)
         "".join(filter(None, envelope.texts())).encode()
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise MalformedMessageError("HeaderInvalid", f"headers: {error}") from None
     return envelope
+
+
+def _is_too_deep(level: list[Any]) -> bool:
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _moment(name: str, text: str | None) -> datetime | None:
