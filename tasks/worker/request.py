@@ -9,10 +9,11 @@ from typing import Any, Final
 import structlog
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
+from celery.exceptions import TaskRevokedError
 from celery.worker import state
 from celery.worker.request import Request
 
-from domain.task_run import TaskExpired, TaskRevoked
+from domain.task_run import TaskExpired, TaskRejected, TaskRevoked
 from tasks.worker.outcome import Died, Failure, NotRun, Outcome, Raised, TimedOut
 from tasks.worker.registrar import NO_RULES, InHand, Registrar
 from tasks.worker.retry import AttemptRules
@@ -36,6 +37,22 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
         self._in_hand = in_hand
         self._registrar = registrar
         self._received_at = datetime.now(UTC)
+
+    def execute_using_pool(self, pool: Any, **kwargs: Any) -> Any:
+        """Hand the attempt to the pool.
+
+        Raises:
+            TaskRevokedError: it could not be, or is not to be, and its end is told; Celery then takes its place back.
+                After any other exception it would not.
+        """
+        try:
+            return super().execute_using_pool(pool, **kwargs)
+        except TaskRevokedError:
+            raise
+        except Exception as error:
+            _log.exception("the pool did not take an attempt", run_id=self.id, task=self.name)
+            self._conclude(NotRun(TaskRejected.TOPIC, Failure.of(error)))
+            raise TaskRevokedError(self.id) from error
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """A child took the task; ``time_accepted`` is on its monotonic clock, which is this machine's."""

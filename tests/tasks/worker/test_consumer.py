@@ -338,8 +338,17 @@ def arrays(depth: int) -> bytes:
     return nested
 
 
+def tables(depth: int) -> bytes:
+    nested = b"\x01at\x01"
+    for _ in range(depth):
+        nested = b"\x01aF" + table(nested)
+    return nested
+
+
 SOUND = b"\x04task" + long_string(b"lab.add") + b"\x02id"
 HEADERS, CONTENT_TYPE = b"\x20\x00", b"\x80\x00"
+TYPED, IDENTIFIED = b"\xa0\x00", b"\xa0\x80"  # content type and headers; those and a message id
+JSON = b"\x10application/json"
 
 ODD = {
     "a time past the year 9999": HEADERS + table(b"\x04when" + b"T" + struct.pack(">Q", 2**50)),
@@ -348,6 +357,16 @@ ODD = {
     "a content type that is not UTF-8": CONTENT_TYPE + b"\x02\xff\xfe",
     "an id that is not UTF-8": HEADERS + table(SOUND + long_string(b"\xff\xfe")),
     "an id with half a surrogate pair": HEADERS + table(SOUND + long_string(b"\xed\xa0\x80")),
+    "a content type that is not UTF-8, and all else sound": TYPED
+    + b"\x03\xff/x"
+    + table(SOUND + long_string(b"odd-3")),
+    "a message id that is not UTF-8": IDENTIFIED + JSON + table(SOUND + long_string(b"odd-4")) + b"\x01\xff",
+    "a time that no system has": TYPED
+    + JSON
+    + table(SOUND + long_string(b"odd-5") + b"\x04when" + b"T" + struct.pack(">Q", 2**62)),
+    "tables 5000 deep": TYPED + JSON + table(SOUND + long_string(b"odd-6") + tables(5_000)),
+    "tables too deep for a pool": TYPED + JSON + table(SOUND + long_string(b"odd-7") + tables(480)),
+    "arrays too deep for a pool": TYPED + JSON + table(SOUND + long_string(b"odd-8") + b"\x04deep" + arrays(480)),
     "a name that is not UTF-8": HEADERS + table(SOUND + long_string(b"odd-1") + b"\x02\xff\xfe" + b"t\x01"),
     "a license with half a surrogate pair": HEADERS
     + table(SOUND + long_string(b"odd-2") + b"\x12ledgerq-license-id" + long_string(b"\xed\xa0\x80")),
@@ -365,13 +384,20 @@ class RawProperties(pika.BasicProperties):
         return [self._encoded]
 
 
+def rejections(lab: Lab) -> int:
+    """How many runs have ended rejected."""
+    return sum("task.rejected 1" in lab.ear.story(run) for run in list(lab.ear.heard))
+
+
 class TestMalformed:
     @pytest.mark.parametrize("what", ODD)
     def test_no_property_however_odd_harms_the_worker(self, lab: Lab, worker: WorkerProcess, what: str) -> None:
         body = json.dumps([["odd", what], {}, {}]).encode()
+        before = rejections(lab)
         with lab.channel() as channel:
             channel.basic_publish("tasks", Tier.NORMAL.queue, body, RawProperties(ODD[what]))
         eventually(lambda: [letter for letter in list(lab.ear.dead) if letter.body == body])
+        assert eventually(lambda: rejections(lab) - before) == 1
         ready = worker.log.read_text().count("worker ready")
         run = lab.publish("lab.add", 1, 1)
         lab.ear.until(run, "task.succeeded 1")

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from domain.task_run import LAST_ATTEMPT
 from tasks.worker.envelope import MalformedMessageError, read, read_headers
 from tests.tasks.worker.received import received
 
@@ -15,6 +16,8 @@ from tests.tasks.worker.received import received
         ({"replaced_task_nesting": 1}, 2),
         ({"retries": 7, "ledgerq-attempt": 2}, 2),
         ({"ledgerq-attempt": "4"}, 4),
+        ({"retries": LAST_ATTEMPT}, LAST_ATTEMPT),
+        ({"retries": LAST_ATTEMPT, "replaced_task_nesting": 1}, LAST_ATTEMPT),
     ],
 )
 def test_the_attempt_is_what_we_said_or_what_celery_counted(headers: dict[str, object], attempt: int) -> None:
