@@ -12,13 +12,21 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX: Final = "LEDGERQ_"
 
 # Set by `./dev` and by tests for their own use; not settings of the platform.
 _NOT_SETTINGS: Final = frozenset({"LEDGERQ_TEST_SERVERS", "LEDGERQ_DEV_PYTHON", "LEDGERQ_SLOT"})
+
+
+_SCHEMES: Final = {
+    "broker_url": ("amqp", "amqps"),
+    "database_url": ("postgresql", "postgres"),
+    "management_url": ("http", "https"),
+    "smtp_url": ("smtp", "smtps"),
+}
 
 
 class SettingsError(Exception):
@@ -78,6 +86,14 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(default=1, ge=1, le=64)
     """Pool children per tier."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("broker_url", "database_url", "management_url", "smtp_url")
+    @classmethod
+    def _has_a_scheme_we_speak(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        allowed = _SCHEMES[info.field_name or ""]
+        if url is not None and urlsplit(url.get_secret_value()).scheme not in allowed:
+            raise ValueError(f"a URL beginning with {' or '.join(f'{scheme}://' for scheme in allowed)} is allowed")
+        return url
 
     @property
     def default_patience(self) -> timedelta:

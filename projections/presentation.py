@@ -75,8 +75,8 @@ def verdict(report: Report) -> str:
     if found.disagreeing:
         reasons.append(f"the log and the read model disagree on {found.disagreeing} (do projections lag, or park?)")
     if found.open:
-        reasons.append(f"{found.open} have not ended")
-    return f"It does not balance: {'; '.join(reasons)}."
+        reasons.append(f"{found.open} of them still open: waiting, running or between two attempts")
+    return f"It does not balance yet: {'; '.join(reasons)}."
 
 
 def _table(answer: Answer) -> Table:

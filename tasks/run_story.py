@@ -28,11 +28,11 @@ def _line(event: TaskEvent, *, after: timedelta) -> str:
 
 
 def _worth_telling(name: str, value: Any) -> bool:
-    return name not in _SAID_ELSEWHERE and value not in (None, "", [], {})
+    return name not in _SAID_ELSEWHERE and value not in (None, "", [], (), {})
 
 
 def _value(value: Any) -> str:
-    text = " ".join(str(value).split())
+    text = f"{value:.3f}" if isinstance(value, float) else " ".join(str(value).split())
     return text if len(text) <= VALUE_CHARACTERS else f"{text[: VALUE_CHARACTERS - 1]}…"
 
 

@@ -36,7 +36,11 @@ def task() -> None:
 @click.argument("name")
 @click.option("--kwargs", default="{}", show_default=True, help="Keyword arguments, a JSON object.")
 @click.option("--tier", type=click.Choice([tier.value for tier in Tier]), default=Tier.NORMAL.value, show_default=True)
-@click.option("--priority", type=click.IntRange(0, 10), help="Within the tier; higher is sooner. Default: the middle.")
+@click.option(
+    "--priority",
+    type=click.IntRange(0, 10),
+    help="Within the tier, higher is sooner; at most 10, 8, 5, 2 from critical to low. Default: the middle.",
+)
 @click.option("--license", "license_id", help="The license whose business this is.")
 @click.option("--wait", is_flag=True, help="Wait for the run's end and show its story; status 0 if it succeeded.")
 @click.option("--timeout", default=600.0, show_default=True, help="How long to wait at most, in seconds.")

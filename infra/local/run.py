@@ -13,7 +13,10 @@ from typing import Final
 
 import click
 
-from infra.local.platform import Platform, platform, timed
+from infra.broker.errors import BrokerError
+from infra.database import DatabaseUnreachableError
+from infra.local.errors import LocalServersError
+from infra.local.platform import Platform, PlatformNotReadyError, platform, timed
 from infra.local.progress import Progress
 from infra.settings import load_settings
 
@@ -54,6 +57,9 @@ def command(*, exit_after: bool, seed: int) -> None:
                 _stay_up(built)
     except Stopped:
         status = STOPPED_BY_PERSON
+    except (LocalServersError, BrokerError, DatabaseUnreachableError, PlatformNotReadyError) as error:
+        progress.tell(f"ledgerq run: {error}")
+        status = 1
     finally:
         progress.close()
     sys.exit(status)
@@ -70,7 +76,7 @@ def _play(built: Platform, progress: Progress, *, seed: int) -> int:
             progress.tell(line.rstrip())
     if fleet.returncode:
         return fleet.returncode
-    progress.tell("waiting until every accepted task has ended")
+    progress.tell("waiting until every accepted task has ended; the failures in the report are part of the sample")
     with _command(built, "report", "--wait", str(REPORT_DEADLINE_SECONDS)) as report:
         while report.poll() is None:
             built.supervisor.look()

@@ -131,7 +131,7 @@ def _refused(tag: str) -> Iterator[Said]:
         yield Said(3.0, "session.started", name, {"session_id": name, "license_id": licensed})
     yield Said(3.0, "session.ended", f"ses-{tag}-r3", {"session_id": f"ses-{tag}-r3"})
     yield Said(3.0, "session.started", f"ses-{tag}-r4", {"session_id": f"ses-{tag}-r4"})  # names no license
-    yield Said(3.0, "license.painted", license_id(tag, 1), {"colour": "blue"})  # no such type
+    yield Said(3.0, "license.painted", license_id(tag, 1), {"color": "blue"})  # no such type
 
 
 def _tasks(chance: random.Random, tag: str) -> Iterator[Said]:

@@ -32,3 +32,12 @@ def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_redacted_url_keeps_everything_but_the_password() -> None:
     assert redact_url("postgresql://me:s3cret@h:1/db?x=1") == "postgresql://me:***@h:1/db?x=1"
     assert redact_url("postgresql://h/db") == "postgresql://h/db"
+
+
+@pytest.mark.parametrize("name", ["BROKER_URL", "DATABASE_URL", "MANAGEMENT_URL", "SMTP_URL"])
+def test_a_url_of_another_kind_is_refused_with_the_kinds_that_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"LEDGERQ_{name}", "ftp://127.0.0.1/x")
+    with pytest.raises(SettingsError, match=rf"LEDGERQ_{name}: .*:// is allowed"):
+        load_settings()

@@ -30,7 +30,7 @@ def test_names_keep_to_the_convention(asking: Connection) -> None:
 
 def test_the_page_says_what_the_database_says(asking: Connection) -> None:
     path = DOCS / "reference" / "analytics.md"
-    assert path.read_text() == page(asking), "run: ./dev ledgerq projection dictionary > docs/reference/analytics.md"
+    assert path.read_text() == page(asking), "write it anew while ./dev run is up: ledgerq projection dictionary"
 
 
 def test_freshness_covers_every_projection_and_every_log_it_follows(asking: Connection) -> None:

@@ -48,8 +48,8 @@ def test_the_last_lines_say_whether_it_balances() -> None:
 
 def test_what_does_not_balance_says_why() -> None:
     assert verdict(report(open_runs=2, disagreeing=1)) == (
-        "It does not balance: the log and the read model disagree on 1 (do projections lag, or park?); "
-        "2 have not ended."
+        "It does not balance yet: the log and the read model disagree on 1 (do projections lag, or park?); "
+        "2 of them still open: waiting, running or between two attempts."
     )
 
 
