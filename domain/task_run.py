@@ -2,7 +2,7 @@
 
 A run's events come from several processes and may arrive twice and out of order, so their version is not a count:
 it is the event's *slot*, which follows from what the event is. The same thing told twice lands in the same slot and is
-recognised; a run has one end slot, so it cannot end twice. Runs are therefore logs with holes, folded by
+recognized; a run has one end slot, so it cannot end twice. Runs are therefore logs with holes, folded by
 :class:`TaskRun`, and not aggregates of the library.
 """
 

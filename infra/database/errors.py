@@ -23,7 +23,7 @@ class DatabaseUnreachableError(Exception):
 
     No connection was to be had, it broke on the way, or the server gave the transaction up (deadlock, disk full, time
     limit, a standby that takes no writes). In all cases but one the transaction is undone: where the connection broke
-    during its commit, nobody knows, and what is done again has to be recognisable as a repeat.
+    during its commit, nobody knows, and what is done again has to be recognizable as a repeat.
     """
 
 

@@ -35,14 +35,14 @@ class ContainerServers:
         self._project = f"ledgerq-{place}-{slot.directory.name}"
         self._took_seconds = 0.0
 
-    def start(self, *, cancelled: Callable[[], bool]) -> dict[str, str]:
+    def start(self, *, canceled: Callable[[], bool]) -> dict[str, str]:
         """``docker compose up`` and wait until the health checks pass."""
         began = time.monotonic()
         addresses = dict(self._given)
         self._ports = choose_ports(self._memory, "amqp", "management", "prometheus", "postgresql")
         if self._wanted:
             self._compose("down", "--volumes", "--remove-orphans")  # what a killed run has left
-            self._compose("up", "--detach", "--wait", *self._wanted, cancelled=cancelled)
+            self._compose("up", "--detach", "--wait", *self._wanted, canceled=canceled)
         rabbitmq, postgresql = self._passwords["rabbitmq"], self._passwords["postgresql"]
         if BROKER not in addresses:
             addresses[BROKER] = f"amqp://{USER}:{rabbitmq}@127.0.0.1:{self._ports['amqp']}/%2F"
@@ -61,7 +61,7 @@ class ContainerServers:
         """Which containers, and the time it took."""
         return f"containers {', '.join(self._wanted)} of project {self._project} up in {self._took_seconds:.1f} s"
 
-    def _compose(self, *arguments: str, cancelled: Callable[[], bool] | None = None) -> None:
+    def _compose(self, *arguments: str, canceled: Callable[[], bool] | None = None) -> None:
         variables = {
             "RABBITMQ_PASSWORD": self._passwords["rabbitmq"],
             "RABBITMQ_PORT": str(self._ports["amqp"]),
@@ -75,9 +75,9 @@ class ContainerServers:
         process = subprocess.Popen(  # noqa: S603  arguments of ours
             command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=2
         )
-        deadline = time.monotonic() + (_START_SECONDS if cancelled else _STOP_SECONDS)
+        deadline = time.monotonic() + (_START_SECONDS if canceled else _STOP_SECONDS)
         while process.poll() is None:
-            if (cancelled and cancelled()) or time.monotonic() > deadline:
+            if (canceled and canceled()) or time.monotonic() > deadline:
                 process.terminate()
                 process.wait()
                 raise StartCancelledError(f"docker compose {arguments[0]} was given up")

@@ -112,7 +112,7 @@ def clear(slot: Slot) -> None:
 
 
 def _serve(slot: Slot, servers: Servers, release: Release) -> None:
-    environment = {**servers.start(cancelled=release), STATE: str(slot.directory)}
+    environment = {**servers.start(canceled=release), STATE: str(slot.directory)}
     slot.publish(environment)
     _answer({"environment": environment, "servers": servers.describe()})
     while not release.wait(_LOOK_SECONDS):

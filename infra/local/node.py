@@ -57,22 +57,22 @@ class Node(ABC):
         """Whether the server's process lives."""
         return self.process is not None and self.process.poll() is None
 
-    def start(self, *, cancelled: Callable[[], bool] = never, keep_data: bool = False) -> None:
+    def start(self, *, canceled: Callable[[], bool] = never, keep_data: bool = False) -> None:
         """Start and wait until the server answers its user.
 
         What cannot be started is local scratch: it is set up anew, twice at most, with other ports.
 
         Args:
-            cancelled: asked while waiting; true gives up.
+            canceled: asked while waiting; true gives up.
             keep_data: fail instead of setting up anew.
 
         Raises:
             NodeStartError: it does not get ready.
-            StartCancelledError: ``cancelled`` said so.
+            StartCancelledError: ``canceled`` said so.
         """
         for attempt in range(1 if keep_data else 3):
             try:
-                self._start_once(cancelled, anew=attempt > 0)
+                self._start_once(canceled, anew=attempt > 0)
             except NodeStartError as error:
                 self.kill()
                 if keep_data or attempt == 2:  # noqa: PLR2004  the third and last
@@ -103,7 +103,7 @@ class Node(ABC):
             self.process.wait()
             self.process = None
 
-    def _start_once(self, cancelled: Callable[[], bool], *, anew: bool) -> None:
+    def _start_once(self, canceled: Callable[[], bool], *, anew: bool) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         if anew or not self.has_usable_data():
             self.discard_data()
@@ -115,13 +115,13 @@ class Node(ABC):
             self.process = self.launch()
         except subprocess.CalledProcessError as error:
             raise NodeStartError(f"{self.title}: {error}\n{self.tail()}") from error
-        self._await_ready(self.process, cancelled)
+        self._await_ready(self.process, canceled)
 
-    def _await_ready(self, process: subprocess.Popen[bytes], cancelled: Callable[[], bool]) -> None:
+    def _await_ready(self, process: subprocess.Popen[bytes], canceled: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
-            if cancelled():
-                raise StartCancelledError(f"{self.title}: cancelled")
+            if canceled():
+                raise StartCancelledError(f"{self.title}: canceled")
             if process.poll() is not None:
                 raise NodeStartError(f"{self.title} ended with status {process.returncode}\n{self.tail()}")
             if time.monotonic() > deadline:

@@ -110,10 +110,10 @@ class RabbitMQNode(Node):
         super().kill()
         self._end_port_mapper()
 
-    def start(self, *, cancelled: Callable[[], bool] = never, keep_data: bool = False) -> None:
+    def start(self, *, canceled: Callable[[], bool] = never, keep_data: bool = False) -> None:
         """See :meth:`Node.start`; a port mapper of an earlier start ends first."""
         self._end_port_mapper()
-        super().start(cancelled=cancelled, keep_data=keep_data)
+        super().start(canceled=canceled, keep_data=keep_data)
 
     def _end_port_mapper(self) -> None:
         if self._epmd is not None:

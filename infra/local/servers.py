@@ -22,11 +22,11 @@ STATE: Final = "LEDGERQ_STATE_DIR"
 class Servers(Protocol):
     """Where a run's servers come from."""
 
-    def start(self, *, cancelled: Callable[[], bool]) -> dict[str, str]:
+    def start(self, *, canceled: Callable[[], bool]) -> dict[str, str]:
         """Bring them up; their addresses as environment variables.
 
         Raises:
-            LocalServersError: they cannot be had, or ``cancelled`` said to give up.
+            LocalServersError: they cannot be had, or ``canceled`` said to give up.
         """
 
     def stop(self) -> None:
@@ -64,11 +64,11 @@ class PrivateServers:
         """The nodes of ours."""
         return [node for node in (self._rabbitmq, self._postgresql) if node is not None]
 
-    def start(self, *, cancelled: Callable[[], bool]) -> dict[str, str]:
+    def start(self, *, canceled: Callable[[], bool]) -> dict[str, str]:
         """Start the nodes side by side and wait for both."""
         began = time.monotonic()
         with ThreadPoolExecutor(max_workers=2) as pool:
-            starting = [pool.submit(node.start, cancelled=cancelled) for node in self.nodes]
+            starting = [pool.submit(node.start, canceled=canceled) for node in self.nodes]
         for started in starting:
             started.result()
         self._took_seconds = time.monotonic() - began

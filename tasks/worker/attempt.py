@@ -38,7 +38,7 @@ class Attempt(NamedTuple):
         return (self.run_id, self.number)
 
     def tell(self, name: str, *, at: datetime, **told: Any) -> CloudEvent:
-        """The lifecycle event ``name``; the same attempt and name give the same id, so repeats are recognised.
+        """The lifecycle event ``name``; the same attempt and name give the same id, so repeats are recognized.
 
         Args:
             name: stored name (``task.started``).
