@@ -68,6 +68,7 @@ class License(Aggregate):
         term_began_at: datetime
         patience_seconds: float | None
         state: LicenseState
+        is_suspended: bool
         notices_due: set[int]
         notices_sent: set[str]
 
@@ -109,7 +110,7 @@ class License(Aggregate):
         )
 
     def renew(self, *, valid_until: datetime, at: datetime) -> None:
-        """Extend the term; an expired license is active again.
+        """Extend the term; an expired license is active again, unless it was suspended when it expired.
 
         Raises:
             LicenseRevoked: it was revoked.
@@ -149,14 +150,17 @@ class License(Aggregate):
         self._refuse_if_revoked()
         self.record(LicenseRevokedForGood, at=at, reason=reason)
 
-    def admit_session(self) -> None:
-        """Check that a session may start now.
+    def admit_session(self, *, at: datetime) -> None:
+        """Check that a session may start at a time.
 
         Raises:
-            LicenseNotActive: suspended, revoked or expired.
+            LicenseNotActive: suspended, revoked or expired; expired also where the term has ended by ``at`` and nobody
+                has recorded it yet.
         """
         if self.state is not LicenseState.ACTIVE:
             raise LicenseNotActive(self.id, state=self.state.value)
+        if self.valid_until <= at:
+            raise LicenseNotActive(self.id, state=LicenseState.EXPIRED.value)
 
     def judge_term(self, *, now: datetime) -> None:
         """Record what the calendar has brought: notices that have come due, and the end of the term.
@@ -202,6 +206,7 @@ class LicenseIssued(Created, frozen=True, kw_only=True):
         aggregate.seats = self.seats
         aggregate.patience_seconds = self.patience_seconds
         aggregate.state = LicenseState.ACTIVE
+        aggregate.is_suspended = False
         aggregate.notices_sent = set()
         _begin_term(aggregate, self.valid_until, self.timestamp)
 
@@ -216,7 +221,7 @@ class LicenseRenewed(Event, frozen=True, kw_only=True):
     def apply(self, aggregate: License) -> None:
         """Begin the new term; suspension outlasts a renewal, expiry does not."""
         if aggregate.state is LicenseState.EXPIRED:
-            aggregate.state = LicenseState.ACTIVE
+            aggregate.state = LicenseState.SUSPENDED if aggregate.is_suspended else LicenseState.ACTIVE
         _begin_term(aggregate, self.valid_until, self.timestamp)
 
 
@@ -227,8 +232,9 @@ class LicenseSuspended(Event, frozen=True, kw_only=True):
     reason: str
 
     def apply(self, aggregate: License) -> None:
-        """Assign the state."""
+        """Assign the state, and remember it beyond an expiry."""
         aggregate.state = LicenseState.SUSPENDED
+        aggregate.is_suspended = True
 
 
 class LicenseReinstated(Event, frozen=True, kw_only=True):
@@ -240,6 +246,7 @@ class LicenseReinstated(Event, frozen=True, kw_only=True):
     def apply(self, aggregate: License) -> None:
         """Assign the state."""
         aggregate.state = LicenseState.ACTIVE
+        aggregate.is_suspended = False
 
 
 class LicenseRevokedForGood(Event, frozen=True, kw_only=True):

@@ -77,9 +77,9 @@ class Session(Aggregate):
             host: where it runs, if known.
 
         Raises:
-            LicenseNotActive: the license does not admit sessions.
+            LicenseNotActive: the license does not admit sessions, or not any more at that time.
         """
-        under.admit_session()
+        under.admit_session(at=at)
         return cls.begin(
             SessionStarted,
             stream_id=session_stream(session_id),

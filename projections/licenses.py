@@ -36,6 +36,7 @@ class LicenseRow(msgspec.Struct):
     state: str | None = None
     state_reason: str | None = None
     state_changed_at: datetime | None = None
+    suspended_because: str | None = None
     holder_email: str | None = None
     seats: int | None = None
     patience_seconds: float | None = None
@@ -90,10 +91,13 @@ class Licenses(Fold[LicenseRow]):
                 row.renewals += 1
                 _begin_term(row, event.timestamp, event.valid_until)
                 if row.state == LicenseState.EXPIRED:
-                    _change(row, LicenseState.ACTIVE, event.timestamp)
+                    back = LicenseState.ACTIVE if row.suspended_because is None else LicenseState.SUSPENDED
+                    _change(row, back, event.timestamp, row.suspended_because)
             case LicenseSuspended():
+                row.suspended_because = event.reason
                 _change(row, LicenseState.SUSPENDED, event.timestamp, event.reason)
             case LicenseReinstated():
+                row.suspended_because = None
                 _change(row, LicenseState.ACTIVE, event.timestamp, event.reason)
             case LicenseRevokedForGood():
                 _change(row, LicenseState.REVOKED, event.timestamp, event.reason)

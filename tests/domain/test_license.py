@@ -81,19 +81,47 @@ def test_an_expired_license_is_active_again_after_a_renewal() -> None:
     expired = license_for(-1)
     expired.judge_term(now=NOW)
     with pytest.raises(LicenseNotActive, match="expired"):
-        expired.admit_session()
+        expired.admit_session(at=NOW)
     expired.renew(valid_until=NOW + DAY, at=NOW)
-    expired.admit_session()
+    expired.admit_session(at=NOW)
+
+
+def test_no_session_starts_after_the_end_of_the_term_even_before_the_term_is_judged() -> None:
+    unjudged = license_for(0)
+    unjudged.admit_session(at=NOW - timedelta(microseconds=1))
+    with pytest.raises(LicenseNotActive, match="expired"):
+        unjudged.admit_session(at=NOW)
+
+
+def test_suspension_outlasts_expiry_and_renewal() -> None:
+    suspended = license_for(-1)
+    suspended.suspend(reason="payment", at=NOW - 2 * DAY)
+    suspended.judge_term(now=NOW)
+    suspended.renew(valid_until=NOW + DAY, at=NOW)
+    assert suspended.state is LicenseState.SUSPENDED
+    with pytest.raises(LicenseNotActive, match="suspended"):
+        suspended.admit_session(at=NOW)
+    suspended.reinstate(reason="paid", at=NOW)
+    suspended.admit_session(at=NOW)
+
+
+def test_a_suspension_that_was_lifted_does_not_come_back_with_a_renewal() -> None:
+    reinstated = license_for(-1)
+    reinstated.suspend(reason="payment", at=NOW - 3 * DAY)
+    reinstated.reinstate(reason="paid", at=NOW - 2 * DAY)
+    reinstated.judge_term(now=NOW)
+    reinstated.renew(valid_until=NOW + DAY, at=NOW)
+    assert reinstated.state is LicenseState.ACTIVE
 
 
 def test_a_suspended_license_admits_no_session_until_it_is_reinstated() -> None:
     suspended = license_for(100)
     suspended.suspend(reason="payment", at=NOW)
     with pytest.raises(LicenseNotActive) as refusal:
-        suspended.admit_session()
+        suspended.admit_session(at=NOW)
     assert str(refusal.value) == "license-L1: the license is suspended; it has to be active for this"
     suspended.reinstate(reason="paid", at=NOW)
-    suspended.admit_session()
+    suspended.admit_session(at=NOW)
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -49,6 +49,20 @@ def test_a_renewal_brings_an_expired_license_back_and_begins_a_term() -> None:
     assert row.next_due_at == NOON + timedelta(days=60)
 
 
+def test_a_suspended_license_that_expired_is_suspended_again_by_its_renewal() -> None:
+    license_ = issued(days=1)
+    license_.suspend(reason="late", at=at(10))
+    license_.judge_term(now=NOON + timedelta(days=2))
+    license_.renew(valid_until=NOON + timedelta(days=90), at=NOON + timedelta(days=3))
+    told = changes(license_)
+    row = folded(told)
+    assert (row.state, row.state_reason) == ("suspended", "late")
+    license_.reinstate(reason="paid", at=NOON + timedelta(days=4))
+    license_.judge_term(now=NOON + timedelta(days=90))
+    license_.renew(valid_until=NOON + timedelta(days=180), at=NOON + timedelta(days=91))
+    assert folded([*told, *changes(license_)]).state == "active"
+
+
 def test_a_revoked_license_has_nothing_due() -> None:
     license_ = issued()
     license_.revoke(reason="fraud", at=at(10))

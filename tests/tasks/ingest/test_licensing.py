@@ -15,6 +15,7 @@ from tests.tasks.ingest.deliveries import NOW, delivery, told
 
 ISSUED = told("license.issued", license_id="L1", valid_until="2030-01-01T00:00:00Z")
 STARTED = told("session.started", session_id="S1", license_id="L1", host="h")
+ENDED_JUST_NOW = told("license.issued", license_id="L1", valid_until=NOW, at=NOW - timedelta(days=9))
 
 
 def decided(*events: CloudEvent, stored: Sequence[NewEvent] = ()) -> list[NewEvent]:
@@ -97,6 +98,7 @@ def test_the_license_s_patience_counts_and_the_platform_s_where_it_has_none() ->
         ([ISSUED, told("license.issued", license_id="L1", valid_until="2030-01-01T00:00:00Z")], "LicenseAlreadyIssued"),
         ([ISSUED, STARTED, told("session.started", session_id="S1", license_id="L1")], "SessionAlreadyStarted"),
         ([ISSUED, told("license.suspended", license_id="L1", reason=""), STARTED], "LicenseNotActive"),
+        ([ENDED_JUST_NOW, STARTED], "LicenseNotActive"),
         ([told("license.issued", license_id="L1", valid_until="2020-01-01T00:00:00Z")], "TermEnded"),
         ([ISSUED, told("license.reinstated", license_id="L1", reason="")], "LicenseNotSuspended"),
     ],
