@@ -17,6 +17,7 @@ from infra.stopping import StopRequest
 LOOK_EVERY_SECONDS: Final = 0.2
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
+"""Also how long a worker has to live for its death to count as the first again."""
 
 _log = structlog.get_logger("ledgerq.worker")
 
@@ -30,14 +31,18 @@ class TierProcess:
     process: subprocess.Popen[bytes] | None = None
     pause_seconds: float = FIRST_PAUSE_SECONDS
     start_at: float = 0.0
+    started_at: float = 0.0
 
     def look(self, now: float) -> None:
         """Start it if it is not there and its pause has passed."""
         if self.process is not None and self.process.poll() is not None:
+            if now - self.started_at > LONGEST_PAUSE_SECONDS:
+                self.pause_seconds = FIRST_PAUSE_SECONDS
             _log.error("worker died", tier=self.tier.value, status=self.process.returncode, again_in=self.pause_seconds)
             self.process, self.start_at = None, now + self.pause_seconds
             self.pause_seconds = min(self.pause_seconds * 2, LONGEST_PAUSE_SECONDS)
         if self.process is None and now >= self.start_at:
+            self.started_at = now
             self.process = subprocess.Popen(  # noqa: S603  our own command line
                 (
                     sys.executable,

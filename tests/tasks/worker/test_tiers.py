@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from domain.tier import Tier
+from tasks.worker.tiers import LONGEST_PAUSE_SECONDS, TierProcess
 from tests.tasks.worker.lab import ROOT, Lab
 from tests.waiting import eventually
 
@@ -32,6 +33,29 @@ def megabytes(pid: int) -> float:
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found
     return int(found[1]) / 1024
+
+
+class Dead:
+    """A process that has ended."""
+
+    returncode = 1
+
+    def __init__(self, *_args: object, **_kwargs: object) -> None: ...
+
+    def poll(self) -> int:
+        return self.returncode
+
+
+def test_the_pause_before_a_restart_grows_until_the_tier_has_lived_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Dead)
+    tier, now, pauses = TierProcess(Tier.LOW, concurrency=1), 0.0, []
+    for lifetime in (0, 1, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS + 1, 0):
+        tier.look(now)
+        now += lifetime
+        tier.look(now)
+        pauses.append(tier.start_at - now)
+        now = tier.start_at
+    assert pauses == [0.5, 1, 2, 0.5, 1]
 
 
 def test_all_tiers_are_served_kept_alive_and_stopped_together(lab: Lab) -> None:
