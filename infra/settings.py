@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     state_dir: Path = Path(".ledgerq")
     """Directory for local nodes and for what a run leaves."""
 
-    message_limit_bytes: int = Field(default=1_048_576, ge=1024, le=134_217_728)
-    """Largest body ingest accepts; a larger one ends in ``ingest.dead``."""
+    message_limit_bytes: int = Field(default=1_048_576, ge=524_288, le=134_217_728)
+    """Largest body ingest accepts; a larger one ends in ``ingest.dead``. At least twice what a worker sends at once."""
     ingest_batch_messages: int = Field(default=1000, ge=1, le=10_000)
     """Messages stored per transaction at most; also the consumer's prefetch."""
     ingest_linger_ms: int = Field(default=10, ge=0, le=1000)

@@ -17,6 +17,12 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(monkeypatch: pytest.M
         load_settings()
 
 
+def test_ingest_reads_at_least_what_a_worker_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGERQ_MESSAGE_LIMIT_BYTES", "524287")
+    with pytest.raises(SettingsError, match=r"LEDGERQ_MESSAGE_LIMIT_BYTES.*greater than or equal to 524288"):
+        load_settings()
+
+
 def test_settings_cannot_be_changed_after_they_were_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().log_level = "debug"  # type: ignore[misc]

@@ -119,9 +119,9 @@ def test_bad_messages_end_in_ingest_dead_with_their_reason_and_the_rest_of_their
     broken = f'{{"id": "{mark}"}}'.encode()
     texts = [encode_structured(each).body for each in (issued(f"{mark}-1"), refused, unknown)]
     batch = Encoded(encode_batch([]).content_type, {}, b"[" + b",".join([*texts[:2], broken, texts[2]]) + b"]")
-    large = Encoded("application/cloudevents+json", {}, b'"' + mark.encode() * 300 + b'"')
+    large = Encoded("application/cloudevents+json", {}, b'"' + mark.encode() * 100_000 + b'"')
     publish(place, batch, large, encode_structured(issued(f"{mark}-2")))
-    process = start(message_limit_bytes=2500).begins()
+    process = start(message_limit_bytes=524_288).begins()
     letters = {
         letter.properties.headers["x-ledgerq-reason"]: letter for letter in (host.take("ingest.dead") for _ in range(4))
     }
@@ -129,7 +129,7 @@ def test_bad_messages_end_in_ingest_dead_with_their_reason_and_the_rest_of_their
     assert letters["SessionUnknown"].body == texts[1]
     assert letters["unreadable"].body == broken
     assert letters["too_large"].body == large.body
-    assert "allowed are 2500" in letters["too_large"].properties.headers["x-ledgerq-detail"]
+    assert "allowed are 524288" in letters["too_large"].properties.headers["x-ledgerq-detail"]
     assert set(looking.licenses(mark)) == {"-1", "-2"}
     assert sorted(looking.reasons(mark)) == sorted(letters)
     assert process.stop() == 0
