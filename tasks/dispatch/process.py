@@ -19,6 +19,8 @@ from tasks.dispatch.publishing import PublishingFollower
 from tasks.leading import lead
 
 LEADERSHIP: Final = "dispatch"
+LOOK_AFTER_LEADERSHIP_SECONDS: Final = 1.0
+"""How often the leadership is asked after. Whoever leads no longer is stopped by the checkpoint's compare-and-set."""
 NOTE_SECONDS: Final = 1.0
 """How often the place in a log is written down while there is nothing to do; readers of the lag want to see it."""
 
@@ -59,8 +61,12 @@ class Dispatcher:
         """Follow both logs until the leadership is lost or somebody asks to stop."""
         self._policies.take_over()
         self._publishing.take_over()
-        noted_at = time.monotonic()
-        while not self._stop and leadership.still_held():
+        looked_at = noted_at = time.monotonic()
+        while not self._stop:
+            if time.monotonic() - looked_at > LOOK_AFTER_LEADERSHIP_SECONDS:
+                if not leadership.still_held():
+                    return
+                looked_at = time.monotonic()
             accepted = self._policies.step()
             published = self._publishing.step()
             if accepted or published:

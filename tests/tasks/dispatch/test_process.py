@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from domain.tier import Tier
+from tasks.dispatch.process import Dispatcher
 from tests.tasks.dispatch.world import World
 from tests.tasks.processes import Process
 from tests.waiting import eventually
@@ -106,6 +107,38 @@ def test_a_leader_that_loses_its_session_gives_way_and_comes_back(
     second = world.accept()
     eventually(lambda: world.published() == {first, second})
     assert dispatcher.runs
+
+
+class Held:
+    """A leadership that nobody takes away."""
+
+    asked = 0
+
+    def still_held(self) -> bool:
+        self.asked += 1
+        return True
+
+
+class UntilPublished:
+    """A wish to stop once so many runs are recorded as published."""
+
+    def __init__(self, world: World, runs: int) -> None:
+        self._world, self._runs = world, runs
+
+    def __bool__(self) -> bool:
+        return self._world.count_published() >= self._runs
+
+    def wait(self, _seconds: float) -> bool:
+        return bool(self)
+
+
+def test_the_leadership_is_asked_after_now_and_then_and_not_with_every_page(world: World) -> None:
+    world.accept_all([(uuid4(), "a.task", {}) for _ in range(30)])
+    settings = world.settings.model_copy(update={"dispatch_batch_runs": 1})
+    leadership, began = Held(), time.monotonic()
+    with Dispatcher(settings, UntilPublished(world, 30)) as dispatcher:  # type: ignore[arg-type]
+        dispatcher.work(leadership)  # type: ignore[arg-type]
+    assert leadership.asked <= time.monotonic() - began
 
 
 def test_asked_to_stop_dispatch_stops(world: World, dispatchers: Dispatchers) -> None:
