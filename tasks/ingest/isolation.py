@@ -11,8 +11,6 @@ from functools import partial
 from typing import Final, Protocol
 
 import structlog
-from psycopg import errors
-from psycopg_pool import PoolTimeout
 
 from infra.database import DatabaseUnreachableError
 from infra.event_store import LostRaceError
@@ -23,9 +21,6 @@ ROUNDS: Final = 5
 """How often the same messages may lose a race before they are taken apart."""
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 2.0
-
-_NO_OUTAGE: Final = (errors.ProgramLimitExceeded, errors.StatementTooComplex)
-# PostgreSQL's class 54 (manual, appendix A) comes as an OperationalError too, but what was sent is its cause.
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.ingest")
 
@@ -102,8 +97,6 @@ class Isolation:
                     raise
                 _log.info("decided again after a lost race", error=_words(error))
             except DatabaseUnreachableError as error:
-                if _caused_by(error, _NO_OUTAGE):
-                    raise
                 self._outlast(error, pauses)
             again = True
 
@@ -114,8 +107,6 @@ class Isolation:
         while not self._database_answers():
             self._pause(next(pauses))
         _log.info("the database answers")
-        if _caused_by(error, (PoolTimeout,)):
-            raise Interrupted("the pool has not found its way back to the database: begin again with a new one")
 
     def _put_aside(self, delivery: Delivery, error: Exception) -> Rejected:
         rejected = Rejected.bytes_of(delivery, reason=FAULT, detail=_words(error))
@@ -143,12 +134,6 @@ def _growing_pauses() -> Iterator[float]:
     while True:
         yield seconds
         seconds = min(2 * seconds, LONGEST_PAUSE_SECONDS)
-
-
-def _caused_by(error: BaseException | None, kinds: tuple[type[BaseException], ...]) -> bool:
-    while error is not None and not isinstance(error, kinds):
-        error = error.__cause__
-    return error is not None
 
 
 def _words(error: BaseException) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from psycopg import errors
-from psycopg_pool import PoolTimeout
 from structlog.testing import capture_logs
 
 from infra.cloudevents.encoding import BATCH
@@ -129,15 +128,8 @@ def test_an_outage_is_waited_out_and_the_same_messages_are_tried_again() -> None
     assert door.calls == [False, True]
 
 
-def test_a_pool_that_has_not_found_its_way_back_is_left_and_nothing_is_rejected() -> None:
-    door = Door(failing_first(99, away(PoolTimeout("none to be had"))))
-    with pytest.raises(Interrupted):
-        door.see_through(*GOOD)
-    assert door.rejected == []
-
-
 def test_what_the_database_refuses_for_its_content_is_no_outage() -> None:
-    door = Door(failing_at(b"poison", away(errors.ProgramLimitExceeded("string too long"))))
+    door = Door(failing_at(b"poison", errors.ProgramLimitExceeded("string too long")))
     (rejected,) = door.see_through(*GOOD, POISON)
     assert rejected.reason == "fault"
     assert door.pauses == 0
