@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pika
 import pytest
-from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
 from infra.broker.emitter import Emitter, Mode
@@ -212,8 +211,9 @@ def test_sessions_of_the_database_that_are_ended_cost_nothing(
 def test_a_database_that_is_too_slow_for_its_own_time_limit_costs_nothing(
     place: Settings, start: Starting, emitter: Emitter, looking: Database, mark: str
 ) -> None:
-    url = make_conninfo(place.database_url.get_secret_value(), options="-c statement_timeout=100ms")
-    slow = place.model_copy(update={"database_url": SecretStr(url)})
+    url = place.database_url.get_secret_value()
+    limited = f"{url}{'&' if '?' in url else '?'}options=-c%20statement_timeout%3D100ms"
+    slow = place.model_copy(update={"database_url": SecretStr(limited)})
     process = start(slow, watermark_interval_seconds=300).begins()
     with closing(Database(place)) as holding, holding.connection.transaction():
         holding.connection.execute("lock table event_store.heartbeat_events in share mode")
