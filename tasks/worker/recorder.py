@@ -2,7 +2,7 @@
 
 Whatever was said while the last confirm was awaited goes out together, as one message (a natural group commit): a
 busy worker pays one round trip for many attempts, an idle one says it at once. What is not confirmed is sent again
-until it is; ids derive from the attempts, so a repeat is recognised. The worker's own loop never waits.
+until it is; ids derive from the attempts, so a repeat is recognized. The worker's own loop never waits.
 """
 
 from __future__ import annotations
