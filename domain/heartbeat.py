@@ -9,6 +9,9 @@ from uuid import UUID
 
 from domain.aggregate import Event
 
+LARGEST_BATCH = 5000
+"""Most heartbeats in one event, so that whoever reads a page of events knows what it may weigh."""
+
 
 class Heartbeat(NamedTuple):
     """One sign of life of one session."""

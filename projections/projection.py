@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, Generic, Protocol
+from typing import ClassVar, Final, Generic, Protocol
 
 import sqlalchemy as sa
 
 from domain.aggregate import Event
 from infra.event_store import Log, Recorded
 from projections.rows import Key, Row, load, upsert
+
+HEARTBEAT_PAGE_PART: Final = 100
+"""How many times fewer events a page of the heartbeats log has: one of them may hold thousands of heartbeats."""
+
+
+def page_limit(log: Log, batch_events: int) -> int:
+    """Most events to read at once, so that a page of any log weighs about the same in memory."""
+    return max(1, batch_events // HEARTBEAT_PAGE_PART) if log is Log.HEARTBEATS else batch_events
 
 
 class Projection(Protocol):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log
 from projections.parking import apply_or_park, forget_parked, park, unreadable
-from projections.projection import Projection, follower
+from projections.projection import Projection, follower, page_limit
 from projections.rows import erase
 from projections.runner import driver
 
@@ -93,7 +93,7 @@ def _replay(
     until = store.safe_position(log)
     position = events = parked_events = 0
     while position < until:
-        page = store.read(log, after=position, limit=batch_events, names=projection.follows[log])
+        page = store.read(log, after=position, limit=page_limit(log, batch_events), names=projection.follows[log])
         if page.position == position:
             break
         parked = apply_or_park(connection, projection, page.events)

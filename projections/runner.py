@@ -11,7 +11,7 @@ import structlog
 
 from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log
 from projections.parking import apply_or_park, park, unreadable
-from projections.projection import Projection, follower
+from projections.projection import Projection, follower, page_limit
 
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
 
@@ -56,7 +56,8 @@ class Runner:
 
     def _step(self, connection: sa.Connection, log: Log) -> bool:
         after = self._positions[log]
-        page = self._store.read(log, after=after, limit=self._batch_events, names=self.projection.follows[log])
+        limit = page_limit(log, self._batch_events)
+        page = self._store.read(log, after=after, limit=limit, names=self.projection.follows[log])
         if page.position == after:
             return False
         name = self.projection.name

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from domain.cause import Cause
-from domain.heartbeat import Heartbeat, HeartbeatsReceived
+from domain.heartbeat import LARGEST_BATCH, Heartbeat, HeartbeatsReceived
 from infra.event_store import NewEvent, caused
 from tasks.ingest.rejection import ACTOR
 
@@ -17,9 +17,12 @@ _encoder = msgspec.json.Encoder()
 
 
 def packed(heartbeats: Sequence[Heartbeat]) -> list[NewEvent]:
-    """One event for all of them, none for none; the same heartbeats make the same event."""
-    if not heartbeats:
-        return []
+    """As few events as hold them all; the same heartbeats make the same events."""
+    parts = (heartbeats[first : first + LARGEST_BATCH] for first in range(0, len(heartbeats), LARGEST_BATCH))
+    return [new for part in parts for new in _packed(part)]
+
+
+def _packed(heartbeats: Sequence[Heartbeat]) -> list[NewEvent]:
     digest = sha1(_encoder.encode(heartbeats), usedforsecurity=False).digest()
     batch_id = UUID(bytes=digest[:16], version=5)
     event = HeartbeatsReceived.of(heartbeats, batch_id=batch_id)
