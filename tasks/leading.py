@@ -42,6 +42,9 @@ def lead(settings: Settings, name: str, *, stop: StopRequest, work: Callable[[Le
 
 
 def _stand_by(leadership: Leadership, stop: StopRequest) -> bool:
+    if leadership.acquire():
+        return True
+    log.info("standing by", name=leadership.name)
     while not stop:
         if leadership.acquire(STAND_BY_SECONDS):
             return True

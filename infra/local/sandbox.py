@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +17,16 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
+from infra.broker.connection import open_amqp
+from infra.broker.errors import BrokerError
 from infra.local import processes
 from infra.local.errors import SandboxError
 from infra.local.slot import write_private
 from infra.local.vhosts import Management
 from infra.settings import Settings
 
+_VHOST_SECONDS: Final = 15.0
+_LOOK_AGAIN_SECONDS: Final = 0.1
 _LABEL: Final = re.compile(r"[a-z0-9_]{1,24}")
 
 
@@ -100,12 +105,27 @@ def create_sandbox(settings: Settings, *, label: str) -> Sandbox:
     _write_record(sandbox, management)  # before there is anything, so that being killed leaves nothing unknown
     try:
         management.create_vhost(name)
+        _await_vhost(settings.model_copy(update=sandbox.settings_update()))
         _execute(settings, sql.SQL("create database {}").format(sql.Identifier(name)))
     except SandboxError:
         with contextlib.suppress(SandboxError):  # the first refusal is the one to tell
             sandbox.drop()
         raise
     return sandbox
+
+
+def _await_vhost(settings: Settings) -> None:
+    """Wait until the virtual host takes a connection: a busy broker answers 541 for a moment after making it."""
+    deadline = time.monotonic() + _VHOST_SECONDS
+    while True:
+        try:
+            open_amqp(settings, role="sandbox").close()
+        except BrokerError as error:
+            if time.monotonic() > deadline:
+                raise SandboxError(f"the new virtual host takes no connection: {error}") from error
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        else:
+            return
 
 
 def drop_stale(settings: Settings) -> list[str]:

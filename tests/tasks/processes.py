@@ -48,6 +48,11 @@ class Process:
         return '"leading"' in self.log
 
     @property
+    def stands_by(self) -> bool:
+        """Whether it has ever said that another one leads."""
+        return '"standing by"' in self.log
+
+    @property
     def gave_way(self) -> bool:
         """Whether it has found out that it leads no longer."""
         return "giving way" in self.log

@@ -106,7 +106,7 @@ def test_a_leader_whose_session_is_cut_gives_way_and_no_slot_fires_twice(
 
 def test_asked_to_stop_a_scheduler_stops_whether_it_leads_or_stands_by(schedulers: Schedulers) -> None:
     both = [schedulers.start(), schedulers.start()]
-    schedulers.leader()
+    eventually(lambda: any(process.leads for process in both) and any(process.stands_by for process in both))
     assert [process.stop() for process in both] == [0, 0]
 
 
