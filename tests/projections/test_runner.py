@@ -15,7 +15,7 @@ from infra import database
 from infra.event_store import Checkpoint, Log, Recorded
 from infra.settings import Settings
 from projections.catalog import PROJECTIONS
-from projections.projection import follower
+from projections.projection import HEARTBEAT_PAGE_PART, follower
 from projections.rebuild import rebuild
 from projections.runner import driver
 from projections.task_runs import TaskRuns
@@ -44,7 +44,7 @@ def test_rows_are_the_same_however_logs_interleave_and_batches_are_cut(world: Wo
     for log, events in History(seed).chunks():
         world.store.append(log, events)
         for runner in chance.sample(runners, chance.randint(0, 3)):
-            runner._batch_events = chance.randint(1, 7)
+            runner._batch_events = chance.randint(1, 7) * chance.choice((1, HEARTBEAT_PAGE_PART))
             runner.step(world.connection)
     for runner in runners:
         while runner.step(world.connection):
