@@ -32,3 +32,7 @@ class TopologyDriftError(BrokerError):
 
 class ForkedPublisherError(BrokerError, RuntimeError):
     """A publisher was used in a child of the process that opened it; the child needs one of its own."""
+
+
+class ManagementUnknownError(BrokerError):
+    """Something has to be asked of the broker's management API, and no setting says where that is."""
