@@ -25,6 +25,9 @@ LAST_ATTEMPT: Final = 1_000_000
 """No run comes near it; a number beyond could name a slot that is another's."""
 SLOT_END: Final = 2**30
 SLOT_DEAD_LETTERED: Final = SLOT_END + 1
+SLOT_COPIES: Final = 2**31
+"""From here on the places of what is done about a run from outside of its attempts; none of it changes its state."""
+LAST_COPY: Final = 1_000_000
 
 DEFAULT_MAX_RETRIES: Final = 3
 """How many attempts may follow the first one, over all causes together."""
@@ -217,6 +220,26 @@ class TaskDeadLettered(TaskEvent, frozen=True, kw_only=True):
     def slot(self) -> int:
         """The end where the broker made it so; else the place after the end."""
         return SLOT_DEAD_LETTERED if self.reason == "rejected" else SLOT_END
+
+
+class TaskRepublished(TaskEvent, frozen=True, kw_only=True):
+    """The broker confirmed another copy of the message of ``attempt``; only the latest copy counts.
+
+    The message says which copy it is in its header ``ledgerq-copy``; the first one, which has none, is copy 0.
+    """
+
+    TOPIC: ClassVar[str] = "task.republished"
+    copy: Annotated[int, msgspec.Meta(ge=1, le=LAST_COPY)]
+    """Counts the copies of the run, over all attempts, from 1."""
+    attempt: Annotated[int, msgspec.Meta(ge=1, le=LAST_ATTEMPT)]
+    reason: str
+    """Why: ``missing`` (it was nowhere), ``starving`` (it waited for too long; its priority is raised)."""
+    queue: str | None = None
+    priority: int | None = None
+
+    def slot(self) -> int:
+        """A place for each copy."""
+        return SLOT_COPIES + self.copy
 
 
 class TaskOutcomeIgnored(AttemptEvent, frozen=True, kw_only=True):
