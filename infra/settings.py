@@ -85,6 +85,8 @@ class Settings(BaseSettings):
 
     worker_concurrency: int = Field(default=1, ge=1, le=64)
     """Pool children per tier."""
+    worker_ahead_ms: int = Field(default=50, ge=0, le=10_000)
+    """How much work, by its usual duration, a worker takes ahead of its children; 0: nothing, strictly."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @field_validator("broker_url", "database_url", "management_url", "smtp_url")
