@@ -243,7 +243,7 @@ class TaskRepublished(TaskEvent, frozen=True, kw_only=True):
 
 
 class TaskOutcomeIgnored(AttemptEvent, frozen=True, kw_only=True):
-    """An attempt reported ``outcome`` after the run had ended otherwise; recorded, and changes nothing."""
+    """An attempt reported ``outcome`` after the run had ended otherwise or gone on; recorded, and changes nothing."""
 
     TOPIC: ClassVar[str] = "task.outcome_ignored"
     outcome: str
