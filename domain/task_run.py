@@ -133,11 +133,13 @@ class TaskRetryScheduled(AttemptEvent, frozen=True, kw_only=True):
 
     TOPIC: ClassVar[str] = "task.retry_scheduled"
     spent_by: str
-    """What spent the attempt: ``exception``, ``worker_lost`` or ``redelivered``."""
+    """What took the attempt: ``exception``, ``worker_lost``, ``redelivered``, ``snooze`` or ``shutdown``."""
     error_type: str
     error: str
     delay_seconds: float
     runtime_seconds: float | None = None
+    is_spared: bool = False
+    """Whether the attempt does not count against the task's budget."""
 
     def slot(self) -> int:
         """Third within the attempt."""

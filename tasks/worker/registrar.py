@@ -135,7 +135,7 @@ class Registrar:
         """The attempt came to ``outcome``: record it and what follows; only then its message is let go."""
         attempt = in_hand.attempt
         try:
-            verdict = judge(outcome, Trial(attempt.number, rules, random))
+            verdict = judge(outcome, Trial(attempt.number, rules, random, attempt.spared))
             messages = [next_message(in_hand.message, attempt, verdict.following)] if verdict.following else []
         except Exception as error:  # noqa: BLE001  what it was is recorded
             # The pool calls this once and drops what it raises: the run would keep its place and never end.
