@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from signal import SIGKILL
 from typing import Any, Final
 
 import structlog
@@ -35,6 +36,7 @@ from tasks.worker.recorder import Recorder
 from tasks.worker.registrar import NO_RULES, InHand, Registrar
 from tasks.worker.request import RecordedRequest
 from tasks.worker.retry import AttemptRules
+from tasks.worker.shutdown import LOOK_EVERY_SECONDS, Shutdown
 from tasks.worker.verdict import Fate
 
 FLUSH_WITHIN: Final = timedelta(seconds=15)
@@ -102,10 +104,12 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             settlements=self.settlements,
             is_idle=self.line.is_empty,
         )
+        self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
 
     def start(self) -> None:
         """Begin to record, then to consume; returns when the worker is told to stop."""
         self.recorder.start()
+        self.shutting_down.listen()
         super().start()
 
     def shutdown(self) -> None:
@@ -140,14 +144,37 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         super().register_with_event_loop(hub)
         hub.call_repeatedly(LOOK_FOR_DEATHS_SECONDS, self.pool.maintain_pool)
         hub.call_repeatedly(TICK_SECONDS, self._look_ahead)
+        hub.call_repeatedly(LOOK_EVERY_SECONDS, self.shutting_down.look)
+
+    def stop_consuming(self) -> None:
+        """Have no more messages delivered."""
+        if self.is_connected():
+            self.task_consumer.cancel()
+            self.ahead.take(0)
+
+    def is_connected(self) -> bool:
+        """Whether there is a connection that messages come on."""
+        return bool(self.connection and self.task_consumer)
+
+    def end_child(self, pid: int) -> None:
+        """Kill the pool's child ``pid``."""
+        self.pool.terminate_job(pid, SIGKILL)
+
+    def children(self) -> list[int]:
+        """Process ids of the pool."""
+        try:
+            return list(self.pool.info["processes"])
+        except AttributeError:  # it has been stopped
+            return []
 
     def _look_ahead(self) -> None:
+        if self.registrar.is_closed:
+            return
         now = time.monotonic()
         self.ahead.take(self.pace.ahead(now=now))
         if self.pace.is_stuck(now=now):
             for request in self.line.leave():
                 request.hand_back()
-        self.recorder.hurry()
 
     def create_task_handler(self, *_args: Any, **_kwargs: Any) -> Callable[[Any], None]:
         """What is done with every message of a new connection."""

@@ -39,7 +39,9 @@ class InHand:
     attempt: Attempt
     message: Any
     deliveries: list[Delivery]
+    is_sent: bool = False
     is_started: bool = False
+    pid: int | None = None
     fate: Fate | None = None
     is_recorded: bool = False
 
@@ -75,6 +77,7 @@ class Registrar:
         self._settlements = settlements
         self._is_idle = is_idle
         self._in_hand: dict[tuple[str, int], InHand] = {}
+        self.is_closed = False
         self._let_go: OrderedDict[tuple[str, int], InHand] = OrderedDict()
 
     def take(self, attempt: Attempt, delivery: Delivery) -> InHand | None:
@@ -99,7 +102,7 @@ class Registrar:
 
     def started(self, in_hand: InHand, *, at: datetime, received_at: datetime, pid: int) -> None:
         """A child began to execute the attempt."""
-        in_hand.is_started = True
+        in_hand.is_started, in_hand.pid = True, pid
         attempt = in_hand.attempt
         event = attempt.tell(
             TaskStarted.TOPIC,
@@ -145,10 +148,15 @@ class Registrar:
     def conclude(
         self, in_hand: InHand, outcome: Outcome, rules: AttemptRules, *, runtime_seconds: float | None = None
     ) -> None:
-        """The attempt came to ``outcome``: record it and what follows; only then its message is let go."""
+        """The attempt came to ``outcome``: record it and what follows; only then its message is let go.
+
+        It comes to one outcome: what is said of it afterwards changes nothing.
+        """
+        if in_hand.fate is not None:
+            return
         attempt = in_hand.attempt
         try:
-            verdict = judge(outcome, Trial(attempt.number, rules, random))
+            verdict = judge(outcome, Trial(attempt.number, rules, random, attempt.spared))
             messages = [next_message(in_hand.message, attempt, verdict.following)] if verdict.following else []
         except Exception as error:  # noqa: BLE001  what it was is recorded
             # The pool calls this once and drops what it raises: the run would keep its place and never end.
@@ -156,6 +164,18 @@ class Registrar:
             final = Raised(Failure.of(error), final=True)
             verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
         self._record(in_hand, self._told(attempt, verdict, runtime_seconds), messages, verdict.fate)
+
+    def give_up(self, in_hand: InHand, outcome: Outcome) -> None:
+        """We ended the attempt ourselves; what its child may still report changes nothing."""
+        self.conclude(in_hand, outcome, NO_RULES)
+
+    def close(self) -> None:
+        """No attempt is begun any more; what was not goes back when the worker ends."""
+        self.is_closed = True
+
+    def running(self) -> list[InHand]:
+        """Attempts in hand that a child executes, or was sent."""
+        return [i for i in self._in_hand.values() if (i.is_started or i.is_sent) and i.fate is None]
 
     def release(self) -> None:
         """Let the messages go whose outcomes are confirmed by now."""

@@ -47,6 +47,9 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
             TaskRevokedError: it could not be, or is not to be, and its end is told; Celery then takes its place back.
                 After any other exception it would not.
         """
+        if self._registrar.is_closed:
+            raise TaskRevokedError(self.id)  # not begun, and so handed back
+        self._in_hand.is_sent = True
         self._pace.begin(self, now=time.monotonic())
         try:
             return super().execute_using_pool(pool, **kwargs)
