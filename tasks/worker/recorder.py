@@ -71,6 +71,12 @@ class Entry:
     def __post_init__(self) -> None:
         self.unconfirmed = set(range(-1 if self.events else 0, len(self.messages)))
 
+    def withdraw(self) -> list[OutgoingMessage]:
+        """The messages that are not confirmed by now; they are not sent (again)."""
+        indexes = sorted(self.unconfirmed - {-1})
+        self.unconfirmed.difference_update(indexes)
+        return [self.messages[index] for index in indexes]
+
     @property
     def size(self) -> int:
         """How many bytes its events take at most, with what stands between them."""
