@@ -44,6 +44,8 @@ class InHand:
     pid: int | None = None
     fate: Fate | None = None
     is_recorded: bool = False
+    revocation: str | None = None
+    revoked_at: float | None = None
 
     @property
     def is_redelivered(self) -> bool:
@@ -180,6 +182,10 @@ class Registrar:
     def running(self) -> list[InHand]:
         """Attempts in hand that a child executes, or was sent."""
         return [i for i in self._in_hand.values() if (i.is_started or i.is_sent) and i.fate is None]
+
+    def undecided(self) -> list[InHand]:
+        """Attempts in hand of which nobody knows yet what becomes of them."""
+        return [in_hand for in_hand in self._in_hand.values() if in_hand.fate is None]
 
     def release(self) -> None:
         """Let the messages go whose outcomes are confirmed by now."""
