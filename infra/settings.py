@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     """Pool children per tier."""
     worker_ahead_ms: int = Field(default=50, ge=0, le=10_000)
     """How much work, by its usual duration, a worker takes ahead of its children; 0: nothing, strictly."""
+    directives_interval_ms: int = Field(default=500, ge=20, le=60_000)
+    """How often a worker looks in the log for what is asked of all workers: revocations, pauses, limits."""
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=86_400)
     """How long what runs may take to finish once a worker is told to stop; then it is ended and goes back."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -108,6 +110,11 @@ class Settings(BaseSettings):
     def shutdown_grace(self) -> timedelta:
         """How long what runs may take to finish once a worker is told to stop."""
         return timedelta(seconds=self.shutdown_grace_seconds)
+
+    @property
+    def directives_interval(self) -> timedelta:
+        """How often a worker looks in the log for what is asked of all workers."""
+        return timedelta(milliseconds=self.directives_interval_ms)
 
     def redacted(self) -> dict[str, Any]:
         """The settings as plain values with every password replaced, for people's eyes."""

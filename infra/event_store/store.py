@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 
 from domain.aggregate import Event
+from domain.task_run import run_stream
 from infra.event_store.datastore import Datastore
 from infra.event_store.envelope import (
     EventUnreadableError,
@@ -26,6 +27,7 @@ from infra.event_store.log import Log
 from infra.event_store.log_table import Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
 from infra.event_store.recorder import LogRecorder
+from infra.event_store.revocations import Revocation, RevocationReader
 
 
 class EventStore:
@@ -122,6 +124,13 @@ class EventStore:
             except EventUnreadableError as error:
                 page.unreadable.append(Unreadable(row.position, row.stream_id, row.name, error.reason))
         return page
+
+    def revocations(self, *, after: int) -> dict[str, Revocation]:
+        """Revocations recorded after a position of the log of tasks, by stream; whatever became of their runs."""
+        reader = RevocationReader()
+        with self._datastore.pool.connection() as connection:
+            found = reader.requested(connection, after=after, upto=reader.safe_position(connection))
+        return {run_stream(each.run_id): each for each in found}
 
     def safe_position(self, log: Log) -> int:
         """The log is final up to here: no event will appear at or below. 0 where it is empty."""

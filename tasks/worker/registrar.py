@@ -52,6 +52,8 @@ class InHand:
     is_recorded: bool = False
     entry: Entry | None = None
     withheld: Sequence[OutgoingMessage] = ()
+    revocation: str | None = None
+    revoked_at: float | None = None
 
     @property
     def is_redelivered(self) -> bool:
@@ -192,6 +194,10 @@ class Registrar:
     def running(self) -> list[InHand]:
         """Attempts in hand that a child executes, or was sent."""
         return [i for i in self._in_hand.values() if (i.is_started or i.is_sent) and i.fate is None]
+
+    def undecided(self) -> list[InHand]:
+        """Attempts in hand of which nobody knows yet what becomes of them."""
+        return [in_hand for in_hand in self._in_hand.values() if in_hand.fate is None]
 
     def release(self) -> None:
         """Let the messages go whose outcomes are confirmed by now."""

@@ -238,6 +238,18 @@ def wait_my_turn(marks: str, go: str) -> int:
     return execution
 
 
+@task("lab.deaf", retry_policy=NO_RETRIES)
+def deaf(*, started: str, go: str) -> None:
+    """Mark the start, then wait and let nobody but the kernel end it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    wait_for(started, go)
+
+
+@task("lab.fail_slowly", retry_policy=RetryPolicy(start=timedelta(seconds=3), factor=1, jitter=False))
+def fail_slowly() -> NoReturn:
+    raise ConnectionError("neighbor away")
+
+
 @app.task(name="lab.one_a_minute", rate_limit="1/m")
 def one_a_minute() -> None:
     pass
