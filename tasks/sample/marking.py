@@ -42,7 +42,7 @@ def mark_then_hang(self: Any, *, marks: str) -> None:
     threading.Event().wait()
 
 
-@app.task(name="sample.stock_mark", bind=True)  # type: ignore[untyped-decorator]  # Celery is untyped
+@app.task(name="sample.stock_mark", bind=True, default_retry_delay=1)  # type: ignore[untyped-decorator]  # Celery is untyped
 def stock_mark(self: Any, *, marks: str, duration_ms: int = 0) -> None:
     """Leave a mark as a plain Celery task that knows nothing of Ledgerq."""
     leave_mark(self, marks)
