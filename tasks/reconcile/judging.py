@@ -76,7 +76,7 @@ class Evidence(NamedTuple):
         dispatched: how far dispatch has come in the log, by tier.
         begun: what was begun since the first look.
         executing: how many runs each worker began before the second look and has not finished.
-        contents: runs whose messages were read in queues and ladder at the second look; None where they were not read.
+        contents: runs whose messages were read in queues and ladder, at the second look and the third; None: not read.
     """
 
     looks: tuple[Look, Look, Look]

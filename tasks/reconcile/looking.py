@@ -105,6 +105,8 @@ class Searcher:
         contents = self._read() if self.reads else None
         self._settle(second)
         third = self._look(database)
+        if contents is not None:
+            contents |= self._read()  # what was just passed on from rung to rung was in neither
         self._await_log(database, third.at)
         runs = open_runs(database)
         evidence = Evidence(
