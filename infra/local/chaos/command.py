@@ -25,8 +25,6 @@ from infra.local.progress import Progress
 from infra.local.run import STOPPED_BY_PERSON, Stopped, stoppable
 from infra.settings import load_settings
 
-SETTLE_SECONDS: Final = 300.0
-"""How long everything may take to end after the last kill: retries wait for seconds, giving back for half a minute."""
 CURRENT_SECONDS: Final = 120.0
 _LOOK_EVERY_SECONDS: Final = 0.3
 
@@ -38,8 +36,16 @@ class NotSettledError(Exception):
 @click.command()
 @click.option("--kills", default=200, show_default=True, type=click.IntRange(min=0), help="How many kills.")
 @click.option("--seed", default=1, show_default=True, help="Same seed, same kills and the same load.")
+@click.option(
+    "--patience",
+    default=300.0,
+    show_default=True,
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="How long everything may take to end after the last kill.",
+)
 @click.option("--keep", is_flag=True, help="Keep logs and data of the servers and processes afterwards.")
-def command(*, kills: int, seed: int, keep: bool) -> None:
+def command(*, kills: int, seed: int, patience: float, keep: bool) -> None:
     """Kill children, workers, ingest, dispatch, projector, scheduler, connections, broker and database under load.
 
     Everything runs on private servers that are gone afterwards. Exit status: 0 when the four promises were kept.
@@ -48,7 +54,7 @@ def command(*, kills: int, seed: int, keep: bool) -> None:
     chosen = plan(seed=seed, kills=kills)
     try:
         with stoppable(), battlefield(load_settings().state_dir / "chaos", keep=keep, tell=progress.tell) as field:
-            findings = _fight(field, chosen, tell=progress.tell)
+            findings = _fight(field, chosen, patience_seconds=patience, tell=progress.tell)
             for line in findings.lines():
                 click.echo(line)
             status = 0 if findings.are_kept else 1
@@ -62,7 +68,7 @@ def command(*, kills: int, seed: int, keep: bool) -> None:
     sys.exit(status)
 
 
-def _fight(field: Field, chosen: Plan, *, tell: Callable[[str], None]) -> Findings:
+def _fight(field: Field, chosen: Plan, *, patience_seconds: float, tell: Callable[[str], None]) -> Findings:
     field.start()
     ledger = Ledger(field.built.sandbox.database_url, field.directory)
     siege = Siege(field.built.supervisor, field.servers, ManagementApi(field.built.settings), tell=tell)
@@ -74,7 +80,7 @@ def _fight(field: Field, chosen: Plan, *, tell: Callable[[str], None]) -> Findin
         raise NotSettledError(f"the load failed; see {field.built.directory / 'load.log'}")
     killed = ", ".join(f"{victim.value} {count}" for victim, count in siege.killed.most_common())
     tell(f"{siege.killed.total()} kills in {time.monotonic() - began:.0f} s: {killed}")
-    cut = _settle(field, siege, ledger, tell=tell)
+    cut = _settle(field, siege, ledger, patience_seconds=patience_seconds, tell=tell)
     return _compare(field, ledger, cut=cut, tell=tell)
 
 
@@ -97,7 +103,9 @@ def _load(field: Field, chosen: Plan) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def _settle(field: Field, siege: Siege, ledger: Ledger, *, tell: Callable[[str], None]) -> datetime:
+def _settle(
+    field: Field, siege: Siege, ledger: Ledger, *, patience_seconds: float, tell: Callable[[str], None]
+) -> datetime:
     """Keep everything up until what was accepted by now has ended and no message waits, or it takes too long.
 
     Returns:
@@ -109,7 +117,7 @@ def _settle(field: Field, siege: Siege, ledger: Ledger, *, tell: Callable[[str],
     def settled() -> bool:
         return not ledger.unstored() and not ledger.open_runs(cut) and not field.waiting()
 
-    while not (done := settled()) and time.monotonic() - began < SETTLE_SECONDS:
+    while not (done := settled()) and time.monotonic() - began < patience_seconds:
         deadline = time.monotonic() + _LOOK_EVERY_SECONDS
         siege.lay((), until=lambda deadline=deadline: time.monotonic() > deadline)  # type: ignore[misc]
     said = "everything ended" if done else f"still waiting in the broker: {field.waiting() or 'nothing'}; given up"

@@ -10,7 +10,10 @@ from uuid import UUID
 from domain.tier import Tier
 
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.4, 2.2
-RUNS_PER_SECOND: Final = 12
+RUNS_PER_SECOND: Final = 20
+BURST_SECONDS: Final = 3
+BURST_PART: Final = 0.7
+"""So much of the load comes in bursts, which keep workers, recorders and ingest busy when they are killed."""
 RESTART_SECONDS: Final = 6.0
 """About how long a killed server takes to be back; the load goes on through it."""
 
@@ -127,8 +130,9 @@ def _kill(chance: random.Random, victim: Victim) -> Kill:
 def _wish(chance: random.Random, length_seconds: float) -> Wish:
     task, kwargs, is_direct = _work(chance)
     tier = chance.choice(list(Tier))
+    moment = chance.uniform(0, length_seconds)
     return Wish(
-        after_seconds=chance.uniform(0, length_seconds),
+        after_seconds=moment // BURST_SECONDS * BURST_SECONDS if chance.random() < BURST_PART else moment,
         run_id=UUID(int=chance.getrandbits(128), version=4),
         task=task,
         tier=tier,

@@ -32,6 +32,10 @@ _OPEN: Final = f"""
     select stream_id from event_store.task_events group by stream_id
     having not bool_or(version = {SLOT_END}) and min(recorded_at) <= %s
 """  # noqa: S608  a constant
+_LAST: Final = f"""
+    select distinct on (stream_id) stream_id, name, recorded_at, data from event_store.task_events
+    where stream_id = any(%s) and version < {SLOT_END} order by stream_id, version desc
+"""  # noqa: S608
 _ENDS: Final = f"""
     select name, count(*) from event_store.task_events where version = {SLOT_END} group by name order by count(*) desc
 """  # noqa: S608
@@ -158,7 +162,7 @@ class Ledger:
 
     def findings(self, *, cut: datetime, differing: Iterable[str]) -> Findings:
         """All that can be said once nothing moves any more."""
-        found = Findings(unstored=self.unstored(), lost=self.open_runs(cut), differing=sorted(differing))
+        found = Findings(unstored=self.unstored(), lost=self._lost(cut), differing=sorted(differing))
         found.confirmed = Counter({kind: len(names) for kind, names in self._confirmed().items()})
         found.two_ends = [row["stream_id"] for row in self._ask(_TWO_ENDS, sorted(END_NAMES))]
         found.ends = {row["name"]: row["count"] for row in self._ask(_ENDS)}
@@ -170,6 +174,11 @@ class Ledger:
             found.ids_twice += row["events"] - row["ids"]
         self._count_executions(found)
         return found
+
+    def _lost(self, cut: datetime) -> list[str]:
+        """Runs accepted by ``cut`` that have no end, each with the last that was told of it."""
+        told = self._ask(_LAST, self.open_runs(cut))
+        return [f"{row['stream_id']}: {row['name']} at {row['recorded_at']:%H:%M:%S}, {row['data']}" for row in told]
 
     def _count_executions(self, found: Findings) -> None:
         marks = self._directory / MARKS

@@ -49,10 +49,12 @@ class Ground:
         self.emitter.close()
         self.store.close()
 
-    def request(self, count: int, *, tier: Tier, task: str = "reconcile.quick", **kwargs: Any) -> set[str]:
+    def request(
+        self, count: int, *, tier: Tier, task: str = "reconcile.quick", priority: int | None = None, **kwargs: Any
+    ) -> set[str]:
         """Ask for runs; returns once dispatch has recorded all of them as published."""
         runs = {str(uuid4()) for _ in range(count)}
-        self.emitter.emit_all([_request(run, tier, task, kwargs) for run in runs])
+        self.emitter.emit_all([_request(run, tier, task, kwargs, priority) for run in runs])
         eventually(lambda: all(self.has(run, "task.published") for run in runs), seconds=60)
         return runs
 
@@ -155,8 +157,10 @@ def named(found: dict[str, Any]) -> set[str]:
     return {run["run_id"] for run in found["nowhere"]}
 
 
-def _request(run: str, tier: Tier, task: str, kwargs: dict[str, Any]) -> CloudEvent:
-    data = {"run_id": run, "task": task, "tier": tier.value, "kwargs": kwargs}
+def _request(run: str, tier: Tier, task: str, kwargs: dict[str, Any], priority: int | None) -> CloudEvent:
+    data: dict[str, Any] = {"run_id": run, "task": task, "tier": tier.value, "kwargs": kwargs}
+    if priority is not None:
+        data["priority"] = priority
     return CloudEvent(
         specversion="1.0",
         id=run,

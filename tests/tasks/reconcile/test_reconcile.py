@@ -108,18 +108,21 @@ def test_under_load_only_what_was_thrown_away_is_named(ground: Ground) -> None:
     ground.worker(Tier.NORMAL, 2)
     with Asking(ground, Tier.NORMAL) as asking:
         eventually(lambda: ground.depth(Tier.NORMAL.queue) > 10, seconds=60)
-        for _ in range(3):
+        outranked = ground.request(5, tier=Tier.NORMAL, priority=0)
+        for _ in range(2):
             found = ground.reconcile(status=0)
             assert found["nowhere"] == found["shortfalls"] == []
-            assert sum(found["open"].values()) > 10
-        eventually(lambda: ground.depth(Tier.NORMAL.queue) > 10, seconds=60)
+            assert found["open"]["expected"] == 5  # they wait in the queue, with the others always before them
+        eventually(lambda: ground.depth(Tier.NORMAL.queue) > 15, seconds=60)
         purged = ground.purge(Tier.NORMAL.queue)
-        eventually(lambda: ground.depth(Tier.NORMAL.queue) > 10, seconds=60)
-        # The queue is never empty: what is missing is known by what overtook it.
+        eventually(lambda: ground.depth(Tier.NORMAL.queue) > 15, seconds=60)
+        # The queue is never empty: what is missing is known by what overtook it; nothing overtakes the outranked.
         lost = named(ground.reconcile("--repair", status=0))
-    assert len(lost) == purged > 10
+    assert len(lost) == purged - 5 > 10
     assert ground.end_all(asking.asked) == {RunState.SUCCEEDED}
     assert {run for run in asking.asked if ground.has(run, "task.republished")} == lost
+    assert named(ground.reconcile("--repair", status=0)) == outranked
+    assert ground.end_all(outranked) == {RunState.SUCCEEDED}
 
 
 class Asking:

@@ -90,7 +90,8 @@ def test_what_was_confirmed_and_is_not_stored_is_named(books: Books, kind: str, 
 def test_a_run_without_an_end_is_lost(books: Books) -> None:
     books.tell("r2", "task.requested")
     found = books.findings()
-    assert found.lost == ["task_run-r2"]
+    (lost,) = found.lost
+    assert lost.startswith("task_run-r2: task.requested at ")
     assert not found.are_kept
     assert "1 lost" in "\n".join(found.lines())
 
