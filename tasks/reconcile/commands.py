@@ -19,6 +19,7 @@ from infra.event_store import EventStore
 from infra.settings import Settings, load_settings
 from tasks.reconcile.contents import TooManyMessagesError
 from tasks.reconcile.judging import Standing
+from tasks.reconcile.look import STATS_SECONDS
 from tasks.reconcile.looking import Found, LogBehindError, Searcher
 from tasks.reconcile.open_run import OpenRun
 from tasks.reconcile.repair import Repaired, Repairer
@@ -47,16 +48,24 @@ _SPOKEN: Final = {
     metavar="SECONDS",
     help="How long the log may take to catch up with a look.",
 )
+@click.option(
+    "--settle",
+    default=STATS_SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=STATS_SECONDS),
+    metavar="SECONDS",
+    help="Between two looks. Where a queue is never empty: longer than a message waits in it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-def reconcile(*, repair: bool, read: bool, patience: float, as_json: bool) -> None:
+def reconcile(*, repair: bool, read: bool, patience: float, settle: float, as_json: bool) -> None:
     """Name every accepted task that is nowhere: not in the log's past, not in the broker, not at a worker.
 
-    Takes half a minute: it looks three times, so as not to name what is merely on its way. Exit status: 0 when nothing
-    is missing (or all of it was published again), 1 when something is, 2 when it cannot be said.
+    Takes half a minute: it looks three or four times, so as not to name what is merely on its way. Exit status: 0 when
+    nothing is missing (or all of it was published again), 1 when something is, 2 when it cannot be said.
     """
     settings = load_settings()
     tell = (lambda _line: None) if as_json else click.echo
-    searcher = Searcher(settings, timedelta(seconds=patience), reads=read, tell=tell)
+    searcher = Searcher(settings, timedelta(seconds=patience), timedelta(seconds=settle), reads=read, tell=tell)
     try:
         with database.connect(settings, name="reconcile") as connection:
             found = searcher.find(connection)

@@ -5,8 +5,8 @@ at a worker, or in the delay ladder (a worker acknowledges only after the outcom
 A run is named where each of the three is shown not to hold it:
 
 * not in the ladder: it never was to wait there, or the ladder was empty at every look;
-* not ready: the queue was empty at the second look, or has given out a message of no higher priority that
-  entered it later, between the first look and the second;
+* not ready: the queue was empty at the second look and at the third, or gave out, between the first look and the
+  second, a message of no higher priority that entered it after the first;
 * not in hand: no worker reconnected meanwhile, and each has begun all that it has in hand, or has begun a message of no
   higher priority that it received after the second look.
 
@@ -100,7 +100,11 @@ class Shortfall(NamedTuple):
 
 
 def judge(runs: Iterable[OpenRun], evidence: Evidence) -> dict[Standing, list[OpenRun]]:
-    """Each run under what can be said of it."""
+    """Each run under what can be said of it.
+
+    A worker may put a message back that it has not begun, which nobody records. One that was put back and taken again
+    while we looked can seem to be nowhere, so a run is named only after it was found so in two turns of three looks.
+    """
     found: dict[Standing, list[OpenRun]] = {standing: [] for standing in Standing}
     for run in runs:
         found[_standing(run, evidence)].append(run)
@@ -156,13 +160,13 @@ def _is_not_in_ladder(evidence: Evidence) -> bool:
 
 
 def _is_not_ready(run: OpenRun, evidence: Evidence) -> bool:
-    first, second, _ = evidence.looks
-    if evidence.contents is not None or not second.ready[run.tier.queue]:
+    first, second, third = evidence.looks
+    if evidence.contents is not None or not (second.ready[run.tier.queue] or third.ready[run.tier.queue]):
         return True
-    entered_by = max(run.since, run.due + LADDER_SLACK if run.due else run.since)
+    # Entered after the first look, and not only after the run did: a worker may have put the run back at the tail.
     return any(
         begun.priority <= run.priority
-        and begun.entered_after > entered_by
+        and begun.entered_after > first.at
         and first.at + CLOCKS_DIFFER < begun.received_at < second.at
         for begun in evidence.begun
         if begun.tier is run.tier

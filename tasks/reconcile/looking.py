@@ -1,10 +1,10 @@
-"""Looking three times, with the log caught up after each, and what comes of it."""
+"""Looking again and again, with the log caught up meanwhile, and what comes of it."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -73,12 +73,14 @@ class Searcher:
     Args:
         settings: for the three addresses.
         patience: how long the log may take to catch up with a look.
+        settle: between two looks; at least as long as the broker's statistics are old.
         reads: also read the messages in queues and ladder, where counting does not do.
         tell: called with a line for each step.
     """
 
     settings: Settings
     patience: timedelta
+    settle: timedelta = timedelta(seconds=STATS_SECONDS)
     reads: bool = False
     tell: Callable[[str], None] = lambda _line: None
     _api: ManagementApi = field(init=False)
@@ -96,17 +98,38 @@ class Searcher:
             LogBehindError: the log does not catch up.
             BrokerError: the broker or its management API does not answer.
         """
-        first = self._look(database)
-        self._await_log(database, first.at)
-        if not _in_question(open_runs(database), first, _dispatched(database)):
+        looks = [self._look(database)]
+        self._await_log(database, looks[0].at)
+        if not _in_question(open_runs(database), looks[0], _dispatched(database)):
             return Found({standing: [] for standing in Standing}, [])
-        self._settle(first)
-        second = self._look(database)
-        contents = self._read() if self.reads else None
-        self._settle(second)
-        third = self._look(database)
-        if contents is not None:
-            contents |= self._read()  # what was just passed on from rung to rung was in neither
+        contents: frozenset[str] | None = None
+        for _ in range(2):
+            contents = self._look_again(database, looks, contents)
+        found = self._judge(database, looks, contents)
+        if not found.nowhere:
+            return found
+        contents = self._look_again(database, looks, contents)
+        again = self._judge(database, looks, contents)
+        suspected = {run.run_id for run in found.nowhere}
+        expected = [run for run in again.nowhere if run.run_id not in suspected]
+        again.standings[Standing.EXPECTED].extend(expected)
+        again.standings[Standing.NOWHERE][:] = [run for run in again.nowhere if run.run_id in suspected]
+        return again
+
+    def _look_again(
+        self, database: psycopg.Connection[Any], looks: list[Look], contents: frozenset[str] | None
+    ) -> frozenset[str] | None:
+        """Add a look, and what was read, once the broker's own statistics are younger than the one before."""
+        self.tell(f"looked at {looks[-1].at:%H:%M:%S} UTC; looking again in {self.settle.total_seconds():.0f} s")
+        time.sleep(self.settle.total_seconds())
+        looks.append(self._look(database))
+        # Read more than once: what is being passed on from rung to rung just then is in neither.
+        return (contents or frozenset()) | self._read() if self.reads else None
+
+    def _judge(
+        self, database: psycopg.Connection[Any], looks: Sequence[Look], contents: frozenset[str] | None
+    ) -> Found:
+        first, second, third = looks[-3:]
         self._await_log(database, third.at)
         runs = open_runs(database)
         evidence = Evidence(
@@ -128,11 +151,6 @@ class Searcher:
     def _read(self) -> frozenset[str]:
         with broker_faults(self.settings), connect(self.settings, role="reconcile") as connection:
             return read_contents(connection.channel())
-
-    def _settle(self, before: Look) -> None:
-        """Let the broker's own statistics be younger than a look."""
-        self.tell(f"looked at {before.at:%H:%M:%S}; looking again in {STATS_SECONDS:.0f} s")
-        time.sleep(STATS_SECONDS)
 
     def _await_log(self, database: psycopg.Connection[Any], moment: datetime) -> None:
         """Wait until everything sent before ``moment`` is stored."""

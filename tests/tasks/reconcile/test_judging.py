@@ -65,7 +65,7 @@ def begun(**changes: Any) -> Begun:
     usual = {
         "tier": Tier.NORMAL,
         "priority": 2,
-        "entered_after": at(-50),
+        "entered_after": at(1),
         "received_at": at(3),
         "process": SOMEBODY,
     }
@@ -106,6 +106,10 @@ def test_a_run_that_waits_in_the_ladder_is_not_named_while_the_ladder_holds_anyt
     assert standing(run(place=Place.LADDER, due=at(-100)), holding) is Standing.NOWHERE
 
 
+def test_a_run_that_was_put_back_is_in_the_queue_at_the_third_look() -> None:
+    assert standing(run(), evidence(look(0), look(7), look(14, ready=1))) is Standing.EXPECTED
+
+
 BUSY = (look(0, ready=9), look(7, ready=9), look(14, ready=9))
 
 
@@ -116,7 +120,7 @@ BUSY = (look(0, ready=9), look(7, ready=9), look(14, ready=9))
         ([begun()], Standing.NOWHERE),
         ([begun(priority=3)], Standing.EXPECTED),
         ([begun(tier=Tier.HIGH)], Standing.EXPECTED),
-        ([begun(entered_after=at(-101))], Standing.EXPECTED),
+        ([begun(entered_after=at(-1))], Standing.EXPECTED),
         ([begun(received_at=at(0.5))], Standing.EXPECTED),
         ([begun(received_at=at(7.5))], Standing.EXPECTED),
     ],
