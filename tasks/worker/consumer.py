@@ -151,6 +151,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         hub.call_repeatedly(LOOK_FOR_DEATHS_SECONDS, self.pool.maintain_pool)
         hub.call_repeatedly(TICK_SECONDS, self._look_ahead)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.shutting_down.look)
+        hub.call_repeatedly(LOOK_EVERY_SECONDS, self.registrar.beat)
 
     def stop_consuming(self) -> None:
         """Have no more messages delivered."""

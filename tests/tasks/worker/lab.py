@@ -184,19 +184,21 @@ class WorkerProcess:
 class Lab:
     """One virtual host with the platform's topology, and what happens on it."""
 
-    def __init__(self, settings: Settings, directory: Path) -> None:
+    def __init__(self, settings: Settings, directory: Path, *, listens: bool = True) -> None:
         self.settings = settings
         self.directory = directory
         self.broker_url = settings.broker_url.get_secret_value()
         self.environment = {"LEDGERQ_BROKER_URL": self.broker_url}
         self.ear = Ear(self.broker_url)
-        self.ear.start()
+        if listens:  # else an ingest does
+            self.ear.start()
         self._workers: list[WorkerProcess] = []
 
     def close(self) -> None:
         for worker in self._workers:
             worker.kill()
-        self.ear.close()
+        if self.ear.is_alive():
+            self.ear.close()
         assert not self.ear.refused, self.ear.refused
 
     def worker(self, tier: Tier, concurrency: int = 1, **settings: str) -> WorkerProcess:

@@ -225,6 +225,19 @@ def wait_for(started: str, go: str) -> int:
     return executions
 
 
+@task("lab.wait_my_turn", retry_policy=SOON)
+def wait_my_turn(marks: str, go: str) -> int:
+    """Like ``lab.wait_for``, with a file per execution (``go.1`` …) that says how it ends."""
+    execution = count(marks)
+    mine = Path(f"{go}.{execution}")
+    while not mine.exists():
+        time.sleep(0.02)
+    Path(f"{mine}.seen").touch()
+    if mine.read_text() == "fail":
+        raise ConnectionError("neighbor away")
+    return execution
+
+
 @app.task(name="lab.one_a_minute", rate_limit="1/m")
 def one_a_minute() -> None:
     pass

@@ -108,8 +108,8 @@ def test_what_celery_allowed_is_not_refused_by_our_budget() -> None:
     ("outcome", "spent_by", "delay_seconds"),
     [
         (Snoozed(WHY, 7.5), "snooze", 7.5),
-        (Snoozed(WHY, -1), "snooze", 1),
-        (Snoozed(WHY, nan), "snooze", 1),
+        (Snoozed(WHY, -1), "snooze", 0.125),
+        (Snoozed(WHY, nan), "snooze", 0.125),
         (Snoozed(WHY, 1e18), "snooze", 131_071),
         (Died(WHY, "shutdown", is_spared=True), "shutdown", 0),
         (Died(WHY, "redelivered", is_spared=True), "redelivered", 0),
