@@ -38,11 +38,11 @@ class NotSettledError(Exception):
 @click.option("--seed", default=1, show_default=True, help="Same seed, same kills and the same load.")
 @click.option(
     "--patience",
-    default=300.0,
+    default=120.0,
     show_default=True,
     type=click.FloatRange(min=1),
     metavar="SECONDS",
-    help="How long everything may take to end after the last kill.",
+    help="How long, after the last kill, nothing may come to its end before it is given up.",
 )
 @click.option("--keep", is_flag=True, help="Keep logs and data of the servers and processes afterwards.")
 def command(*, kills: int, seed: int, patience: float, keep: bool) -> None:
@@ -106,23 +106,28 @@ def _load(field: Field, chosen: Plan) -> Iterator[subprocess.Popen[bytes]]:
 def _settle(
     field: Field, siege: Siege, ledger: Ledger, *, patience_seconds: float, tell: Callable[[str], None]
 ) -> datetime:
-    """Keep everything up until what was accepted by now has ended and no message waits, or it takes too long.
+    """Keep everything up until what was accepted by now has ended and no message waits, or nothing moves any more.
 
     Returns:
         the moment up to which accepted runs count.
     """
     cut = ledger.now()
-    began = time.monotonic()
-
-    def settled() -> bool:
-        return not ledger.unstored() and not ledger.open_runs(cut) and not field.waiting()
-
-    while not (done := settled()) and time.monotonic() - began < patience_seconds:
+    began = moved_at = time.monotonic()
+    fewest = left = _left(field, ledger, cut)
+    while left and time.monotonic() - moved_at < patience_seconds:
         deadline = time.monotonic() + _LOOK_EVERY_SECONDS
         siege.lay((), until=lambda deadline=deadline: time.monotonic() > deadline)  # type: ignore[misc]
-    said = "everything ended" if done else f"still waiting in the broker: {field.waiting() or 'nothing'}; given up"
+        left = _left(field, ledger, cut)
+        if left < fewest:
+            fewest, moved_at = left, time.monotonic()
+    said = f"{left} runs and messages do not move, given up" if left else "everything ended"
     tell(f"{said} {time.monotonic() - began:.1f} s after the last kill")
     return cut
+
+
+def _left(field: Field, ledger: Ledger, cut: datetime) -> int:
+    """How much has not come to its end: runs, messages in queues, facts that are not stored."""
+    return len(ledger.open_runs(cut)) + sum(field.waiting().values()) + len(ledger.unstored())
 
 
 def _compare(field: Field, ledger: Ledger, *, cut: datetime, tell: Callable[[str], None]) -> Findings:
