@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,15 @@ class Ground:
 
     def depth(self, queue: str) -> int:
         return int(self.channel.queue_declare(queue, passive=True).method.message_count)
+
+    @contextmanager
+    def taken(self, queue: str) -> Iterator[None]:
+        """Have the next message in hand, as a worker that then dies: it comes back marked as redelivered."""
+        channel = self._connection.channel()
+        method, _, _ = channel.basic_get(queue)
+        assert method is not None
+        yield
+        channel.close()
 
     def worker(self, tier: Tier, concurrency: int = 1) -> subprocess.Popen[bytes]:
         """Start a worker and wait until it consumes."""
