@@ -110,6 +110,11 @@ def test_a_run_that_was_put_back_is_in_the_queue_at_the_third_look() -> None:
     assert standing(run(), evidence(look(0), look(7), look(14, ready=1))) is Standing.EXPECTED
 
 
+def test_a_run_that_is_to_wait_in_the_ladder_may_have_come_back_to_the_queue_with_a_lost_connection() -> None:
+    waiting = run(place=Place.LADDER, due=at(600), last="task.retry_scheduled")
+    assert standing(waiting, evidence(look(0), look(7, ready=1), look(14))) is Standing.EXPECTED
+
+
 BUSY = (look(0, ready=9), look(7, ready=9), look(14, ready=9))
 
 
