@@ -22,7 +22,7 @@ from tasks.worker.policies import declared_policy
 from tasks.worker.retry import RetryPolicy
 
 _CATALOG: Final = "tasks.catalog"
-_SAMPLE: Final = "tasks.sample.work"
+_SAMPLES: Final = ("tasks.sample.work", "tasks.sample.marking")
 _TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
@@ -88,8 +88,8 @@ def _queue(tier: Tier, exchange: Exchange) -> Queue:
 
 
 def task_modules() -> list[str]:
-    """Modules that tasks are defined in: every module of the catalog, and the sample's."""
-    modules = [_SAMPLE] if importlib.util.find_spec(_SAMPLE) else []
+    """Modules that tasks are defined in: every module of the catalog, and the samples."""
+    modules = [name for name in _SAMPLES if importlib.util.find_spec(name)]
     catalog = importlib.util.find_spec(_CATALOG)
     locations = (catalog.submodule_search_locations if catalog else None) or []
     return modules + [f"{_CATALOG}.{module.name}" for module in pkgutil.iter_modules(locations)]

@@ -268,6 +268,9 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
     def _conclude_redelivered(self, in_hand: InHand, rules: AttemptRules, answer: Answer) -> None:
         if not self.registrar.has(in_hand):
             return  # its connection was lost meanwhile; it will come again
+        if answer in {Answer.ENDED, Answer.ENDED_DEAD}:
+            self.registrar.let_go(in_hand, Fate.DEAD_LETTERED if answer is Answer.ENDED_DEAD else Fate.ACKNOWLEDGED)
+            return
         failure = Failure("Redelivered", "the worker that had it in hand died or lost its connection")
         outcome = Died(failure, spent_by="redelivered", is_spared=answer is Answer.NOT_BEGUN)
         self.registrar.conclude(in_hand, outcome, rules)

@@ -163,6 +163,10 @@ class Registrar:
         """
         self._record(in_hand, [], [same_message(in_hand.message, in_hand.attempt)], Fate.ACKNOWLEDGED)
 
+    def let_go(self, in_hand: InHand, fate: Fate) -> None:
+        """What became of the run is in the log already: only this message is left."""
+        self._record(in_hand, [], [], fate)
+
     def conclude(
         self, in_hand: InHand, outcome: Outcome, rules: AttemptRules, *, runtime_seconds: float | None = None
     ) -> None:
