@@ -316,6 +316,11 @@ class TaskRun(msgspec.Struct, kw_only=True):
         """Whether the run's one end has been recorded."""
         return any(event.originator_version == SLOT_END for event in self.events)
 
+    def spared_before(self, attempt: int) -> int:
+        """How many attempts before ``attempt`` do not count against the budget (header ``ledgerq-spared``)."""
+        scheduled = [event for event in self.events if isinstance(event, TaskRetryScheduled)]
+        return sum(event.is_spared for event in scheduled if event.attempt < attempt)
+
     @classmethod
     def fold(cls, events: list[TaskEvent]) -> TaskRun:
         """The run after ``events``: at least one, all of one stream."""
