@@ -349,6 +349,11 @@ class TaskRun(msgspec.Struct, kw_only=True):
             raise RevocationAlreadyRequested(stream)
         return revocation_requested(self.run_id, task=self.task, reason=reason, at=at)
 
+    def spared_before(self, attempt: int) -> int:
+        """How many attempts before ``attempt`` do not count against the budget (header ``ledgerq-spared``)."""
+        scheduled = [event for event in self.events if isinstance(event, TaskRetryScheduled)]
+        return sum(event.is_spared for event in scheduled if event.attempt < attempt)
+
     @classmethod
     def fold(cls, events: list[TaskEvent]) -> TaskRun:
         """The run after ``events``: at least one, all of one stream."""

@@ -135,7 +135,7 @@ def _standing(run: OpenRun, evidence: Evidence) -> Standing:  # noqa: PLR0911  o
         return Standing.MOVING
     if evidence.contents is not None and run.run_id in evidence.contents:
         return Standing.SEEN
-    # A worker that lost its connection tells of the next attempt and leaves it to whoever gets this one's message again:
+    # A worker that lost its connection tells of the next attempt and leaves it to whoever gets this message again:
     # a run that is to wait in the ladder may be in the queue.
     if (run.is_held or _waits(run, evidence)) and not _is_not_in_ladder(evidence):
         return Standing.EXPECTED

@@ -22,8 +22,10 @@ from pika.exceptions import AMQPError
 
 from domain.messages import MessageInvalid, MessageTypeUnknown, decode_data
 from domain.tier import Tier
+from infra.broker import topology
 from infra.broker.odd_headers import tolerate_odd_headers
 from infra.cloudevents import CloudEvent, Unreadable, decode
+from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
 from tests.waiting import eventually
 
@@ -280,3 +282,17 @@ class Lab:
         with urlopen(request, timeout=10) as answer:  # noqa: S310
             text = answer.read()
         return json.loads(text) if text else None
+
+
+@contextmanager
+def laboratory(servers: Settings, directory: Path) -> Iterator[Lab]:
+    """A lab on a virtual host of its own."""
+    sandbox = create_sandbox(servers.model_copy(update={"state_dir": directory}), label="worker")
+    settings = servers.model_copy(update=sandbox.settings_update())
+    topology.apply(settings)
+    lab = Lab(settings, directory)
+    try:
+        yield lab
+    finally:
+        lab.close()
+        sandbox.drop()
