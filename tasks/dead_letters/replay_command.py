@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 import click
@@ -42,7 +41,7 @@ class Order(NamedTuple):
     rate: str | None
     priority: int | None
     assigned: tuple[str, ...]
-    merge: Path | None
+    merge: IO[str] | None
     in_editor: bool
     is_again: bool
     limit: int
@@ -59,7 +58,7 @@ class Order(NamedTuple):
 @click.option("--set", "assigned", multiple=True, metavar="NAME=JSON", help="Set a keyword argument; may be repeated.")
 @click.option(
     "--merge",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    type=click.File(),
     help='A JSON merge patch (RFC 7396) over {"args": [...], "kwargs": {...}}; - is standard input.',
 )
 @click.option("--edit", "in_editor", is_flag=True, help="Change the arguments of one letter in $EDITOR.")
@@ -116,7 +115,7 @@ def _planned(
 
 def _edit(order: Order, letters: list[Letter]) -> Edit:
     assigned = dict(_assignment(text) for text in order.assigned)
-    merge = _json_object(click.open_file(str(order.merge)).read(), "--merge") if order.merge else {}
+    merge = _json_object(order.merge.read(), "--merge") if order.merge else {}
     if not order.in_editor:
         return Edit(merge=merge, assign=assigned)
     if merge or len(letters) != 1:
