@@ -103,6 +103,7 @@ def task(
     *,
     retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
     no_retry_for: tuple[type[BaseException], ...] = (),
+    critical: bool = False,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare a task with a retry policy: an exception brings about the next attempt while the budget lasts.
@@ -111,12 +112,14 @@ def task(
         name: stable name (``cleanup_zombie_sessions``); it is in the log and in messages for ever.
         retry_policy: how often and how patiently.
         no_retry_for: exceptions that end the run at once; a :class:`domain.refusal.Refusal` always does.
+        critical: people are told by e-mail when a run of it ends badly (``LEDGERQ_ALERT_EMAIL``).
         options: any other option of ``Celery.task`` (``bind``, ``time_limit`` …).
     """
     declare: Callable[[Callable[..., Any]], Any] = app.task(
         name=name,
         retry_policy=retry_policy,
         no_retry_for=no_retry_for,
+        critical=critical,
         max_retries=retry_policy.max_retries,
         default_retry_delay=None,  # `self.retry()` without a countdown waits as the policy says
         **options,
