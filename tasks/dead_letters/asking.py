@@ -52,24 +52,25 @@ def chosen(given: dict[str, Any], *, is_all: bool, is_again: bool) -> LetterFilt
     return which._replace(below_generation=GENERATION_LIMIT)
 
 
-def found(store: EventStore, which: LetterFilter, *, limit: int) -> list[Letter]:
-    """The letters as the log has them, the oldest first. Those named by run alone need no read model.
+def found(store: EventStore, which: LetterFilter, *, limit: int) -> Iterator[Letter]:
+    """The letters as the log has them, the oldest first, a page at a time: together they may be large.
 
-    The read model may be late in telling that a run is a replay; here the log is asked again.
+    Those named by run alone need no read model. It may be late in telling that a run is a replay; here the log is asked
+    again.
 
     Raises:
         click.ClickException: the log has no dead letter of a run that was named, or nobody answers.
     """
     if which.run_ids and set(which.as_values()) == {"run_ids"}:
-        letters = list(load_letters(store, which.run_ids))
-        if unknown := sorted({*which.run_ids} - {letter.run_id for letter in letters}):
+        known = {letter.run_id for letter in load_letters(store, which.run_ids)}
+        if unknown := sorted({*which.run_ids} - known):
             raise click.ClickException(f"the log has no dead letter of {', '.join(unknown)}")
-        return letters[:limit]
-    with read_models() as connection:
-        rows = dead_letters(connection, which, limit=limit)
+        run_ids = list(which.run_ids[:limit])
+    else:
+        with read_models() as connection:
+            run_ids = [row.run_id for row in dead_letters(connection, which, limit=limit)]
     below = which.below_generation
-    letters = list(load_letters(store, [row.run_id for row in rows]))
-    return [letter for letter in letters if below is None or letter.generation < below]
+    return (letter for letter in load_letters(store, run_ids) if below is None or letter.generation < below)
 
 
 def need_reason(reason: str | None) -> str:

@@ -102,15 +102,14 @@ def discard(*, is_all: bool, reason: str | None, dry_run: bool, yes: bool, **giv
     """Record that nothing more is to be done about dead letters. They stay in the log."""
     which = chosen(given, is_all=is_all, is_again=False)
     with opened_store() as store:
-        letters = found(store, which, limit=LETTERS_AT_MOST)
-        still_open = [letter.run_id for letter in letters if letter.state is LetterState.OPEN]
+        states = {letter.run_id: letter.state for letter in found(store, which, limit=LETTERS_AT_MOST)}
+        still_open = [run_id for run_id, state in states.items() if state is LetterState.OPEN]
         if dry_run:
             click.echo(f"would discard {len(still_open)} dead letters; nothing is written")
             return
         told = need_reason(reason)
         confirm(f"Discard {len(still_open)} dead letters?", len(still_open), yes=yes)
-        named = [letter.run_id for letter in letters]
-        tally = discard_letters(store, named, reason=told, actor=actor(), clock=now)
+        tally = discard_letters(store, list(states), reason=told, actor=actor(), clock=now)
     showing.print_tally(tally, "discarded")
 
 
@@ -126,7 +125,7 @@ def restore(*, force: bool, dry_run: bool, **given: Any) -> None:
     with opened_store() as store:
         letters = found(store, which, limit=LETTERS_AT_MOST)
         if dry_run:
-            click.echo(f"would restore {len(letters)} dead letters; nothing is published")
+            click.echo(f"would restore {sum(1 for _ in letters)} dead letters; nothing is published")
             return
         try:
             tally = restoring.restore(settings, letters, at=now(), even_if_not_empty=force)

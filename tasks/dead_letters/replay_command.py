@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import IO, Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -25,11 +27,11 @@ from tasks.dead_letters.asking import (
     reason_option,
     yes_option,
 )
-from tasks.dead_letters.batch import Planned
 from tasks.dead_letters.choice import filters, per_second
 from tasks.dead_letters.edit import Edit, as_document
 from tasks.dead_letters.letter import Letter, UnreplayableError
-from tasks.dead_letters.replay import LETTERS_AT_MOST, BatchUnknownError, Replayer, Tally, plan, request_replay
+from tasks.dead_letters.replay import LETTERS_AT_MOST, BatchUnknownError, Replayer, Tally, request_replay
+from tasks.dead_letters.survey import Survey, survey
 
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -86,42 +88,30 @@ def replay(*, resumed: UUID | None, dry_run: bool, yes: bool, as_json: bool, **g
             _carry_out(order.batch_id, as_json=as_json)
             return
         which = chosen(given, is_all=is_all, is_again=order.is_again)
-        letters = found(store, which, limit=order.limit)
-        edit = _edit(order, letters)
-        planned, left = _planned(letters, edit, is_again=order.is_again)
+        edit = _edit(order, found(store, which, limit=order.limit))
+        seen = survey(found(store, which, limit=order.limit), edit, is_again=order.is_again)
         if dry_run:
-            _tell_plan(planned, left, as_json=as_json)
+            _tell_survey(seen, as_json=as_json)
             return
         why = need_reason(reason)
-        if not planned:
-            _tell(Tally({}, left), None, as_json=as_json)
+        if not seen.replayable:
+            _tell(Tally({}, seen.left), None, as_json=as_json)
             return
-        confirm(f"Replay {len(planned)} dead letters?", len(planned), yes=yes)
-        replay_id = _request(store, which, letters, edit=edit, order=order, rate=rate, reason=why)
+        confirm(f"Replay {seen.replayable} dead letters?", seen.replayable, yes=yes)
+        replay_id = _request(store, which, seen.run_ids, edit=edit, order=order, rate=rate, reason=why)
     _carry_out(replay_id, as_json=as_json)
 
 
-def _planned(
-    letters: list[Letter], edit: Edit, *, is_again: bool
-) -> tuple[list[tuple[Letter, Planned]], dict[str, str]]:
-    planned, left = [], {}
-    for letter in letters:
-        try:
-            planned.append((letter, plan(letter, edit, is_again=is_again)))
-        except UnreplayableError as error:
-            left[letter.run_id] = str(error)
-    return planned, left
-
-
-def _edit(order: Order, letters: list[Letter]) -> Edit:
+def _edit(order: Order, letters: Iterator[Letter]) -> Edit:
     assigned = dict(_assignment(text) for text in order.assigned)
     merge = _json_object(order.merge.read(), "--merge") if order.merge else {}
     if not order.in_editor:
         return Edit(merge=merge, assign=assigned)
-    if merge or len(letters) != 1:
-        raise click.UsageError(f"--edit is for one letter ({len(letters)} are meant); --set and --merge are for many")
+    first = list(islice(letters, 2))
+    if merge or len(first) != 1:
+        raise click.UsageError("--edit is for one letter, and without --merge; --set and --merge are for many")
     try:
-        before = showing.encode(as_document(letters[0].payload()))
+        before = showing.encode(as_document(first[0].payload()))
     except UnreplayableError as error:
         raise click.ClickException(str(error)) from error
     after = click.edit(before, extension=".json")
@@ -149,7 +139,7 @@ def _json_object(text: str, option: str) -> dict[str, Any]:
 def _request(
     store: EventStore,
     which: LetterFilter,
-    letters: list[Letter],
+    run_ids: list[str],
     *,
     edit: Edit,
     order: Order,
@@ -164,7 +154,7 @@ def _request(
         timestamp=now(),
         reason=reason,
         chosen_by=which.as_values(),
-        run_ids=tuple(letter.run_id for letter in letters),
+        run_ids=tuple(run_ids),
         is_again=order.is_again,
         per_second=rate,
         priority=order.priority,
@@ -189,11 +179,11 @@ def _carry_out(replay_id: UUID, *, as_json: bool) -> None:
     _tell(tally, replay_id, as_json=as_json)
 
 
-def _tell_plan(planned: list[tuple[Letter, Planned]], left: dict[str, str], *, as_json: bool) -> None:
+def _tell_survey(seen: Survey, *, as_json: bool) -> None:
     if as_json:
-        click.echo(showing.encode(showing.plan_values(planned, left)))
+        click.echo(showing.encode(showing.survey_values(seen)))
     else:
-        showing.print_plan(planned, left)
+        showing.print_survey(seen)
 
 
 def _tell(tally: Tally, replay_id: UUID | None, *, as_json: bool) -> None:

@@ -15,15 +15,14 @@ from rich.table import Table
 
 from domain.task_run import TaskEvent, TaskRun
 from projections.queries import LetterRow
-from tasks.dead_letters.batch import Planned
 from tasks.dead_letters.edit import as_document
 from tasks.dead_letters.letter import Letter, UnreplayableError
 from tasks.dead_letters.replay import Tally
+from tasks.dead_letters.survey import Survey
 from tasks.run_story import tell
 
 TEXT_CHARACTERS: Final = 60
 PIPED_COLUMNS: Final = 200
-SAMPLES: Final = 5
 
 
 def encode(value: Any) -> str:
@@ -108,31 +107,33 @@ def letter_values(letter: Letter) -> dict[str, Any]:
     }
 
 
-def print_plan(planned: Sequence[tuple[Letter, Planned]], left: dict[str, str]) -> None:
+def print_survey(seen: Survey) -> None:
     """What a replay would do: how many, of which errors, and a few of them whole."""
-    click.echo(f"would replay {len(planned)} dead letters; nothing is written")
-    groups = Counter((letter.task, _error(letter)) for letter, _ in planned)
-    print_table([{"task": task, "error": error, "letters": n} for (task, error), n in groups.most_common()])
-    _print_left(left)
-    for letter, plan in planned[:SAMPLES]:
+    click.echo(f"would replay {seen.replayable} dead letters; nothing is written")
+    print_table(_groups(seen))
+    _print_left(seen.left)
+    for letter, planned in seen.samples:
         click.echo(f"{letter.run_id}  {letter.task}  died {letter.died_at:%Y-%m-%d %H:%M:%S} UTC")
-        click.echo(f"  {msgspec.json.encode(as_document(plan.payload)).decode()}")
-        if plan.patch:
-            click.echo(f"  changed: {msgspec.json.encode(plan.patch).decode()}")
+        click.echo(f"  {msgspec.json.encode(as_document(planned.payload)).decode()}")
+        if planned.patch:
+            click.echo(f"  changed: {msgspec.json.encode(planned.patch).decode()}")
 
 
-def plan_values(planned: Sequence[tuple[Letter, Planned]], left: dict[str, str]) -> dict[str, Any]:
+def survey_values(seen: Survey) -> dict[str, Any]:
     """The same for programs."""
-    groups = Counter((letter.task, _error(letter)) for letter, _ in planned)
     return {
-        "would_replay": len(planned),
-        "groups": [{"task": task, "error": error, "letters": n} for (task, error), n in groups.most_common()],
-        "left": left,
+        "would_replay": seen.replayable,
+        "groups": _groups(seen),
+        "left": seen.left,
         "samples": [
-            {"run_id": letter.run_id, "task": letter.task, **as_document(plan.payload), "patch": plan.patch}
-            for letter, plan in planned[:SAMPLES]
+            {"run_id": letter.run_id, "task": letter.task, **as_document(planned.payload), "patch": planned.patch}
+            for letter, planned in seen.samples
         ],
     }
+
+
+def _groups(seen: Survey) -> list[dict[str, Any]]:
+    return [{"task": task, "error": error, "letters": n} for (task, error), n in seen.groups.most_common()]
 
 
 def print_tally(tally: Tally, done: str) -> None:
@@ -144,10 +145,6 @@ def print_tally(tally: Tally, done: str) -> None:
 def _print_left(left: dict[str, str]) -> None:
     for why, number in Counter(left.values()).most_common():
         click.echo(f"{number} left alone: {why}")
-
-
-def _error(letter: Letter) -> str:
-    return letter.end.error_type if letter.end else letter.died.reason
 
 
 def _cell(value: Any) -> str:

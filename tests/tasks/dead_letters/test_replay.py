@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -15,7 +17,8 @@ from infra.event_store import EventStore, Log
 from tasks.dead_letters.letter import load_letters
 from tasks.dead_letters.replay import Replayer, Tally, request_replay
 from tasks.dispatch.celery_message import celery_message
-from tests.tasks.dead_letters.morgue import NOW, Morgue
+from tests.tasks.dead_letters.morgue import NOW, WHY, Morgue
+from tests.waiting import eventually
 
 
 def now() -> datetime:
@@ -103,6 +106,27 @@ def test_an_interrupted_batch_is_gone_on_with_where_it_stopped(morgue: Morgue) -
     assert morgue.requests() == 5
     (row,) = morgue.rows("select * from analytics.fct_replays")
     assert (row["replayed_count"], row["left_out_count"], row["finished_at"] is not None) == (5, 0, True)
+
+
+def test_a_replay_killed_half_way_is_resumed_and_every_letter_is_replayed_once(morgue: Morgue) -> None:
+    dead = [morgue.bury(number=number) for number in range(20)]
+    morgue.project()
+    command = (sys.executable, "-m", "infra.cli", "dlq", "replay", "--all", "--yes", "--rate", "10/s", *WHY)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: morgue.requests() >= 3)
+    finally:
+        process.kill()
+        process.wait()
+    assert morgue.requests() < 20
+    (batch,) = morgue.rows("select * from analytics.fct_replays")
+    assert (batch["letter_count"], batch["finished_at"]) == (20, None)
+    done = morgue.call("replay", "--resume", batch["replay_id"])
+    assert "20 replayed" in done.output
+    assert morgue.requests() == 20
+    replayed = morgue.rows("select run_id, new_run_id from analytics.fct_replayed_runs")
+    assert {row["run_id"] for row in replayed} == set(dead)
+    assert len({row["new_run_id"] for row in replayed}) == 20
 
 
 def test_two_people_who_replay_the_same_letters_at_once_make_one_run_of_each(morgue: Morgue) -> None:
