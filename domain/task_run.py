@@ -38,6 +38,14 @@ class RunAlreadyRequested(Refusal):
     """a run of this id exists already: another message requested it, or a worker told of it."""
 
 
+class RunAlreadyEnded(Refusal):
+    """the run has ended ({state}); there is nothing left to take back."""
+
+
+class RevocationAlreadyRequested(Refusal):
+    """somebody has asked for the run to be revoked already."""
+
+
 class Phase:
     """Places within the slots of one attempt."""
 
@@ -142,11 +150,13 @@ class TaskRetryScheduled(AttemptEvent, frozen=True, kw_only=True):
 
     TOPIC: ClassVar[str] = "task.retry_scheduled"
     spent_by: str
-    """What spent the attempt: ``exception``, ``worker_lost`` or ``redelivered``."""
+    """What took the attempt: ``exception``, ``worker_lost``, ``redelivered``, ``snooze`` or ``shutdown``."""
     error_type: str
     error: str
     delay_seconds: float
     runtime_seconds: float | None = None
+    is_spared: bool = False
+    """Whether the attempt does not count against the task's budget."""
 
     def slot(self) -> int:
         """Third within the attempt."""
@@ -255,8 +265,19 @@ class TaskRepublished(TaskEvent, frozen=True, kw_only=True):
         return SLOT_COPIES + self.copy
 
 
+class TaskRevocationRequested(TaskEvent, frozen=True, kw_only=True):
+    """Somebody wants the run not to be executed, or not any longer; it ends as revoked unless it ended before."""
+
+    TOPIC: ClassVar[str] = "task.revocation_requested"
+    reason: str
+
+    def slot(self) -> int:
+        """One place, before those of the copies: it is asked for once."""
+        return SLOT_COPIES
+
+
 class TaskOutcomeIgnored(AttemptEvent, frozen=True, kw_only=True):
-    """An attempt reported ``outcome`` after the run had ended otherwise; recorded, and changes nothing."""
+    """An attempt reported ``outcome`` after the run had ended otherwise or gone on; recorded, and changes nothing."""
 
     TOPIC: ClassVar[str] = "task.outcome_ignored"
     outcome: str
@@ -327,6 +348,20 @@ class TaskRun(msgspec.Struct, kw_only=True):
         """Whether the run's one end has been recorded."""
         return any(event.originator_version == SLOT_END for event in self.events)
 
+    def request_revocation(self, *, reason: str, at: datetime) -> TaskRevocationRequested:
+        """The fact that somebody wants it not to be executed, or not any longer.
+
+        Raises:
+            RunAlreadyEnded: it is too late.
+            RevocationAlreadyRequested: somebody has asked before.
+        """
+        stream = run_stream(self.run_id)
+        if self.is_ended:
+            raise RunAlreadyEnded(stream, state=self.state.value)
+        if any(isinstance(event, TaskRevocationRequested) for event in self.events):
+            raise RevocationAlreadyRequested(stream)
+        return revocation_requested(self.run_id, task=self.task, reason=reason, at=at)
+
     @classmethod
     def fold(cls, events: list[TaskEvent]) -> TaskRun:
         """The run after ``events``: at least one, all of one stream."""
@@ -361,3 +396,10 @@ def task_event(name: str, run_id: UUID | str, *, at: datetime, data: dict[str, A
     if not isinstance(event, TaskEvent):
         raise TypeError(f"{name} is not an event of a task run")
     return msgspec.structs.replace(event, originator_version=event.slot())
+
+
+def revocation_requested(run_id: UUID | str, *, task: str, reason: str, at: datetime) -> TaskRevocationRequested:
+    """The fact that somebody wants a run not to be executed of which nothing else need be known."""
+    return TaskRevocationRequested(
+        originator_id=run_stream(run_id), originator_version=SLOT_COPIES, timestamp=at, task=task, reason=reason
+    )

@@ -18,7 +18,8 @@ from kombu.entity import Exchange, Queue
 from domain.tier import Tier
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
-from tasks.worker.retry import DEFAULT_RETRY_POLICY, RetryPolicy
+from tasks.worker.policies import declared_policy
+from tasks.worker.retry import RetryPolicy
 
 _CATALOG: Final = "tasks.catalog"
 _SAMPLE: Final = "tasks.sample.work"
@@ -101,7 +102,7 @@ app.add_defaults(configuration)
 def task(
     name: str,
     *,
-    retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+    retry_policy: RetryPolicy | None = None,
     no_retry_for: tuple[type[BaseException], ...] = (),
     critical: bool = False,
     **options: Any,
@@ -110,17 +111,18 @@ def task(
 
     Args:
         name: stable name (``cleanup_zombie_sessions``); it is in the log and in messages for ever.
-        retry_policy: how often and how patiently.
+        retry_policy: how often and how patiently; else what `tasks.worker.policies` says for the name.
         no_retry_for: exceptions that end the run at once; a :class:`domain.refusal.Refusal` always does.
         critical: people are told by e-mail when a run of it ends badly (``LEDGERQ_ALERT_EMAIL``).
         options: any other option of ``Celery.task`` (``bind``, ``time_limit`` …).
     """
+    policy = declared_policy(name, retry_policy)
     declare: Callable[[Callable[..., Any]], Any] = app.task(
         name=name,
-        retry_policy=retry_policy,
+        retry_policy=policy,
         no_retry_for=no_retry_for,
         critical=critical,
-        max_retries=retry_policy.max_retries,
+        max_retries=policy.max_retries,
         default_retry_delay=None,  # `self.retry()` without a countdown waits as the policy says
         **options,
     )

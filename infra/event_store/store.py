@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 
 from domain.aggregate import Event
+from domain.task_run import run_stream
 from infra.event_store.datastore import Datastore
 from infra.event_store.envelope import (
     EventUnreadableError,
@@ -23,9 +24,10 @@ from infra.event_store.envelope import (
     Verdict,
 )
 from infra.event_store.log import Log
-from infra.event_store.log_table import Found, LogTable
+from infra.event_store.log_table import Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
 from infra.event_store.recorder import LogRecorder
+from infra.event_store.revocations import Revocation, RevocationReader
 
 
 class EventStore:
@@ -128,6 +130,13 @@ class EventStore:
                 page.unreadable.append(Unreadable(row.position, row.stream_id, row.name, error.reason))
         return page
 
+    def revocations(self, *, after: int) -> dict[str, Revocation]:
+        """Revocations recorded after a position of the log of tasks, by stream; whatever became of their runs."""
+        reader = RevocationReader()
+        with self._datastore.pool.connection() as connection:
+            found = reader.requested(connection, after=after, upto=reader.safe_position(connection))
+        return {run_stream(each.run_id): each for each in found}
+
     def safe_position(self, log: Log) -> int:
         """The log is final up to here: no event will appear at or below. 0 where it is empty."""
         with self._datastore.pool.connection() as connection:
@@ -187,6 +196,14 @@ class Transaction:
         """Append each event whose place is free; a verdict for each, in order. Never raises for a taken place."""
         appended = self._append(log, events, all_or_nothing=False)
         return [Verdict(cast("Outcome", outcome), position) for outcome, position in appended]
+
+    def overtaken(self, log: Log, claims: Sequence[Claim]) -> dict[UUID, bool]:
+        """Whether each claim comes too late, by its event's id; those that are in their stream already are left out.
+
+        Counts what is committed and what this transaction has appended. What another transaction is about to append
+        counts as having come after.
+        """
+        return self._tables[log].overtaken(self.connection, claims) if claims else {}
 
     def _append(
         self, log: Log, events: Sequence[NewEvent], *, all_or_nothing: bool

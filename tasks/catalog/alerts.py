@@ -16,10 +16,11 @@ from infra.mail import Mailer
 from projections.queries import failures_in_last_window
 from tasks.app import task as declare
 from tasks.catalog.letter import compose, message_id
-from tasks.catalog.notices import E_MAIL, NEVER_BETTER, TURN_SECONDS
+from tasks.catalog.notices import NEVER_BETTER, TURN_SECONDS
 from tasks.catalog.reading import read_models
 from tasks.catalog.run_cause import run_cause
 from tasks.wiring import Wiring, wiring
+from tasks.worker.policies import E_MAIL
 
 ERROR_CHARACTERS: Final = 500
 

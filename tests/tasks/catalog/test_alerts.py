@@ -17,8 +17,8 @@ from infra.mail import Mailer, MailUnavailableError
 from tasks.app import app
 from tasks.catalog import alerts
 from tasks.catalog.alerts import Alert, send_alert, send_failure_alert
-from tasks.catalog.notices import E_MAIL
 from tasks.wiring import Wiring
+from tasks.worker.policies import E_MAIL
 from tests.tasks.catalog.fleet import CAUSE, NOON, Fleet
 
 WINDOW = timedelta(minutes=15)

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra import database
 from infra.broker import topology
 from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
@@ -21,3 +22,11 @@ def lab(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     finally:
         lab.close()
         sandbox.drop()
+
+
+@pytest.fixture(scope="module")
+def stored_lab(lab: Lab) -> Lab:
+    """The lab with a database that its workers look into; nothing is ingested unless a test does."""
+    database.migrate(lab.settings)
+    lab.environment["LEDGERQ_DATABASE_URL"] = lab.settings.database_url.get_secret_value()
+    return lab

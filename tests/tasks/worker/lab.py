@@ -135,7 +135,7 @@ class Ear(threading.Thread):
 class WorkerProcess:
     """A worker with the lab's tasks."""
 
-    def __init__(self, lab: "Lab", tier: Tier, concurrency: int) -> None:
+    def __init__(self, lab: "Lab", tier: Tier, concurrency: int, **settings: str) -> None:
         self.tier = tier
         self.lab = lab
         self.log = lab.directory / f"worker-{tier.value}-{uuid4().hex[:6]}.log"
@@ -144,7 +144,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(
                 (sys.executable, "-m", "tests.tasks.worker.hosted", tier.value, str(concurrency)),
                 cwd=ROOT,
-                env={**os.environ, **lab.environment, "LAB_GATE": str(self.gate)},
+                env={**os.environ, **lab.environment, "LAB_GATE": str(self.gate), **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -184,24 +184,26 @@ class WorkerProcess:
 class Lab:
     """One virtual host with the platform's topology, and what happens on it."""
 
-    def __init__(self, settings: Settings, directory: Path) -> None:
+    def __init__(self, settings: Settings, directory: Path, *, listens: bool = True) -> None:
         self.settings = settings
         self.directory = directory
         self.broker_url = settings.broker_url.get_secret_value()
         self.environment = {"LEDGERQ_BROKER_URL": self.broker_url}
         self.ear = Ear(self.broker_url)
-        self.ear.start()
+        if listens:  # else an ingest does
+            self.ear.start()
         self._workers: list[WorkerProcess] = []
 
     def close(self) -> None:
         for worker in self._workers:
             worker.kill()
-        self.ear.close()
+        if self.ear.is_alive():
+            self.ear.close()
         assert not self.ear.refused, self.ear.refused
 
-    def worker(self, tier: Tier, concurrency: int = 1) -> WorkerProcess:
+    def worker(self, tier: Tier, concurrency: int = 1, **settings: str) -> WorkerProcess:
         """Start a worker and wait until it consumes."""
-        worker = WorkerProcess(self, tier, concurrency)
+        worker = WorkerProcess(self, tier, concurrency, **settings)
         self._workers.append(worker)
         worker.wait_ready()
         return worker
@@ -254,7 +256,7 @@ class Lab:
         mark = f"(pid {worker.pid} on"
         found = [
             connection["name"]
-            for connection in self.api("GET", f"vhosts/{self._vhost}/connections")
+            for connection in self.api("GET", f"vhosts/{self.vhost}/connections")
             if mark in connection.get("client_properties", {}).get("connection_name", "")
         ]
         for name in found:
@@ -262,7 +264,7 @@ class Lab:
         return len(found)
 
     @property
-    def _vhost(self) -> str:
+    def vhost(self) -> str:
         return urlsplit(self.broker_url).path[1:]
 
     def api(self, method: str, path: str) -> Any:

@@ -14,6 +14,7 @@ from celery.worker import state
 from domain.refusal import Refusal
 from tasks.app import app, task
 from tasks.worker.retry import NO_RETRIES, RetryPolicy
+from tasks.worker.snooze import Snooze
 
 SOON = RetryPolicy(start=timedelta(seconds=1), factor=1, max_retries=2, jitter=False)
 REVOKED_RUN = "0192d7a5-0000-7000-8000-00000000dead"
@@ -139,6 +140,20 @@ def raise_retry(_self: Any, when: Any) -> NoReturn:
     raise Retry("by hand", when=when)
 
 
+@app.task(name="lab.snooze", max_retries=0, autoretry_for=(Exception,))
+def snooze(path: str, times: int) -> int:
+    if count(path) <= times:
+        raise Snooze(timedelta(seconds=0), "the neighbor sleeps")
+    return times
+
+
+@task("lab.snooze_between_failures", retry_policy=SOON)
+def snooze_between_failures(path: str) -> NoReturn:
+    if count(path) % 2:
+        raise Snooze(1)
+    raise ConnectionError("neighbor away")
+
+
 @app.task(name="lab.odd_pause", default_retry_delay=1e18)
 def odd_pause() -> str:
     return "done"
@@ -208,6 +223,31 @@ def wait_for(started: str, go: str) -> int:
     while not Path(go).exists():
         time.sleep(0.02)
     return executions
+
+
+@task("lab.wait_my_turn", retry_policy=SOON)
+def wait_my_turn(marks: str, go: str) -> int:
+    """Like ``lab.wait_for``, with a file per execution (``go.1`` …) that says how it ends."""
+    execution = count(marks)
+    mine = Path(f"{go}.{execution}")
+    while not mine.exists():
+        time.sleep(0.02)
+    Path(f"{mine}.seen").touch()
+    if mine.read_text() == "fail":
+        raise ConnectionError("neighbor away")
+    return execution
+
+
+@task("lab.deaf", retry_policy=NO_RETRIES)
+def deaf(*, started: str, go: str) -> None:
+    """Mark the start, then wait and let nobody but the kernel end it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    wait_for(started, go)
+
+
+@task("lab.fail_slowly", retry_policy=RetryPolicy(start=timedelta(seconds=3), factor=1, jitter=False))
+def fail_slowly() -> NoReturn:
+    raise ConnectionError("neighbor away")
 
 
 @app.task(name="lab.one_a_minute", rate_limit="1/m")

@@ -6,6 +6,7 @@ import pytest
 
 from infra.broker.frames import OutgoingMessage
 from tasks.worker.attempt import Attempt
+from tasks.worker.envelope import read_headers
 from tasks.worker.next_message import next_message, same_message
 from tasks.worker.outcome import Resend
 from tasks.worker.verdict import NextAttempt
@@ -40,6 +41,16 @@ def test_a_delay_leads_through_the_ladder_and_a_longer_one_than_it_holds_is_cut(
     assert following(10**7).routing_key == "1." * 17 + "tasks.high"
 
 
+def test_an_attempt_that_is_spared_is_counted_apart_and_not_as_a_retry_of_celery() -> None:
+    envelope = read_headers({"id": "run-1", "task": "lab.add", "ledgerq-attempt": 5, "ledgerq-spared": 2})
+    fifth = ATTEMPT._replace(number=5, envelope=envelope)
+    spared = next_message(received(), fifth, NextAttempt(timedelta(0), is_spared=True))
+    counted = next_message(received(), fifth, NextAttempt(timedelta(0)))
+    names = ("ledgerq-attempt", "ledgerq-spared", "retries")
+    assert [spared.headers[name] for name in names] == [6, 3, 2]
+    assert [counted.headers[name] for name in names] == [6, 2, 3]
+
+
 def test_what_the_broker_told_of_earlier_deaths_is_not_sent_along() -> None:
     made = following(message=received(**{"x-death": [{"count": 1}], "x-first-death-queue": "delay.00"}))
     assert not [name for name in made.headers if name.startswith("x-")]
@@ -69,6 +80,6 @@ def test_a_message_that_fits_no_frame_is_an_error() -> None:
 
 def test_the_same_message_once_more_is_the_same_attempt() -> None:
     made = same_message(received(eta="2026-01-01T00:00:00"), ATTEMPT, timedelta(seconds=0.2))
-    assert made.routing_key.endswith("0.1.tasks.high")
+    assert made.routing_key.endswith("0.0.1.0.tasks.high")
     assert made.headers["eta"] == "2026-01-01T00:00:00"
     assert made.message_id == "run-1/2"
