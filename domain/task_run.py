@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregate import Event, event_class
+from domain.kept_message import Carried, KeptMessage
 from domain.refusal import Refusal
 
 SLOT_REQUESTED: Final = 1
@@ -75,7 +76,11 @@ class TaskEvent(Event, frozen=True, kw_only=True):
 
 
 class TaskRequested(TaskEvent, frozen=True, kw_only=True):
-    """The platform accepted a task; from here on it will end in exactly one recorded way."""
+    """The platform accepted a task; from here on it will end in exactly one recorded way.
+
+    A replay of a dead letter names the run that died (``replay_of``), the batch (``replay_id``) and how many replays
+    lead here (``generation``), and carries what the dead message carried beside its arguments.
+    """
 
     TOPIC: ClassVar[str] = "task.requested"
     args: tuple[Any, ...] = ()
@@ -84,6 +89,10 @@ class TaskRequested(TaskEvent, frozen=True, kw_only=True):
     priority: int | None = None
     license_id: str | None = None
     expires_at: datetime | None = None
+    replay_of: str | None = None
+    replay_id: str | None = None
+    generation: int = 0
+    carried: Carried | None = None
 
     def slot(self) -> int:
         """Acceptance comes first."""
@@ -171,12 +180,13 @@ class TaskSucceeded(TaskEnd, frozen=True, kw_only=True):
 
 
 class TaskFailure(TaskEnd, frozen=True, kw_only=True):
-    """An end that is no success, for a stated reason."""
+    """An end that is no success, for a stated reason. ``critical``: the task is one whose failures people are told."""
 
     error_type: str
     error: str
     traceback: str | None = None
     runtime_seconds: float | None = None
+    critical: bool = False
 
 
 class TaskFailed(TaskFailure, frozen=True, kw_only=True):
@@ -220,12 +230,15 @@ class TaskDeadLettered(TaskEvent, frozen=True, kw_only=True):
 
     Where a worker rejected it, the end has been recorded with its reason and this only says where the message is.
     Where the broker did it (``expired``, ``maxlen``, ``delivery_limit``), no worker saw it and this is the end.
+    The broker keeps the message for a day; ``message`` is what the log keeps of it for ever.
     """
 
     TOPIC: ClassVar[str] = "task.dead_lettered"
     reason: str
     queue: str | None = None
     priority: int | None = None
+    license_id: str | None = None
+    message: KeptMessage | None = None
 
     def slot(self) -> int:
         """The end where the broker made it so; else the place after the end."""

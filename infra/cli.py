@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "worker": ("tasks.commands:worker", "Run the tasks of one tier, or of all."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run."),
     "reconcile": ("tasks.reconcile.commands:reconcile", "Name every accepted task that is nowhere; repair."),
+    "dlq": ("tasks.dead_letters.commands:dlq", "Dead letters: list, show, replay, discard, restore."),
     "fleet": ("tasks.sample.commands:fleet", "Play a sample fleet: licenses, sessions, tasks."),
     "projector": ("projections.commands:projector", "Keep the read models up to date."),
     "projection": ("projections.commands:projection", "List projections, their lag; rebuild one."),

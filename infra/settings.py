@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     """Sender of every e-mail, an RFC 5322 mailbox."""
     mail_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
 
+    alert_email: str | None = None
+    """Address that is told when a critical task ends badly; none: nobody is."""
+    alert_window_seconds: float = Field(default=900.0, ge=1, le=86_400)
+    """Length of the windows, counted from 1970, in each of which there is one alert per task at most."""
+
     state_dir: Path = Path(".ledgerq")
     """Directory for local nodes and for what a run leaves."""
 
@@ -63,6 +68,8 @@ class Settings(BaseSettings):
     """Messages stored per transaction at most; also the consumer's prefetch."""
     ingest_linger_ms: int = Field(default=10, ge=0, le=1000)
     """How long ingest waits for a batch to fill before it stores what it has."""
+    letter_body_limit_bytes: int = Field(default=65_536, ge=0, le=1_048_576)
+    """Size up to which the log keeps the body of a dead-lettered task message, and together its headers."""
     watermark_interval_seconds: float = Field(default=10.0, gt=0, le=300)
     """How often ingest sends itself the marker that log time is read from."""
 

@@ -104,6 +104,7 @@ def task(
     *,
     retry_policy: RetryPolicy | None = None,
     no_retry_for: tuple[type[BaseException], ...] = (),
+    critical: bool = False,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare a task with a retry policy: an exception brings about the next attempt while the budget lasts.
@@ -112,6 +113,7 @@ def task(
         name: stable name (``cleanup_zombie_sessions``); it is in the log and in messages for ever.
         retry_policy: how often and how patiently; else what `tasks.worker.policies` says for the name.
         no_retry_for: exceptions that end the run at once; a :class:`domain.refusal.Refusal` always does.
+        critical: people are told by e-mail when a run of it ends badly (``LEDGERQ_ALERT_EMAIL``).
         options: any other option of ``Celery.task`` (``bind``, ``time_limit`` …).
     """
     policy = declared_policy(name, retry_policy)
@@ -119,6 +121,7 @@ def task(
         name=name,
         retry_policy=policy,
         no_retry_for=no_retry_for,
+        critical=critical,
         max_retries=policy.max_retries,
         default_retry_delay=None,  # `self.retry()` without a countdown waits as the policy says
         **options,

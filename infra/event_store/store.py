@@ -77,13 +77,18 @@ class EventStore:
         Raises:
             EventUnreadableError: one of their events cannot be read; nothing may be decided on half a story.
         """
+        stories = self.load_recorded(log, stream_ids)
+        return {stream: [recorded.event for recorded in story] for stream, story in stories.items()}
+
+    def load_recorded(self, log: Log, stream_ids: Collection[str]) -> dict[str, list[Recorded]]:
+        """Like :meth:`load`, each event in its envelope: with its id and what stands beside it."""
         if not stream_ids:
             return {}
         with self._datastore.pool.connection() as connection:
             found = self._tables[log].streams(connection, stream_ids)
-        streams: dict[str, list[Event]] = {}
+        streams: dict[str, list[Recorded]] = {}
         for row in found:
-            streams.setdefault(row.stream_id, []).append(self._recorded(row).event)
+            streams.setdefault(row.stream_id, []).append(self._recorded(row))
         return streams
 
     def known_event_ids(self, log: Log, event_ids: Collection[UUID]) -> set[UUID]:
