@@ -142,6 +142,7 @@ TASK_ATTEMPTS: Final = sa.Table(
     sa.Column("pid", sa.BigInteger()),
     _text("code_version"),
     sa.Column("outcome_rank", sa.SmallInteger()),
+    _text("trace_id"),
 )
 
 DEAD_LETTERS: Final = sa.Table(

@@ -24,7 +24,7 @@ from projections import tables
 from projections.order import agreed, earliest
 from projections.projection import Fold
 from projections.rows import Key
-from projections.task_runs import run_id
+from projections.task_runs import run_id, trace_id
 
 
 class Rank:
@@ -58,6 +58,7 @@ class AttemptRow(msgspec.Struct):
     pid: int | None = None
     code_version: str | None = None
     outcome_rank: int | None = None
+    trace_id: str | None = None
 
 
 class TaskAttempts(Fold[AttemptRow]):
@@ -87,6 +88,7 @@ class TaskAttempts(Fold[AttemptRow]):
         row.task = agreed(row.task, event.task)
         row.queue = agreed(row.queue, event.queue)
         row.worker = agreed(row.worker, event.worker)
+        row.trace_id = agreed(row.trace_id, trace_id(recorded.metadata.get("traceparent")))
         match event:
             case TaskReceived():
                 row.received_at = earliest(row.received_at, event.timestamp)

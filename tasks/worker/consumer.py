@@ -19,7 +19,7 @@ from domain.task_run import LAST_ATTEMPT, TaskRejected
 from infra.broker.publisher import Publisher
 from infra.settings import load_settings
 from tasks.worker import child
-from tasks.worker.attempt import Attempt
+from tasks.worker.attempt import TRACEPARENT, Attempt
 from tasks.worker.delivery import Delivery
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
 from tasks.worker.identity import code_version, worker_name
@@ -191,13 +191,14 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         told = {
             name: value for name, value in message.headers.items() if not isinstance(value, str) or _is_sound(value)
         }
-        task, number = told.get("task"), told.get("ledgerq-attempt")
+        task, number, trace = told.get("task"), told.get("ledgerq-attempt"), told.get("traceparent")
         attempt = Attempt(
             run_id=message_run_id(raw_body(message), told),
             number=number if type(number) is int and 0 < number <= LAST_ATTEMPT else 1,
             task=cut(task, 200) if isinstance(task, str) and task else "unknown",
             queue=self._queue_of(message),
             worker=self.worker_name,
+            traceparent=trace if isinstance(trace, str) and TRACEPARENT.fullmatch(trace) else None,
         )
         self.registrar.refuse(attempt, Delivery(message, self.connection_errors), Failure(reason, cut(text)))
 
