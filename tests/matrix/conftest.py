@@ -13,6 +13,7 @@ from infra.local.programs import find_rabbitmq
 from infra.local.rabbitmq import RabbitMQNode
 from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
+from tests.matrix.controlling import write_declarations
 from tests.matrix.stage import Stage
 
 
@@ -50,6 +51,7 @@ def mortal(servers: Settings, node: RabbitMQNode, tmp_path_factory: pytest.TempP
     settings = servers.model_copy(update={**sandbox.settings_update(), **addresses, "state_dir": directory})
     database.migrate(settings)
     topology.apply(settings)
+    write_declarations(node)
     made = Stage(settings, directory)
     made.start("ingest", "projector")
     yield made
