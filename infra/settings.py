@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     watermark_interval_seconds: float = Field(default=10.0, gt=0, le=300)
     """How often ingest sends itself the marker that log time is read from."""
 
+    publish_timeout_seconds: float = Field(default=10.0, gt=0, le=300)
+    """How long a client's ``apply_async`` waits for the broker's confirm before it raises."""
     dispatch_batch_runs: int = Field(default=500, ge=1, le=10_000)
     """Runs published per pipelined confirm wait at most."""
     projection_batch_events: int = Field(default=1000, ge=1, le=50_000)

@@ -23,8 +23,10 @@ from tests.tasks.processes import Process
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 60.0
+SECONDS = float(os.environ.get("LAB_SECONDS", "60"))
 """Long enough on a machine that others use too; nothing waits for it that goes well."""
+STOCK = bool(os.environ.get("LAB_STOCK"))
+"""Celery's own worker is on the stage: to see what our handling is for, by hand (docs/failures.md)."""
 
 RUN: LiteralString = "select * from analytics.fct_task_runs where run_id = %s"
 ATTEMPTS: LiteralString = "select * from analytics.fct_task_attempts where run_id = %s order by attempt"
@@ -194,7 +196,18 @@ class Stage:
             assert [a for a in told.attempts if a["outcome"] in {"running", "held"} and told.run["is_ended"]] == []
             return told
 
-        return eventually(there, seconds=SECONDS, every=0.1)
+        try:
+            return eventually(there, seconds=SECONDS, every=0.1)
+        except AssertionError as error:
+            error.add_note(self.seen(sent))
+            raise
+
+    def seen(self, sent: Sent) -> str:
+        """Where a message is and what it did, whatever the views say: for the text of a failure."""
+        ready = {tier.queue: depth for tier in Tier if (depth := self.depth(tier.queue))}
+        lives = [f"{worker.tier.value} {'lives' if worker.lives else 'is dead'}" for worker in self.workers]
+        dead = "is a dead letter" if self.dead_letter_of(sent) else "is no dead letter"
+        return f"seen: executed {sent.executions} times, {dead}, ready {ready}, workers: {', '.join(lives)}"
 
     def dead_letter_of(self, sent: Sent) -> bool:
         """Whether the queue ``dead`` has the run's message."""
@@ -206,6 +219,10 @@ class Stage:
                     return False
                 if (properties.headers or {}).get("id") == sent.run_id:
                     return True
+
+    def purge(self, tier: Tier) -> None:
+        with pika.BlockingConnection(pika.URLParameters(self.settings.broker_url.get_secret_value())) as connection:
+            connection.channel().queue_purge(tier.queue)
 
     def depth(self, queue: str) -> int:
         """Messages that are ready in a queue."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import pytest
 
-from domain.cause import derived_run_id
 from domain.tier import Tier
-from infra.broker.emitter import Emitter, new_event
 from infra.broker.management import ManagementApi
 from tests.matrix.expecting import expect
+from tests.matrix.requesting import request
 from tests.matrix.stage import SECONDS, Sent, Stage
 from tests.waiting import eventually
 
@@ -69,20 +65,3 @@ def test_queue_overflow_refuses_the_publisher(stage: Stage) -> None:
 def states(stage: Stage, requests: list[Sent]) -> list[str]:
     """Where the runs are, as far as they are known."""
     return [told.run["state"] for sent in requests if (told := stage.look(sent))]
-
-
-def request(stage: Stage, tier: Tier) -> Sent:
-    """Ask for a run the way a service does; dispatch publishes it."""
-    now, trace_id = datetime.now(UTC), secrets.token_hex(16)
-    marks = stage.directory / f"{trace_id}.marks"
-    asked = {"task": "deadly.succeed", "kwargs": {"marks": str(marks)}, "tier": tier.value}
-    event = new_event("task.requested", source="/test", data=asked, subject="deadly.succeed", time=now)
-    run_id = derived_run_id(event.unique_id, "deadly.succeed", now)
-    told = msgspec.structs.replace(
-        event,
-        data=msgspec.Raw(msgspec.json.encode({**asked, "run_id": run_id})),
-        traceparent=f"00-{trace_id}-{secrets.token_hex(8)}-01",
-    )
-    with Emitter(stage.settings, role="test") as emitter:
-        emitter.emit(told)
-    return Sent(str(run_id), trace_id, marks)

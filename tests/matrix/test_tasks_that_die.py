@@ -5,21 +5,33 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
 
 from domain.tier import Tier
 from tests.matrix.expecting import AGAIN, Why, expect
-from tests.matrix.stage import Stage, Worker
+from tests.matrix.stage import STOCK, Stage, Worker
 
 pytestmark = [pytest.mark.system, pytest.mark.chaos, pytest.mark.usefixtures("worker")]
 
 
-@pytest.fixture(scope="module", autouse=True)
+def _scope(fixture_name: str, config: pytest.Config) -> Literal["function", "module"]:
+    """Stock workers do not live on."""
+    del fixture_name, config
+    return "function" if STOCK else "module"
+
+
+@pytest.fixture(scope=_scope, autouse=True)
 def worker(stage: Stage) -> Iterator[Worker]:
     """One worker for all of them: none may end it, and in the end it has let go of every message."""
     worker = stage.worker(Tier.NORMAL, concurrency=4)
     yield worker
+    if STOCK:
+        worker.kill()
+        stage.purge(Tier.NORMAL)
+        stage.workers.clear()
+        return
     assert worker.lives, worker.log
     assert worker.log.count("worker ready") == 1, worker.log
     assert worker.stop() == 0

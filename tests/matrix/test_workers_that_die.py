@@ -10,7 +10,7 @@ import pytest
 from domain.tier import Tier
 from infra.broker.management import ManagementApi
 from tests.matrix.expecting import AGAIN, Why, expect
-from tests.matrix.stage import SECONDS, Sent, Stage, Worker
+from tests.matrix.stage import SECONDS, STOCK, Sent, Stage, Worker
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -48,6 +48,9 @@ def test_connection_lost_while_a_task_runs(stage: Stage, tmp_path: Path) -> None
 
 def until_it_runs(stage: Stage, sent: Sent, attempt: int) -> None:
     """Wait until it is known that the attempt was begun."""
+    if STOCK:
+        eventually(lambda: sent.executions == attempt, seconds=SECONDS)
+        return
 
     def runs() -> bool:
         told = stage.look(sent)

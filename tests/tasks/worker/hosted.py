@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from celery import signals
 
@@ -27,6 +28,11 @@ class GatedPublisher(Publisher):
         return super().publish(messages, timeout=timeout)
 
 
+def say_ready(**_: Any) -> None:
+    sys.stdout.write("worker ready\n")
+    sys.stdout.flush()
+
+
 def use_stock_celery() -> None:
     """Take our consumer away; of these settings, the first two keep messages, and the others are Celery's defaults."""
     app.app.conf.update(
@@ -36,7 +42,7 @@ def use_stock_celery() -> None:
         broker_channel_error_retry=False,
         worker_enable_prefetch_count_reduction=True,
     )
-    signals.worker_ready.connect(lambda **_: sys.stdout.write("worker ready\n"), weak=False)
+    signals.worker_ready.connect(say_ready)
 
 
 if __name__ == "__main__":
