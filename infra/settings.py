@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """AMQP 0-9-1 URL with the virtual host as its path."""
     management_url: SecretStr | None = None
     """HTTP(S) URL of the RabbitMQ management API; user and password are the broker URL's when it has none."""
+    consumer_timeout_seconds: float = Field(default=7200.0, gt=0)
+    """``consumer_timeout`` of the broker's rabbitmq.conf, which the broker tells nobody; for ``ledgerq doctor``."""
     database_url: SecretStr = Field(default=SecretStr("postgresql://127.0.0.1:5432/ledgerq"))
     """PostgreSQL connection URI as libpq reads it."""
     smtp_url: SecretStr | None = None

@@ -18,7 +18,7 @@ from kombu.entity import Exchange, Queue
 from domain.tier import Tier
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
-from tasks.client_connection import CONNECTING, ClientTransport
+from tasks.client_connection import ClientTransport
 from tasks.worker.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 
 _CATALOG: Final = "tasks.catalog"
@@ -43,9 +43,9 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         return super().send_task(name, args, kwargs, **options)
 
     def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
-        """A connection to publish through, whose every wait has an end (``publish_timeout_seconds``)."""
-        bounds = {**CONNECTING, "publish_timeout_seconds": load_settings().publish_timeout_seconds}
-        options["transport_options"] = {**bounds, **(options.get("transport_options") or {})}
+        """A connection to publish through, whose wait for a confirm has an end (``publish_timeout_seconds``)."""
+        bound = {"publish_timeout_seconds": load_settings().publish_timeout_seconds}
+        options["transport_options"] = {**bound, **(options.get("transport_options") or {})}
         return super().connection_for_write(url, **{"transport": ClientTransport, **options})
 
 

@@ -1,25 +1,22 @@
-"""The connection clients publish tasks through: kombu's, with an end to every wait.
+"""The connection clients publish tasks through: kombu's, with an end to the wait for a confirm.
 
-Celery's own has two that end never: the one for a connection, while the broker is down, and the one for a confirm,
-while an alarm makes the broker stop reading. Neither is bounded by Celery's retry policy, and closing such a
-connection in good order would wait again. Here a publish that is not confirmed in time is an error, and its connection
-is dropped without a goodbye.
+While an alarm makes the broker stop reading, Celery's waits without end, whatever its retry policy says, and closing
+such a connection in good order would wait again. Here a publish that is not confirmed in time is an error, and its
+connection is dropped without a goodbye. A broker that is down needs nothing of ours: kombu gives up after Celery's
+``broker_connection_timeout``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import pyamqp
 
 from infra.broker.errors import PublishTimeoutError
 
-CONNECTING: Final = {"max_retries": 2, "interval_start": 0.2, "interval_step": 0.3, "interval_max": 0.5}
-"""How often kombu tries to connect for a publish, beside Celery's ``task_publish_retry_policy``."""
 
-
-class ClientChannel(pyamqp.Channel):  # type: ignore[misc]  # kombu is untyped
+class ClientChannel(pyamqp.Channel):
     """A channel whose publishes are confirmed, or raise."""
 
     def basic_publish_confirm(self, *args: Any, **kwargs: Any) -> Any:
@@ -51,7 +48,7 @@ class ClientChannel(pyamqp.Channel):  # type: ignore[misc]  # kombu is untyped
         )
 
 
-class ClientConnection(pyamqp.Connection):  # type: ignore[misc]  # kombu is untyped
+class ClientConnection(pyamqp.Connection):
     """A connection that knows whether the broker blocks it."""
 
     Channel = ClientChannel
@@ -71,7 +68,7 @@ class ClientConnection(pyamqp.Connection):  # type: ignore[misc]  # kombu is unt
         self.is_blocked = False
 
 
-class ClientTransport(pyamqp.Transport):  # type: ignore[misc]  # kombu is untyped
+class ClientTransport(pyamqp.Transport):
     """What :meth:`tasks.app.TaskApp.connection_for_write` hands to kombu."""
 
     Connection = ClientConnection
