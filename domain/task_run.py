@@ -138,6 +138,8 @@ class TaskRetryScheduled(AttemptEvent, frozen=True, kw_only=True):
     error: str
     delay_seconds: float
     runtime_seconds: float | None = None
+    code_version: str | None = None
+    """Version of the code of whoever says so; of what ran, :class:`TaskStarted` says it."""
 
     def slot(self) -> int:
         """Third within the attempt."""
@@ -167,6 +169,8 @@ class TaskFailure(TaskEnd, frozen=True, kw_only=True):
     error: str
     traceback: str | None = None
     runtime_seconds: float | None = None
+    code_version: str | None = None
+    """Version of the code of whoever says so, which may not be what ran: that is in :class:`TaskStarted`."""
 
 
 class TaskFailed(TaskFailure, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from domain.task_run import (
     AttemptEvent,
     TaskDeadLettered,
     TaskEnd,
+    TaskFailure,
     TaskOutcomeIgnored,
     TaskReceived,
     TaskRetryScheduled,
@@ -97,6 +98,8 @@ class TaskAttempts(Fold[AttemptRow]):
                 row.started_at, row.pid, row.code_version = event.timestamp, event.pid, event.code_version
             case TaskOutcomeIgnored():
                 row.ignored_outcome = event.outcome
+            case TaskRetryScheduled() | TaskFailure() if row.started_at is None:
+                row.code_version = event.code_version
         _fold_outcome(row, event)
 
 

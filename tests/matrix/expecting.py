@@ -49,8 +49,8 @@ def expect(
     assert (run["is_ended"], run["attempt_count"]) == (True, len(outcomes))
     assert (run["error_type"], why.error in (run["error"] or "")) == (why.error_type, True), run["error"]
     assert {told.run["trace_id"], *(attempt["trace_id"] for attempt in told.attempts)} == {sent.trace_id}
-    assert all(attempt["worker"] for attempt in told.attempts)
-    assert all(attempt["code_version"] and attempt["pid"] for attempt in started)
+    assert all(attempt["worker"] and attempt["code_version"] for attempt in told.attempts)
+    assert all(attempt["pid"] for attempt in started)
     assert sent.executions == (len(started) if executions is None else executions)
     assert sent.executions <= len(told.attempts)
     assert stage.dead_letter_of(sent) == is_dead

@@ -45,6 +45,14 @@ def test_an_attempt_names_its_trace() -> None:
     assert row.trace_id == TRACE_ID
 
 
+def test_the_code_that_ran_counts_more_than_that_of_whoever_says_why_it_ended() -> None:
+    events = [told(RUN, "started", 3, attempt=1, code_version="a")]
+    spent = {**RETRY, "code_version": "b"}
+    events.append(told(RUN, "retry_scheduled", 9, attempt=1, **spent))
+    assert [only(*events).code_version, only(*reversed(events)).code_version] == ["a", "a"]
+    assert only(events[1]).code_version == "b"
+
+
 def test_an_attempt_that_waits_in_a_worker_for_its_time_is_held() -> None:
     assert only(told(RUN, "received", 1, attempt=1, eta=at(60))).outcome == "held"
 

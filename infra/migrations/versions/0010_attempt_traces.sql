@@ -24,3 +24,4 @@ select run_id,
 from read_model.task_attempts;
 
 comment on column analytics.fct_task_attempts.trace_id is 'Its trace (W3C Trace Context), as Jaeger knows it.';
+comment on column analytics.fct_task_attempts.code_version is 'Version of the code that ran; where none did, of the worker that says why.';
