@@ -133,11 +133,13 @@ class TaskRetryScheduled(AttemptEvent, frozen=True, kw_only=True):
 
     TOPIC: ClassVar[str] = "task.retry_scheduled"
     spent_by: str
-    """What spent the attempt: ``exception``, ``worker_lost`` or ``redelivered``."""
+    """What took the attempt: ``exception``, ``worker_lost``, ``redelivered``, ``snooze`` or ``shutdown``."""
     error_type: str
     error: str
     delay_seconds: float
     runtime_seconds: float | None = None
+    is_spared: bool = False
+    """Whether the attempt does not count against the task's budget."""
     code_version: str | None = None
     """Version of the code of whoever says so; of what ran, :class:`TaskStarted` says it."""
 
@@ -247,7 +249,7 @@ class TaskRepublished(TaskEvent, frozen=True, kw_only=True):
 
 
 class TaskOutcomeIgnored(AttemptEvent, frozen=True, kw_only=True):
-    """An attempt reported ``outcome`` after the run had ended otherwise; recorded, and changes nothing."""
+    """An attempt reported ``outcome`` after the run had ended otherwise or gone on; recorded, and changes nothing."""
 
     TOPIC: ClassVar[str] = "task.outcome_ignored"
     outcome: str

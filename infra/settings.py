@@ -89,6 +89,10 @@ class Settings(BaseSettings):
 
     worker_concurrency: int = Field(default=1, ge=1, le=64)
     """Pool children per tier."""
+    worker_ahead_ms: int = Field(default=50, ge=0, le=10_000)
+    """How much work, by its usual duration, a worker takes ahead of its children; 0: nothing, strictly."""
+    shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=86_400)
+    """How long what runs may take to finish once a worker is told to stop; then it is ended and goes back."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @field_validator("broker_url", "database_url", "management_url", "smtp_url")
@@ -103,6 +107,11 @@ class Settings(BaseSettings):
     def default_patience(self) -> timedelta:
         """Silence after which a session lapses, where its license does not say."""
         return timedelta(seconds=self.default_patience_seconds)
+
+    @property
+    def shutdown_grace(self) -> timedelta:
+        """How long what runs may take to finish once a worker is told to stop."""
+        return timedelta(seconds=self.shutdown_grace_seconds)
 
     def redacted(self) -> dict[str, Any]:
         """The settings as plain values with every password replaced, for people's eyes."""

@@ -142,6 +142,7 @@ TASK_ATTEMPTS: Final = sa.Table(
     sa.Column("pid", sa.BigInteger()),
     _text("code_version"),
     sa.Column("outcome_rank", sa.SmallInteger()),
+    sa.Column("is_spared", sa.Boolean()),
     _text("trace_id"),
 )
 

@@ -59,6 +59,7 @@ class AttemptRow(msgspec.Struct):
     pid: int | None = None
     code_version: str | None = None
     outcome_rank: int | None = None
+    is_spared: bool = False
     trace_id: str | None = None
 
 
@@ -116,6 +117,7 @@ def _fold_outcome(row: AttemptRow, event: AttemptEvent) -> None:
     row.outcome_rank, row.outcome = rank, outcome
     row.ended_at = event.timestamp if rank >= Rank.IGNORED else None
     row.spent_by = getattr(event, "spent_by", None)
+    row.is_spared = getattr(event, "is_spared", False)
     row.error_type = getattr(event, "error_type", None)
     row.error = getattr(event, "error", None)
     row.delay_seconds = getattr(event, "delay_seconds", None)

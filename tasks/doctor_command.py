@@ -11,6 +11,7 @@ from infra.broker.errors import BrokerError
 from infra.doctor.examination import Expected, Report, examine
 from infra.settings import load_settings
 from tasks.app import app
+from tasks.worker import pace
 
 
 @click.command()
@@ -33,6 +34,7 @@ def expected() -> Expected:
     return Expected(
         limits={name: timedelta(seconds=limit) for name, limit in limits.items() if limit},
         prefetch_per_child=app.conf.worker_prefetch_multiplier,
+        prefetch_ahead=pace.MOST,
     )
 
 

@@ -22,6 +22,8 @@ LEVELS: Final = 17
 """Bits of the longest delay, and words of the routing key before the queue's name."""
 MAX_DELAY: Final = timedelta(seconds=2**LEVELS - 1)
 """The longest delay, 36 hours and 24 minutes."""
+SHORTEST_DELAY: Final = timedelta(seconds=1)
+"""The shortest delay there is."""
 OUT: Final = "delay.out"
 """The exchange at the foot of the ladder; a new destination is a binding there."""
 STRAY: Final = "unrouted.late"

@@ -5,7 +5,7 @@ are the whole contract code; the modules below are how it is done.
 """
 
 from infra.cloudevents.decoding import decode
-from infra.cloudevents.encoding import Encoded, encode_batch, encode_binary, encode_structured
+from infra.cloudevents.encoding import Encoded, encode_batch, encode_binary, encode_structured, joined_batch
 from infra.cloudevents.event import ABSENT, CloudEvent, Unreadable, unique_id
 from infra.cloudevents.making import new_event
 
@@ -18,6 +18,7 @@ __all__ = [
     "encode_batch",
     "encode_binary",
     "encode_structured",
+    "joined_batch",
     "new_event",
     "unique_id",
 ]

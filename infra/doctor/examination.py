@@ -28,10 +28,12 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         limits: hard time limit by task, of those that have one.
         prefetch_per_child: how many messages a worker of ours may have in hand for each of its children.
+        prefetch_ahead: how many more while its tasks are short.
     """
 
     limits: Mapping[str, timedelta]
     prefetch_per_child: int
+    prefetch_ahead: int
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -70,7 +72,8 @@ def _checks(
         yield check.__name__, partial(check, patient)
     for check in (node.alarms, node.users, node.feature_flags, traffic.consumers, traffic.confirms):
         yield check.__name__, partial(check, patient)
-    yield "prefetch", partial(traffic.prefetch, patient, per_child=expected.prefetch_per_child)
+    per_child, ahead = expected.prefetch_per_child, expected.prefetch_ahead
+    yield "prefetch", partial(traffic.prefetch, patient, per_child=per_child, ahead=ahead)
     broker_wide = timedelta(seconds=settings.consumer_timeout_seconds)
     timeout = partial(node.consumer_timeout, patient, broker_wide=broker_wide, limits=expected.limits)
     yield "consumer_timeout", timeout

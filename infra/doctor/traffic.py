@@ -12,6 +12,8 @@ from infra.doctor.patient import Patient
 
 _TIERS: Final = frozenset(tier.queue for tier in Tier)
 _SERVED_BY: Final = {INGEST: "ingest", DEAD_RECORD: "ingest", **{tier.queue: f"worker --tier {tier}" for tier in Tier}}
+_AHEAD: Final = "ahead:"
+"""How the tag of a worker's second consumer begins, which is only there while tasks are short."""
 _OURS: Final = frozenset({EVENTS, TASKS, ""})
 """Exchanges through which a loss would be a loss of ours; ``""`` reaches every queue by its name."""
 
@@ -26,12 +28,13 @@ def consumers(patient: Patient) -> Iterator[Finding]:
             yield Finding(check="no_consumers", where=f"queue {name}", what=what, remedy=f"Start `ledgerq {process}`")
 
 
-def prefetch(patient: Patient, *, per_child: int) -> Iterator[Finding]:
+def prefetch(patient: Patient, *, per_child: int, ahead: int) -> Iterator[Finding]:
     """Consumers of a tier that take so many messages ahead that a more urgent one comes too late.
 
     Args:
         patient: the broker.
         per_child: how many messages a worker may have in hand for each of its pool's children.
+        ahead: how many more while its tasks are short, by a second consumer; it orders those itself.
     """
     for consumer in patient.consumers:
         queue, count = consumer["queue"]["name"], consumer["prefetch_count"]
@@ -39,7 +42,8 @@ def prefetch(patient: Patient, *, per_child: int) -> Iterator[Finding]:
             continue
         connection = consumer["channel_details"].get("connection_name", "?")
         children = patient.children(connection)
-        most = per_child * children if children else 1
+        is_ahead = children is not None and consumer["consumer_tag"].startswith(_AHEAD)
+        most = ahead if is_ahead else per_child * (children or 1)
         if 0 < count <= most:
             continue
         taken = f"{count} messages" if count else "messages without a limit"

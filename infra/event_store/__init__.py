@@ -17,11 +17,13 @@ from infra.event_store.envelope import (
     caused,
 )
 from infra.event_store.log import Log
+from infra.event_store.log_table import Claim
 from infra.event_store.store import EventStore, Transaction
 
 __all__ = [
     "Checkpoint",
     "CheckpointMovedError",
+    "Claim",
     "EventStore",
     "EventUnreadableError",
     "Log",

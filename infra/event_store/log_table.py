@@ -38,6 +38,16 @@ _STREAM: Final = SQL("""
     where stream_id = %b and version > coalesce(%b::bigint, -1) and (%b::bigint is null or version <= %b::bigint)
     order by version {order} limit %b::bigint
 """)
+_OVERTAKEN: Final = SQL("""
+    select event_id, exists (
+        select from {table} as other where other.stream_id = claim.stream_id
+           and (other.version = claim.place or other.version >= claim.beyond and other.version < claim.below)
+    ) from unnest(%b::text[], %b::uuid[], %b::bigint[], %b::bigint[], %b::bigint[])
+        as claim (stream_id, event_id, place, beyond, below)
+    where not exists (
+        select from {table} as same where same.stream_id = claim.stream_id and same.event_id = claim.event_id
+    )
+""")
 _KNOWN: Final = SQL("select distinct event_id from {table} where event_id = any(%b::uuid[])")
 
 
@@ -53,6 +63,24 @@ class Found(NamedTuple):
     event_id: UUID
     occurred_at: datetime
     recorded_at: datetime
+
+
+class Claim(NamedTuple):
+    """An event that may be appended only while its stream has gone no further.
+
+    Attributes:
+        stream_id: the stream.
+        event_id: the event's own id.
+        place: a version that must not be taken.
+        beyond: from this version on none must be taken …
+        below: … up to this one, which itself does not matter.
+    """
+
+    stream_id: str
+    event_id: UUID
+    place: int
+    beyond: int
+    below: int
 
 
 class LogTable:
@@ -74,9 +102,10 @@ class LogTable:
             self._last,
             self._streams,
             self._known,
+            self._overtaken,
         ) = (
             query.format(**names).as_bytes()
-            for query in (_APPEND, _SAFE, _PAGE, _PAGE_OF_NAMES, _NEXT, _LAST, _STREAMS, _KNOWN)
+            for query in (_APPEND, _SAFE, _PAGE, _PAGE_OF_NAMES, _NEXT, _LAST, _STREAMS, _KNOWN, _OVERTAKEN)
         )
         self._upwards = _STREAM.format(**names, order=SQL("asc")).as_bytes()
         self._downwards = _STREAM.format(**names, order=SQL("desc")).as_bytes()
@@ -158,6 +187,11 @@ class LogTable:
     def known_event_ids(self, connection: Connection[Any], event_ids: Collection[UUID]) -> set[UUID]:
         """Those of the ids that the log holds."""
         return {event_id for (event_id,) in self._ask(connection, self._known, [list(event_ids)])}
+
+    def overtaken(self, connection: Connection[Any], claims: Sequence[Claim]) -> dict[UUID, bool]:
+        """Whether each claim comes too late, by its event's id; those that are in their stream already are left out."""
+        columns = [list(column) for column in zip(*claims, strict=True)]
+        return dict(self._ask(connection, self._overtaken, columns))
 
     def _ask(self, connection: Connection[Any], query: bytes, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:

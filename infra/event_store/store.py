@@ -23,7 +23,7 @@ from infra.event_store.envelope import (
     Verdict,
 )
 from infra.event_store.log import Log
-from infra.event_store.log_table import Found, LogTable
+from infra.event_store.log_table import Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
 from infra.event_store.recorder import LogRecorder
 
@@ -182,6 +182,14 @@ class Transaction:
         """Append each event whose place is free; a verdict for each, in order. Never raises for a taken place."""
         appended = self._append(log, events, all_or_nothing=False)
         return [Verdict(cast("Outcome", outcome), position) for outcome, position in appended]
+
+    def overtaken(self, log: Log, claims: Sequence[Claim]) -> dict[UUID, bool]:
+        """Whether each claim comes too late, by its event's id; those that are in their stream already are left out.
+
+        Counts what is committed and what this transaction has appended. What another transaction is about to append
+        counts as having come after.
+        """
+        return self._tables[log].overtaken(self.connection, claims) if claims else {}
 
     def _append(
         self, log: Log, events: Sequence[NewEvent], *, all_or_nothing: bool

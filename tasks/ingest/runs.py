@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -19,11 +19,13 @@ from domain.task_run import (
     TaskEvent,
     TaskOutcomeIgnored,
     TaskRequested,
+    TaskRetryScheduled,
     run_stream,
     task_event,
 )
 from infra.event_store import EventStore, Log, NewEvent, Transaction, caused
 from tasks.ingest.reading import Told
+from tasks.ingest.superseded import superseded
 
 REQUEST: Final = "task.requested"
 
@@ -37,6 +39,16 @@ class Decided(NamedTuple):
     """The attempt it tells of, from 1; that of a run's end where it tells of none."""
     told: Told | None = None
     """The message that said it, if it was a message on exchange `events`."""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the run would end with it."""
+        return self.event.originator_version == SLOT_END
+
+    @property
+    def event_id(self) -> UUID:
+        """The id it is recorded under."""
+        return self.cause.event_id(0)
 
     def new(self) -> NewEvent:
         """As it is to be appended."""
@@ -121,14 +133,18 @@ def is_about_runs(message_type: str) -> bool:
 def append(transaction: Transaction, decided: Sequence[Decided]) -> list[tuple[Told, RunAlreadyRequested]]:
     """Append facts about runs, each on its own.
 
-    A repeat is nothing. An end after another end is recorded as ignored.
+    A repeat is nothing. An end after another end, or of an attempt that another one has superseded, is recorded as
+    ignored; so is the wish for another attempt after an attempt has come to something else.
 
     Returns:
         the requests that are refused, because their run was requested by another message.
     """
-    verdicts = transaction.append_each(Log.TASKS, [each.new() for each in decided])
-    late = [each for each, verdict in zip(decided, verdicts, strict=True) if verdict.outcome == "taken"]
-    transaction.append_each(Log.TASKS, [each.ignored() for each in _ends(late)])
+    stale = superseded(transaction, decided)
+    standing = [each for each in decided if each.event_id not in stale]
+    verdicts = transaction.append_each(Log.TASKS, [each.new() for each in standing])
+    late = [each for each, verdict in zip(standing, verdicts, strict=True) if verdict.outcome == "taken"]
+    ignored = [each for each in decided if each.event_id in stale] + [each for each in late if _is_outcome(each)]
+    transaction.append_each(Log.TASKS, [each.ignored() for each in ignored])
     return [
         (each.told, RunAlreadyRequested(each.event.originator_id))
         for each in late
@@ -136,8 +152,8 @@ def append(transaction: Transaction, decided: Sequence[Decided]) -> list[tuple[T
     ]
 
 
-def _ends(decided: Iterable[Decided]) -> list[Decided]:
-    return [each for each in decided if each.event.originator_version == SLOT_END]
+def _is_outcome(decided: Decided) -> bool:
+    return decided.is_end or isinstance(decided.event, TaskRetryScheduled)
 
 
 def _requested(told: Told, data: TaskRequestedData) -> TaskRequested:

@@ -42,6 +42,11 @@ class Attempt(NamedTuple):
         """What names it among all attempts."""
         return (self.run_id, self.number)
 
+    @property
+    def spared(self) -> int:
+        """How many of the attempts before it did not count against the budget."""
+        return self.envelope.spared if self.envelope else 0
+
     def tell(self, name: str, *, at: datetime, **told: Any) -> CloudEvent:
         """The lifecycle event ``name``; the same attempt and name give the same id, so repeats are recognized.
 

@@ -23,9 +23,11 @@ from tasks.worker.outcome import (
     Refused,
     RetryAsked,
     Returned,
+    Snoozed,
     cut,
 )
 from tasks.worker.resend import RetryDesk
+from tasks.worker.snooze import Snooze
 
 _REPLACED: Final = "Replaced by new task"
 """What Celery's ``Task.replace`` says when it raises ``Ignore``."""
@@ -62,6 +64,8 @@ def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
 
 
 def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk) -> Outcome:
+    if info is not None and isinstance(info.retval, Snooze):
+        return Snoozed(Failure("Snooze", cut(str(info.retval.message))), info.retval.delay_seconds)
     if info is not None and info.state == states.RETRY:
         return _retry(info.retval, desk)
     if desk.committed is not None:  # `self.retry(throw=False)`: the run goes on, whatever this attempt did after

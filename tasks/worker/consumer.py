@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from signal import SIGKILL
 from typing import Any, Final
 
 import structlog
@@ -19,17 +21,22 @@ from domain.task_run import LAST_ATTEMPT, TaskRejected
 from infra.broker.publisher import Publisher
 from infra.settings import load_settings
 from tasks.worker import child
+from tasks.worker.ahead import TICK_SECONDS, Ahead
 from tasks.worker.attempt import TRACEPARENT, Attempt
-from tasks.worker.delivery import Delivery
+from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
 from tasks.worker.identity import code_version, worker_name
+from tasks.worker.large_pieces import read_in_large_pieces
+from tasks.worker.line import Line
 from tasks.worker.next_message import raw_body
 from tasks.worker.odd_properties import tolerate_odd_properties
 from tasks.worker.outcome import Died, Failure, NotRun, cut
+from tasks.worker.pace import Pace
 from tasks.worker.recorder import Recorder
 from tasks.worker.registrar import NO_RULES, InHand, Registrar
 from tasks.worker.request import RecordedRequest
 from tasks.worker.retry import AttemptRules
+from tasks.worker.shutdown import LOOK_EVERY_SECONDS, Shutdown
 from tasks.worker.verdict import Fate
 
 FLUSH_WITHIN: Final = timedelta(seconds=15)
@@ -43,6 +50,15 @@ class Deliveries(Tasks):  # type: ignore[misc]  # Celery is untyped
     """Celery's step that starts to consume, with a prefetch per consumer; nothing here ever changes it."""
 
     requires = (Connection,)
+
+    def start(self, c: Any) -> None:
+        """As Celery's, on a connection that is read in large pieces, and with a second consumer beside it."""
+        channel = c.connection.default_channel
+        read_in_large_pieces(channel.connection)
+        super().start(c)
+        receive = c.task_consumer._receive_callback  # noqa: SLF001  kombu's way from a message of py-amqp's to ours
+        queues = sorted(c.app.amqp.queues.consume_from)
+        c.ahead = Ahead(channel, queues, receive=receive, children=c.initial_prefetch_count)
 
     def qos_global(self, c: Any) -> bool:
         """Never: RabbitMQ 4 has deprecated a prefetch shared by a channel's consumers."""
@@ -68,19 +84,32 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             self.send_all(parent, "shutdown")
 
     event_dispatcher = None
+    ahead: Ahead
 
     def __init__(self, *args: Any, app: Any, **kwargs: Any) -> None:
         super().__init__(*args, app=app, **kwargs)
         tolerate_odd_properties()
         signals.worker_process_init.connect(child.install, weak=False)
+        settings = load_settings()
         self.worker_name = worker_name(app.amqp.queues.consume_from)
-        self.recorder = Recorder(Publisher(load_settings(), role=f"worker {self.worker_name}"), wake=self._wake)
+        self.recorder = Recorder(Publisher(settings, role=f"worker {self.worker_name}"), wake=self._wake)
         self.code_version = code_version()
-        self.registrar = Registrar(self.recorder, code_version=self.code_version, channel=self._channel)
+        self.settlements = Settlements(self.connection_errors)
+        self.line = Line(self.controller.semaphore)
+        self.pace = Pace(allowance=timedelta(milliseconds=settings.worker_ahead_ms), children=self.pool.limit)
+        self.registrar = Registrar(
+            self.recorder,
+            code_version=self.code_version,
+            channel=self._channel,
+            settlements=self.settlements,
+            is_idle=self.line.is_empty,
+        )
+        self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
 
     def start(self) -> None:
         """Begin to record, then to consume; returns when the worker is told to stop."""
         self.recorder.start()
+        self.shutting_down.listen()
         super().start()
 
     def shutdown(self) -> None:
@@ -114,6 +143,38 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         """
         super().register_with_event_loop(hub)
         hub.call_repeatedly(LOOK_FOR_DEATHS_SECONDS, self.pool.maintain_pool)
+        hub.call_repeatedly(TICK_SECONDS, self._look_ahead)
+        hub.call_repeatedly(LOOK_EVERY_SECONDS, self.shutting_down.look)
+
+    def stop_consuming(self) -> None:
+        """Have no more messages delivered."""
+        if self.is_connected():
+            self.task_consumer.cancel()
+            self.ahead.take(0)
+
+    def is_connected(self) -> bool:
+        """Whether there is a connection that messages come on."""
+        return bool(self.connection and self.task_consumer)
+
+    def end_child(self, pid: int) -> None:
+        """Kill the pool's child ``pid``."""
+        self.pool.terminate_job(pid, SIGKILL)
+
+    def children(self) -> list[int]:
+        """Process ids of the pool."""
+        try:
+            return list(self.pool.info["processes"])
+        except AttributeError:  # it has been stopped
+            return []
+
+    def _look_ahead(self) -> None:
+        if self.registrar.is_closed:
+            return
+        now = time.monotonic()
+        self.ahead.take(self.pace.ahead(now=now))
+        if self.pace.is_stuck(now=now):
+            for request in self.line.leave():
+                request.hand_back()
 
     def create_task_handler(self, *_args: Any, **_kwargs: Any) -> Callable[[Any], None]:
         """What is done with every message of a new connection."""
@@ -143,7 +204,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         attempt = Attempt(
             envelope.id, envelope.attempt, envelope.task, self._queue_of(message), self.worker_name, envelope
         )
-        in_hand = self.registrar.take(attempt, Delivery(message, self.connection_errors))
+        in_hand = self.registrar.take(attempt, Delivery(message))
         if in_hand is None:
             return
         try:
@@ -164,7 +225,13 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
 
     def _begin(self, message: Any, in_hand: InHand, task: Any) -> None:
         request = RecordedRequest(
-            message, in_hand=in_hand, registrar=self.registrar, app=self.app, task=task, hostname=self.hostname
+            message,
+            in_hand=in_hand,
+            registrar=self.registrar,
+            pace=self.pace,
+            app=self.app,
+            task=task,
+            hostname=self.hostname,
         )
         if request.revoked():
             return
@@ -185,7 +252,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             self._record_refusal(message, reason, text)
         except Exception:  # noqa: BLE001  it is logged, and the message is kept
             _log.exception("a refusal cannot be recorded; its message becomes a dead letter without it")
-            Delivery(message, self.connection_errors).settle(Fate.DEAD_LETTERED, self._channel())
+            self.settlements.add(Delivery(message), Fate.DEAD_LETTERED, self._channel())
+            self.settlements.send()
 
     def _record_refusal(self, message: Any, reason: str, text: str) -> None:
         told = {
@@ -200,10 +268,12 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             worker=self.worker_name,
             traceparent=trace if isinstance(trace, str) and TRACEPARENT.fullmatch(trace) else None,
         )
-        self.registrar.refuse(attempt, Delivery(message, self.connection_errors), Failure(reason, cut(text)))
+        self.registrar.refuse(attempt, Delivery(message), Failure(reason, cut(text)))
 
     def _queue_of(self, message: Any) -> str:
-        tag = (message.delivery_info or {}).get("consumer_tag")
+        tag = str((message.delivery_info or {}).get("consumer_tag"))
+        if queue := Ahead.queue_of(tag):
+            return queue
         tags = self.task_consumer._active_tags  # noqa: SLF001  kombu tells it nowhere else
         return next((str(queue) for queue, known in tags.items() if known == tag), "unknown")
 

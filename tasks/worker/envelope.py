@@ -23,6 +23,8 @@ DEEPEST: Final = 100
 Limit = Annotated[float, Meta(ge=0)]
 Label = Annotated[str, Meta(max_length=255)]
 AttemptNumber = Annotated[int, Meta(ge=1, le=LAST_ATTEMPT)]
+SparedNumber = Annotated[int, Meta(ge=0, le=LAST_ATTEMPT)]
+SparedText = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,5})$")]
 AttemptText = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,5}$")]
 
 
@@ -56,6 +58,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     stamped_headers: list[str] | None = None
     stamps: dict[str, Any] | None = None
     attempt_header: AttemptNumber | AttemptText | None = field(name="ledgerq-attempt", default=None)
+    spared_header: SparedNumber | SparedText = field(name="ledgerq-spared", default=0)
     correlation_header: Label | None = field(name="ledgerq-correlation-id", default=None)
     causation_header: Label | None = field(name="ledgerq-causation-id", default=None)
     license_id: Label | None = field(name="ledgerq-license-id", default=None)
@@ -74,6 +77,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         if self.attempt_header is not None:
             return int(self.attempt_header)
         return min(1 + (self.retries or 0) + (self.replaced_task_nesting or 0), LAST_ATTEMPT)
+
+    @property
+    def spared(self) -> int:
+        """How many of the attempts before this one did not count against the budget."""
+        return min(int(self.spared_header), self.attempt - 1)
 
     @property
     def correlation_id(self) -> str:

@@ -39,7 +39,10 @@ def next_message(message: Any, attempt: Attempt, following: NextAttempt) -> Outg
     same = same_message(message, attempt)
     reprs = {} if resend.args is None else {"argsrepr": resend.args, "kwargsrepr": resend.kwargs or ""}
     # Celery counts the retries it is told of: with ours told, its own limits and ours are one budget.
-    counted = {"ledgerq-attempt": number + 1, "retries": number, "eta": None}
+    spared = attempt.spared + following.is_spared
+    counted = {"ledgerq-attempt": number + 1, "retries": number - spared, "eta": None}
+    if spared:
+        counted["ledgerq-spared"] = spared
     return _checked(
         replace(
             same,

@@ -71,6 +71,13 @@ class RetryAsked(msgspec.Struct, frozen=True):
     resend: Resend = Resend()
 
 
+class Snoozed(msgspec.Struct, frozen=True):
+    """The task asked to be run again after ``delay_seconds``, at no cost to its budget."""
+
+    failure: Failure
+    delay_seconds: float
+
+
 class Raised(msgspec.Struct, frozen=True):
     """The task raised. ``final``: another attempt would be pointless (a refusal, an exception listed as such)."""
 
@@ -89,11 +96,13 @@ class Died(msgspec.Struct, frozen=True):
     """The process that ran the attempt died, or the task did what kills a process (SystemExit, MemoryError).
 
     Attributes:
-        spent_by: ``worker_lost`` (a pool child) or ``redelivered`` (a whole worker).
+        spent_by: ``worker_lost`` (a pool child), ``redelivered`` (a whole worker) or ``shutdown`` (we ended it).
+        is_spared: whether that is not to count against the budget; then there is always another attempt.
     """
 
     failure: Failure
     spent_by: str = "worker_lost"
+    is_spared: bool = False
 
 
 class TimedOut(msgspec.Struct, frozen=True):
@@ -114,7 +123,7 @@ class NotRun(msgspec.Struct, frozen=True):
 
 
 Unsuccessful = Raised | Refused | Died | TimedOut | NotRun
-Outcome = Returned | HandedOver | RetryAsked | Unsuccessful
+Outcome = Returned | HandedOver | RetryAsked | Snoozed | Unsuccessful
 
 
 def cut(text: str, limit: int = TEXT_LIMIT) -> str:

@@ -20,7 +20,7 @@ from tasks.worker.tiers import run_all_tiers
 
 
 def run(tier: Tier | None = None, concurrency: int | None = None) -> None:
-    """Run tasks until SIGTERM or Ctrl-C, which let running tasks finish; a second Ctrl-C or SIGQUIT does not.
+    """Run tasks until SIGTERM or Ctrl-C, which let running tasks finish within the grace; a second one does not.
 
     Args:
         tier: the one to serve; None: all, each in a process of its own.

@@ -1,8 +1,9 @@
 """The recorder: a thread that gets what is said about attempts confirmed by the broker.
 
-Whatever was said while the last confirm was awaited goes out together, as one message (a natural group commit): a
-busy worker pays one round trip for many attempts, an idle one says it at once. What is not confirmed is sent again
-until it is; ids derive from the attempts, so a repeat is recognized. The worker's own loop never waits.
+Whatever was said while the last confirm was awaited goes out together, as one message (a natural group commit), and
+what nobody waits for is kept back for a moment so that more of it does: a busy worker pays one round trip for many
+attempts, an idle one says it at once. What is not confirmed is sent again until it is; ids derive from the attempts,
+so a repeat is recognized. The worker's own loop never waits.
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ import structlog
 from infra.broker.errors import BrokerError
 from infra.broker.frames import OutgoingMessage
 from infra.broker.publisher import Confirmation
-from infra.cloudevents import CloudEvent, encode_batch, encode_structured
+from infra.cloudevents import CloudEvent, encode_structured, joined_batch
 from infra.cloudevents.text import storable
 
 EXCHANGE: Final = "events"
 ROUTING_KEY: Final = "task.lifecycle"
 BATCH_BYTES: Final = 256 * 1024
 """How large a message of many events becomes at most; below what ingest accepts, and a frame or two on the wire."""
+LINGER_SECONDS: Final = 0.01
+"""How long what nobody waits for is kept back for more of it to come."""
+MANY_ENTRIES: Final = 64
+"""So many are sent at once, whoever waits."""
 CONFIRM_WITHIN: Final = timedelta(seconds=10)
 KEEP_ALIVE_SECONDS: Final = 5.0
 FIRST_PAUSE_SECONDS: Final = 0.2
@@ -60,21 +65,25 @@ class Entry:
         events: what is said.
         messages: what is published beside it, such as the next attempt.
         then: called by :meth:`Recorder.release` once all of it is confirmed.
+        is_urgent: whether somebody waits for it; what is not urgent may be kept back for a moment.
     """
 
     events: Sequence[CloudEvent]
     messages: Sequence[OutgoingMessage] = ()
     then: Callable[[], None] | None = None
+    is_urgent: bool = True
     unconfirmed: set[int] = field(default_factory=set)
     """Indexes of what is outstanding: -1 is the events, 0 … the messages."""
+    texts: Sequence[bytes] = ()
+    """The events as they are sent."""
+    size: int = 0
+    """How many bytes those take, with what stands between them."""
 
     def __post_init__(self) -> None:
         self.unconfirmed = set(range(-1 if self.events else 0, len(self.messages)))
-
-    @property
-    def size(self) -> int:
-        """How many bytes its events take at most, with what stands between them."""
-        return sum(len(encode_structured(event).body) + 2 for event in self.events)
+        # Ingest reads no U+0000, and a run's end must not be lost for one.
+        self.texts = [storable(encode_structured(event).body) for event in self.events]
+        self.size = sum(map(len, self.texts)) + 2 * len(self.texts)
 
 
 class Recorder(threading.Thread):
@@ -93,6 +102,8 @@ class Recorder(threading.Thread):
         self._queued: deque[Entry] = deque()
         self._confirmed: deque[Entry] = deque()
         self._outstanding = 0
+        self._is_idle = False
+        self._is_urgent = False
         self._closing = False
         self._pause_seconds = 0.0
         self._death: Exception | None = None
@@ -102,7 +113,16 @@ class Recorder(threading.Thread):
         with self._changed:
             self._queued.append(entry)
             self._outstanding += 1
-            self._changed.notify_all()
+            if entry.is_urgent or len(self._queued) >= MANY_ENTRIES:
+                self._hurry()
+            elif self._is_idle:
+                self._changed.notify_all()
+
+    def hurry(self) -> None:
+        """Somebody waits for what was submitted so far."""
+        with self._changed:
+            if self._queued:
+                self._hurry()
 
     def release(self) -> None:
         """Do, on the caller's thread, what waited for the entries confirmed by now.
@@ -119,6 +139,7 @@ class Recorder(threading.Thread):
 
     def flush(self, timeout: timedelta) -> bool:
         """Wait until all that was submitted is confirmed; False where the time did not suffice."""
+        self.hurry()
         with self._changed:
             self._changed.wait_for(lambda: not self._outstanding or self._death, timeout.total_seconds())
             return not self._outstanding
@@ -141,6 +162,11 @@ class Recorder(threading.Thread):
                 self._changed.notify_all()
             self._wake()
 
+    def _hurry(self) -> None:
+        if not self._is_urgent:
+            self._is_urgent = True
+            self._changed.notify_all()
+
     def _work(self) -> None:
         in_work: list[Entry] = []
         while not self._closing:
@@ -155,14 +181,19 @@ class Recorder(threading.Thread):
             _log.debug("recorder closed without a goodbye", detail=str(error))
 
     def _take(self, *, waiting: bool) -> list[Entry]:
-        """What was queued; waits for the first, or for the pause after a failure to pass."""
+        """What was queued; waits for the first and a moment for others, or for the pause after a failure to pass."""
         with self._changed:
             if waiting:
                 self._changed.wait_for(lambda: self._closing, self._pause_seconds)
             else:
+                self._is_idle = True
                 self._changed.wait_for(lambda: self._closing or self._queued, KEEP_ALIVE_SECONDS)
+                self._is_idle = False
+                if self._queued:
+                    self._changed.wait_for(lambda: self._closing or self._is_urgent, LINGER_SECONDS)
             taken = list(self._queued)
             self._queued.clear()
+            self._is_urgent = False
             return taken
 
     def _send(self, entries: list[Entry]) -> list[Entry]:
@@ -233,11 +264,11 @@ def _parcels(entries: Sequence[Entry]) -> Iterator[_Parcel]:
 
 
 def _batch_message(entries: Sequence[Entry]) -> OutgoingMessage:
-    encoded = encode_batch([event for entry in entries for event in entry.events])
+    encoded = joined_batch([text for entry in entries for text in entry.texts])
     return OutgoingMessage(
         exchange=EXCHANGE,
         routing_key=ROUTING_KEY,
-        body=storable(encoded.body),  # ingest reads no U+0000, and a run's end must not be lost for one
+        body=encoded.body,
         content_type=encoded.content_type,
         headers=encoded.headers,
         message_id=str(uuid4()),

@@ -15,7 +15,7 @@ import structlog
 from domain.task_run import TaskReceived, TaskRejected, TaskStarted
 from infra.cloudevents import CloudEvent
 from tasks.worker.attempt import Attempt
-from tasks.worker.delivery import Delivery
+from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.next_message import next_message, same_message
 from tasks.worker.outcome import Failure, NotRun, Outcome, Raised
 from tasks.worker.recorder import Entry, Recorder
@@ -39,7 +39,9 @@ class InHand:
     attempt: Attempt
     message: Any
     deliveries: list[Delivery]
+    is_sent: bool = False
     is_started: bool = False
+    pid: int | None = None
     fate: Fate | None = None
     is_recorded: bool = False
 
@@ -56,13 +58,26 @@ class Registrar:
         recorder: gets what is said confirmed.
         code_version: of the task code, told with every start.
         channel: the channel deliveries come from now; None while there is no connection.
+        settlements: what the broker is told of deliveries.
+        is_idle: whether nothing waits in the worker, so that a child's next task has to come from the broker.
     """
 
-    def __init__(self, recorder: Recorder, *, code_version: str, channel: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        *,
+        code_version: str,
+        channel: Callable[[], Any],
+        settlements: Settlements,
+        is_idle: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._recorder = recorder
         self._code_version = code_version
         self._channel = channel
+        self._settlements = settlements
+        self._is_idle = is_idle
         self._in_hand: dict[tuple[str, int], InHand] = {}
+        self.is_closed = False
         self._let_go: OrderedDict[tuple[str, int], InHand] = OrderedDict()
 
     def take(self, attempt: Attempt, delivery: Delivery) -> InHand | None:
@@ -82,11 +97,12 @@ class Registrar:
         known.deliveries.append(delivery)
         if known.is_recorded:
             self._settle(known)
+            self._settlements.send()
         return None
 
     def started(self, in_hand: InHand, *, at: datetime, received_at: datetime, pid: int) -> None:
         """A child began to execute the attempt."""
-        in_hand.is_started = True
+        in_hand.is_started, in_hand.pid = True, pid
         attempt = in_hand.attempt
         event = attempt.tell(
             TaskStarted.TOPIC,
@@ -97,7 +113,7 @@ class Registrar:
             code_version=self._code_version,
             license_id=attempt.envelope.license_id or None if attempt.envelope else None,
         )
-        self._recorder.submit(Entry([event]))
+        self._recorder.submit(Entry([event], is_urgent=False))
         _say(attempt, TaskStarted.TOPIC, logging.DEBUG, pid=pid)
 
     def hold(self, in_hand: InHand, *, eta: datetime, now: datetime) -> None:
@@ -132,10 +148,15 @@ class Registrar:
     def conclude(
         self, in_hand: InHand, outcome: Outcome, rules: AttemptRules, *, runtime_seconds: float | None = None
     ) -> None:
-        """The attempt came to ``outcome``: record it and what follows; only then its message is let go."""
+        """The attempt came to ``outcome``: record it and what follows; only then its message is let go.
+
+        It comes to one outcome: what is said of it afterwards changes nothing.
+        """
+        if in_hand.fate is not None:
+            return
         attempt = in_hand.attempt
         try:
-            verdict = judge(outcome, Trial(attempt.number, rules, random))
+            verdict = judge(outcome, Trial(attempt.number, rules, random, attempt.spared))
             messages = [next_message(in_hand.message, attempt, verdict.following)] if verdict.following else []
         except Exception as error:  # noqa: BLE001  what it was is recorded
             # The pool calls this once and drops what it raises: the run would keep its place and never end.
@@ -144,9 +165,22 @@ class Registrar:
             verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
         self._record(in_hand, self._told(attempt, verdict, runtime_seconds), messages, verdict.fate)
 
+    def give_up(self, in_hand: InHand, outcome: Outcome) -> None:
+        """We ended the attempt ourselves; what its child may still report changes nothing."""
+        self.conclude(in_hand, outcome, NO_RULES)
+
+    def close(self) -> None:
+        """No attempt is begun any more; what was not goes back when the worker ends."""
+        self.is_closed = True
+
+    def running(self) -> list[InHand]:
+        """Attempts in hand that a child executes, or was sent."""
+        return [i for i in self._in_hand.values() if (i.is_started or i.is_sent) and i.fate is None]
+
     def release(self) -> None:
         """Let the messages go whose outcomes are confirmed by now."""
         self._recorder.release()
+        self._settlements.send()
 
     def connection_lost(self) -> None:
         """The deliveries in hand cannot be acknowledged any more and will come again.
@@ -174,7 +208,8 @@ class Registrar:
 
     def _record(self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate) -> None:
         in_hand.fate = fate
-        self._recorder.submit(Entry(events, messages, then=lambda: self._recorded(in_hand)))
+        entry = Entry(events, messages, then=lambda: self._recorded(in_hand), is_urgent=self._is_idle())
+        self._recorder.submit(entry)
 
     def _recorded(self, in_hand: InHand) -> None:
         in_hand.is_recorded = True
@@ -183,7 +218,7 @@ class Registrar:
     def _settle(self, in_hand: InHand) -> None:
         key, channel, fate = in_hand.attempt.key, self._channel(), in_hand.fate
         assert fate is not None  # noqa: S101  only what is recorded is settled
-        settled = [delivery.settle(fate, channel) for delivery in in_hand.deliveries] or [False]
+        settled = [self._settlements.add(delivery, fate, channel) for delivery in in_hand.deliveries] or [False]
         in_hand.deliveries.clear()
         was_noted = self._in_hand.get(key) is in_hand
         if was_noted:

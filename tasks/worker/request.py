@@ -15,6 +15,7 @@ from celery.worker.request import Request
 
 from domain.task_run import TaskExpired, TaskRejected, TaskRevoked
 from tasks.worker.outcome import Died, Failure, NotRun, Outcome, Raised, TimedOut
+from tasks.worker.pace import Pace
 from tasks.worker.registrar import NO_RULES, InHand, Registrar
 from tasks.worker.retry import AttemptRules
 
@@ -32,10 +33,11 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
     acknowledged: bool = False
     """Celery's word for "its end is decided"."""
 
-    def __init__(self, message: Any, *, in_hand: InHand, registrar: Registrar, **celery: Any) -> None:
+    def __init__(self, message: Any, *, in_hand: InHand, registrar: Registrar, pace: Pace, **celery: Any) -> None:
         super().__init__(message, **celery)
         self._in_hand = in_hand
         self._registrar = registrar
+        self._pace = pace
         self._received_at = datetime.now(UTC)
 
     def execute_using_pool(self, pool: Any, **kwargs: Any) -> Any:
@@ -45,9 +47,14 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
             TaskRevokedError: it could not be, or is not to be, and its end is told; Celery then takes its place back.
                 After any other exception it would not.
         """
+        if self._registrar.is_closed:
+            raise TaskRevokedError(self.id)  # not begun, and so handed back
+        self._in_hand.is_sent = True
+        self._pace.begin(self, now=time.monotonic())
         try:
             return super().execute_using_pool(pool, **kwargs)
         except TaskRevokedError:
+            self._pace.finish(self, now=time.monotonic())
             raise
         except Exception as error:
             _log.exception("the pool did not take an attempt", run_id=self.id, task=self.name)
@@ -81,6 +88,7 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
             # We killed it while shutting down cold. The message goes back unacknowledged, marked as redelivered, and
             # the next worker records what that means.
             state.task_ready(self)
+            self._pace.finish(self, now=time.monotonic())
             return
         self._conclude(_outcome_of(error, exc_info))
 
@@ -88,6 +96,11 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
         """A limit passed. The soft one becomes an exception in the task; the hard one has come as a failure."""
         limit = "soft" if soft else "hard"
         _log.warning("time limit passed", limit=limit, seconds=timeout, run_id=self.id, task=self.name)
+
+    def hand_back(self) -> None:
+        """Nobody has begun it and nobody will here."""
+        state.task_ready(self)
+        self._registrar.hand_back(self._in_hand)
 
     def acknowledge(self) -> None:
         """Left to the registrar: the outcome has to be recorded first."""
@@ -108,6 +121,7 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
 
     def _conclude(self, outcome: Outcome, *, runtime_seconds: float | None = None) -> None:
         state.task_ready(self)
+        self._pace.finish(self, now=time.monotonic())
         if self.acknowledged:
             return
         self.acknowledged = True

@@ -17,6 +17,7 @@ from domain.task_run import (
     TaskSucceeded,
     TaskTimedOut,
 )
+from infra.broker.delay import SHORTEST_DELAY
 from tasks.worker.outcome import (
     Died,
     Failure,
@@ -28,6 +29,7 @@ from tasks.worker.outcome import (
     Resend,
     RetryAsked,
     Returned,
+    Snoozed,
     TimedOut,
     Unsuccessful,
 )
@@ -42,10 +44,17 @@ class Fate(Enum):
 
 
 class NextAttempt(NamedTuple):
-    """Another attempt, and what is different about its message."""
+    """Another attempt, and what is different about its message.
+
+    Attributes:
+        delay: how long it waits.
+        resend: what ``self.retry()`` wants to be different.
+        is_spared: whether the attempt before it does not count against the budget.
+    """
 
     delay: timedelta
     resend: Resend = Resend()
+    is_spared: bool = False
 
 
 class Verdict(NamedTuple):
@@ -65,11 +74,29 @@ class Verdict(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """The circumstances under which an outcome is judged: which attempt it was, and what rules hold for its task."""
+    """The circumstances under which an outcome is judged.
+
+    Attributes:
+        attempt: which one it was, from 1.
+        rules: what holds for its task.
+        random: draws from [0, 1).
+        spared: how many of the attempts before it did not count against the budget.
+    """
 
     attempt: int
     rules: AttemptRules
     random: Callable[[], float]
+    spared: int = 0
+
+    @property
+    def counted(self) -> int:
+        """Which attempt it was among those that count, from 1."""
+        return self.attempt - self.spared
+
+    @property
+    def has_another(self) -> bool:
+        """Whether the budget has an attempt left."""
+        return self.rules.allow_another(self.counted)
 
 
 def judge(outcome: Outcome, trial: Trial) -> Verdict:
@@ -81,10 +108,19 @@ def judge(outcome: Outcome, trial: Trial) -> Verdict:
             return Verdict(None, {})
         case RetryAsked(failure, delay_seconds, resend):
             return _again("exception", failure, NextAttempt(_delay(trial, delay_seconds), resend))
-        case _ if _asks_for_another(outcome, trial.rules) and trial.rules.allow_another(trial.attempt):
+        case Snoozed() | Died(is_spared=True):
+            return _spared(outcome)
+        case _ if _asks_for_another(outcome, trial.rules) and trial.has_another:
             return _again(_spent_by(outcome), outcome.failure, NextAttempt(_delay(trial, _waits(outcome))))
         case _:
             return _end(outcome)
+
+
+def _spared(outcome: Snoozed | Died) -> Verdict:
+    if isinstance(outcome, Died):
+        return _again(outcome.spent_by, outcome.failure, NextAttempt(timedelta(0), is_spared=True))
+    delay = max(bounded(outcome.delay_seconds), SHORTEST_DELAY)
+    return _again("snooze", outcome.failure, NextAttempt(delay, is_spared=True))
 
 
 def _asks_for_another(outcome: Unsuccessful, rules: AttemptRules) -> bool:
@@ -108,7 +144,7 @@ def _waits(outcome: Unsuccessful) -> float | None:
 
 def _delay(trial: Trial, asked_seconds: float | None) -> timedelta:
     if asked_seconds is None:
-        return trial.rules.delay(trial.attempt, trial.random)
+        return trial.rules.delay(trial.counted, trial.random)
     return bounded(asked_seconds)
 
 
@@ -119,7 +155,8 @@ def _again(spent_by: str, failure: Failure, following: NextAttempt) -> Verdict:
         "error": failure.text,
         "delay_seconds": following.delay.total_seconds(),
     }
-    return Verdict(TaskRetryScheduled.TOPIC, data, following=following)
+    spared = {"is_spared": True} if following.is_spared else {}
+    return Verdict(TaskRetryScheduled.TOPIC, data | spared, following=following)
 
 
 def _end(outcome: Unsuccessful) -> Verdict:

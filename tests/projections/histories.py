@@ -167,7 +167,14 @@ class History:
         for attempt in range(1, attempts + 1):
             story.append(told(run, "started", attempt * 10, attempt=attempt, pid=number, priority=2, **worker))
             if attempt < attempts:
-                why = {"spent_by": "exception", "error_type": "OSError", "error": "busy", "delay_seconds": 1.5}
+                why: dict[str, Any] = {
+                    "spent_by": "exception",
+                    "error_type": "OSError",
+                    "error": "busy",
+                    "delay_seconds": 1.5,
+                }
+                if self._chance.random() < 0.3:
+                    why |= {"spent_by": "snooze", "is_spared": True}
                 story.append(told(run, "retry_scheduled", attempt * 10 + 5, attempt=attempt, **why, **worker))
                 if self._chance.random() < 0.3:
                     late = {"attempt": attempt, "outcome": "succeeded", **worker}

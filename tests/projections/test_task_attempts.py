@@ -75,6 +75,13 @@ def test_a_late_outcome_of_a_superseded_attempt_is_noted_beside_what_became_of_i
     assert (row.outcome, row.ended_at, row.ignored_outcome) == ("retry_scheduled", at(9), "succeeded")
 
 
+def test_an_attempt_that_was_spared_says_so() -> None:
+    snoozed = told(RUN, "retry_scheduled", 9, attempt=1, **{**RETRY, "spent_by": "snooze", "is_spared": True})
+    row = only(told(RUN, "started", 3, attempt=1), snoozed)
+    assert (row.spent_by, row.is_spared) == ("snooze", True)
+    assert not only(told(RUN, "retry_scheduled", 9, attempt=1, **RETRY)).is_spared
+
+
 def test_an_attempt_that_only_reported_after_the_end_is_ignored() -> None:
     row = only(told(RUN, "outcome_ignored", 30, attempt=1, outcome="failed"), told(RUN, "started", 3, attempt=1))
     assert (row.outcome, row.ignored_outcome) == ("ignored", "failed")
@@ -100,9 +107,14 @@ def test_every_attempt_is_a_row_in_the_view(world: World) -> None:
     world.record(
         Log.TASKS,
         told(RUN, "started", 3, attempt=1, pid=7),
-        told(RUN, "retry_scheduled", 9, attempt=1, **RETRY),
+        told(RUN, "retry_scheduled", 9, attempt=1, is_spared=True, **RETRY),
         told(RUN, "started", 13, attempt=2, pid=8),
     )
     world.catch_up("task_attempts")
-    rows = world.rows("select attempt, outcome, pid, ended_at from analytics.fct_task_attempts order by attempt")
-    assert [tuple(row.values()) for row in rows] == [(1, "retry_scheduled", 7, at(9)), (2, "running", 8, None)]
+    rows = world.rows(
+        "select attempt, outcome, pid, ended_at, is_spared from analytics.fct_task_attempts order by attempt"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        (1, "retry_scheduled", 7, at(9), True),
+        (2, "running", 8, None, False),
+    ]

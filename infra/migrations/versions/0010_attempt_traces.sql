@@ -20,6 +20,7 @@ select run_id,
        worker,
        pid,
        code_version,
+       is_spared,
        trace_id
 from read_model.task_attempts;
 

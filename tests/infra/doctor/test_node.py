@@ -20,6 +20,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
+NOTHING_OF_TASKS = Expected(limits={}, prefetch_per_child=1, prefetch_ahead=0)
 OLD_FLAGS = "quorum_queue,implicit_default_bindings,virtual_host_metadata,maintenance_mode_status,user_limits"
 
 
@@ -44,7 +45,7 @@ def ill(servers: Settings, node: RabbitMQNode) -> Settings:
 
 def wheres(settings: Settings, check: str) -> list[str]:
     """Where a check finds something."""
-    report = examine(settings, Expected(limits={}, prefetch_per_child=1), clock=lambda: datetime.now(UTC))
+    report = examine(settings, NOTHING_OF_TASKS, clock=lambda: datetime.now(UTC))
     assert report.unseen == []
     return [finding.where for finding in report.findings if finding.check == check]
 
@@ -75,6 +76,6 @@ def test_what_a_user_may_not_ask_for_is_said_and_keeps_nothing_else_from_being_l
     assert bare is not None
     login = bare.get_secret_value().replace("://", "://watcher:watcher@")
     watched = ill.model_copy(update={"management_url": SecretStr(login)})
-    report = examine(watched, Expected(limits={}, prefetch_per_child=1), clock=lambda: datetime.now(UTC))
+    report = examine(watched, NOTHING_OF_TASKS, clock=lambda: datetime.now(UTC))
     assert "users" in {unseen.check for unseen in report.unseen}
     assert report.findings == []

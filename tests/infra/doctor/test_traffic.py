@@ -45,6 +45,15 @@ def test_a_worker_with_one_message_per_child_is_fine(ward: Ward) -> None:
     assert ward.finding("prefetch_defeats_priority").where == "consumer of tasks.high, one too many"
 
 
+def test_a_worker_that_takes_too_much_ahead_is_named(ward: Ward) -> None:
+    channel = ward.channel(ledgerq_children=1, connection_name="ours")
+    channel.basic_qos(prefetch_count=64)
+    channel.basic_consume("tasks.high", lambda *_: None, consumer_tag="ahead:tasks.high")
+    channel.basic_qos(prefetch_count=65)
+    channel.basic_consume("tasks.low", lambda *_: None, consumer_tag="ahead:tasks.low")
+    assert ward.finding("prefetch_defeats_priority").where == "consumer of tasks.low, ours"
+
+
 def test_a_publisher_without_confirms_is_named(ward: Ward) -> None:
     ward.channel(connection_name="careless").basic_publish("events", "session.heartbeat", b"{}")
     sure = ward.channel(connection_name="careful")

@@ -29,7 +29,7 @@ class Ward:
 
     def examine(self, *, limits: Mapping[str, timedelta] | None = None, ahead: timedelta = timedelta()) -> Report:
         """What the doctor says whose own clock is so far ahead."""
-        expected = Expected(limits=limits or {}, prefetch_per_child=1)
+        expected = Expected(limits=limits or {}, prefetch_per_child=1, prefetch_ahead=64)
         return examine(self.settings, expected, clock=lambda: datetime.now(UTC) + ahead)
 
     def finding(self, check: str, **how: Any) -> Finding:

@@ -74,7 +74,10 @@ def test_an_event_is_stored_under_its_chosen_name_and_without_any_python_path(
     found = connection.execute("select name, data, stream_id, metadata from event_store.task_events").fetchone()
 
     assert found is not None
-    assert found == (name, row["data"], row["stream_id"], row["metadata"])
+    stored_name, data, *rest = found
+    assert (stored_name, *rest) == (name, row["stream_id"], row["metadata"])
+    assert isinstance(data, dict)
+    assert {field: data[field] for field in row["data"]} == row["data"]  # a field added later has its default
     assert re.fullmatch(r"[a-z]+(\.[a-z_]+)", name)
     text = msgspec.json.encode(found).decode()
     cls = event_class(name)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from domain.task_run import SLOT_END, TaskOutcomeIgnored, TaskRequested
@@ -88,3 +89,71 @@ def test_a_second_request_for_the_same_run_is_refused(store: EventStore) -> None
     assert append(store, first) == []
     assert append(store, told("task.requested", task="t", run_id=run_id)) == ["RunAlreadyRequested"]
     assert story(store, run_id) == [("task.requested", 1)]
+
+
+RETRY = {"spent_by": "redelivered", "error_type": "Redelivered", "error": "e", "delay_seconds": 0.0}
+
+
+def of(run_id: str, name: str, attempt: int, **data: Any) -> CloudEvent:
+    return told(f"task.{name}", run_id=run_id, task="t", attempt=attempt, **data)
+
+
+def test_an_end_of_an_attempt_that_another_one_follows_is_ignored(store: EventStore) -> None:
+    run_id = str(uuid4())
+    late = of(run_id, "succeeded", 1, worker="w1")
+    append(store, of(run_id, "started", 1), of(run_id, "retry_scheduled", 1, **RETRY))
+    append(store, late)
+    append(store, late, of(run_id, "started", 2), of(run_id, "succeeded", 2))
+    assert story(store, run_id) == [
+        ("task.started", 9),
+        ("task.retry_scheduled", 10),
+        ("task.outcome_ignored", 11),
+        ("task.started", 17),
+        ("task.succeeded", SLOT_END),
+    ]
+    end = store.load(Log.TASKS, [f"task_run-{run_id}"])[f"task_run-{run_id}"][-1]
+    assert end.data()["attempt"] == 2
+
+
+def test_an_end_of_an_attempt_after_a_later_one_has_begun_is_ignored(store: EventStore) -> None:
+    run_id = str(uuid4())
+    append(store, of(run_id, "started", 2))
+    append(store, of(run_id, "failed", 1, error_type="E", error="e"))
+    assert story(store, run_id) == [("task.outcome_ignored", 11), ("task.started", 17)]
+
+
+def test_within_one_batch_what_arrives_first_counts(store: EventStore) -> None:
+    first, second = str(uuid4()), str(uuid4())
+    append(store, of(first, "retry_scheduled", 1, **RETRY), of(first, "succeeded", 1))
+    append(store, of(second, "succeeded", 1), of(second, "retry_scheduled", 1, **RETRY))
+    assert story(store, first) == [("task.retry_scheduled", 10), ("task.outcome_ignored", 11)]
+    assert story(store, second) == [("task.retry_scheduled", 10), ("task.succeeded", SLOT_END)]
+
+
+def test_an_end_that_counted_is_only_a_repeat_once_a_later_attempt_has_begun(store: EventStore) -> None:
+    run_id = str(uuid4())
+    end, later = of(run_id, "succeeded", 1), of(run_id, "started", 2)
+    append(store, end)
+    append(store, later, end)
+    append(store, end)
+    assert story(store, run_id) == [("task.started", 17), ("task.succeeded", SLOT_END)]
+
+
+def test_a_second_wish_for_another_attempt_is_ignored(store: EventStore) -> None:
+    run_id = str(uuid4())
+    wish = of(run_id, "retry_scheduled", 1, **{**RETRY, "spent_by": "exception"})
+    append(store, of(run_id, "retry_scheduled", 1, **RETRY))
+    append(store, wish)
+    append(store, wish)
+    assert story(store, run_id) == [("task.retry_scheduled", 10), ("task.outcome_ignored", 11)]
+
+
+def test_of_two_ingests_at_the_same_moment_one_end_is_left(store: EventStore) -> None:
+    run_id = str(uuid4())
+    with store.transaction() as transaction:
+        runs.append(transaction, [decided(of(run_id, "retry_scheduled", 1, **RETRY))])
+        append(store, of(run_id, "succeeded", 1))
+    append(store, of(run_id, "failed", 2, error_type="E", error="e"))
+    ends = [event for event in story(store, run_id) if event[1] == SLOT_END]
+    assert ends == [("task.succeeded", SLOT_END)]
+    assert ("task.outcome_ignored", 19) in story(store, run_id)

@@ -135,7 +135,7 @@ class Ear(threading.Thread):
 class WorkerProcess:
     """A worker with the lab's tasks."""
 
-    def __init__(self, lab: "Lab", tier: Tier, concurrency: int) -> None:
+    def __init__(self, lab: "Lab", tier: Tier, concurrency: int, **settings: str) -> None:
         self.tier = tier
         self.lab = lab
         self.log = lab.directory / f"worker-{tier.value}-{uuid4().hex[:6]}.log"
@@ -144,7 +144,7 @@ class WorkerProcess:
             self.process = subprocess.Popen(
                 (sys.executable, "-m", "tests.tasks.worker.hosted", tier.value, str(concurrency)),
                 cwd=ROOT,
-                env={**os.environ, **lab.environment, "LAB_GATE": str(self.gate)},
+                env={**os.environ, **lab.environment, "LAB_GATE": str(self.gate), **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -199,9 +199,9 @@ class Lab:
         self.ear.close()
         assert not self.ear.refused, self.ear.refused
 
-    def worker(self, tier: Tier, concurrency: int = 1) -> WorkerProcess:
+    def worker(self, tier: Tier, concurrency: int = 1, **settings: str) -> WorkerProcess:
         """Start a worker and wait until it consumes."""
-        worker = WorkerProcess(self, tier, concurrency)
+        worker = WorkerProcess(self, tier, concurrency, **settings)
         self._workers.append(worker)
         worker.wait_ready()
         return worker

@@ -14,6 +14,7 @@ from celery.worker import state
 from domain.refusal import Refusal
 from tasks.app import app, task
 from tasks.worker.retry import NO_RETRIES, RetryPolicy
+from tasks.worker.snooze import Snooze
 
 SOON = RetryPolicy(start=timedelta(seconds=1), factor=1, max_retries=2, jitter=False)
 REVOKED_RUN = "0192d7a5-0000-7000-8000-00000000dead"
@@ -137,6 +138,20 @@ def retry_with(self: Any, options: dict[str, Any]) -> NoReturn:
 @app.task(name="lab.raise_retry", bind=True)
 def raise_retry(_self: Any, when: Any) -> NoReturn:
     raise Retry("by hand", when=when)
+
+
+@app.task(name="lab.snooze", max_retries=0, autoretry_for=(Exception,))
+def snooze(path: str, times: int) -> int:
+    if count(path) <= times:
+        raise Snooze(timedelta(seconds=0), "the neighbor sleeps")
+    return times
+
+
+@task("lab.snooze_between_failures", retry_policy=SOON)
+def snooze_between_failures(path: str) -> NoReturn:
+    if count(path) % 2:
+        raise Snooze(1)
+    raise ConnectionError("neighbor away")
 
 
 @app.task(name="lab.odd_pause", default_retry_delay=1e18)

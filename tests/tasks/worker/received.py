@@ -1,26 +1,43 @@
 """Messages as kombu hands them to a worker, without a broker."""
 
 import json
+from struct import iter_unpack
 from typing import Any
 
 from kombu.message import Message
 
 
 class Channel:
-    """Notes what a message is told."""
+    """A channel of py-amqp's that notes what the broker is told of messages, by decoding the frames.
 
+    Attributes:
+        told: method and delivery tag.
+        writes: how many pieces that came in.
+    """
+
+    channel_id = 1
     no_ack_consumers: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int]] = []
+        self.writes = 0
+        self._fault: Exception | None = None
+        self.connection: Channel | None = self
+        self.transport = self
 
-    def basic_ack(self, tag: int, *, multiple: bool) -> None:
-        del multiple
-        self.told.append(("ack", tag))
+    def break_with(self, fault: Exception | None) -> None:
+        """Its connection is lost: the next write fails, or (None) the channel knows already."""
+        self._fault = fault
+        if fault is None:
+            self.connection = None
 
-    def basic_reject(self, tag: int, *, requeue: bool) -> None:
-        assert not requeue
-        self.told.append(("reject", tag))
+    def write(self, frames: bytes) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self.writes += 1
+        for kind, channel, size, of_class, method, tag, bit, end in iter_unpack(">BHIHHQBB", frames):
+            assert (kind, channel, size, of_class, bit, end) == (1, 1, 13, 60, 0, 0xCE)
+            self.told.append(({80: "ack", 90: "reject"}[method], tag))
 
 
 def received(

@@ -24,6 +24,19 @@ def test_the_attempt_is_what_we_said_or_what_celery_counted(headers: dict[str, o
     assert read(received(**headers)).envelope.attempt == attempt
 
 
+@pytest.mark.parametrize(
+    ("headers", "spared"),
+    [
+        ({}, 0),
+        ({"ledgerq-attempt": 4, "ledgerq-spared": 2}, 2),
+        ({"ledgerq-attempt": 4, "ledgerq-spared": "3"}, 3),
+        ({"ledgerq-attempt": 2, "ledgerq-spared": 9}, 1),
+    ],
+)
+def test_at_most_the_attempts_before_this_one_were_spared(headers: dict[str, object], spared: int) -> None:
+    assert read(received(**headers)).envelope.spared == spared
+
+
 def test_moments_without_an_offset_are_in_utc() -> None:
     told = read(received(eta="2026-01-01T12:00:00", expires="2026-01-01T12:00:00+02:00"))
     assert told.eta == datetime(2026, 1, 1, 12, tzinfo=UTC)

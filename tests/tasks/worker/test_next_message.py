@@ -6,6 +6,7 @@ import pytest
 
 from infra.broker.frames import OutgoingMessage
 from tasks.worker.attempt import Attempt
+from tasks.worker.envelope import read_headers
 from tasks.worker.next_message import next_message, same_message
 from tasks.worker.outcome import Resend
 from tasks.worker.verdict import NextAttempt
@@ -38,6 +39,16 @@ def test_the_next_attempt_is_the_same_message_counted_on() -> None:
 def test_a_delay_leads_through_the_ladder_and_a_longer_one_than_it_holds_is_cut() -> None:
     assert following(5).routing_key.endswith("1.0.1.tasks.high")
     assert following(10**7).routing_key == "1." * 17 + "tasks.high"
+
+
+def test_an_attempt_that_is_spared_is_counted_apart_and_not_as_a_retry_of_celery() -> None:
+    envelope = read_headers({"id": "run-1", "task": "lab.add", "ledgerq-attempt": 5, "ledgerq-spared": 2})
+    fifth = ATTEMPT._replace(number=5, envelope=envelope)
+    spared = next_message(received(), fifth, NextAttempt(timedelta(0), is_spared=True))
+    counted = next_message(received(), fifth, NextAttempt(timedelta(0)))
+    names = ("ledgerq-attempt", "ledgerq-spared", "retries")
+    assert [spared.headers[name] for name in names] == [6, 3, 2]
+    assert [counted.headers[name] for name in names] == [6, 2, 3]
 
 
 def test_what_the_broker_told_of_earlier_deaths_is_not_sent_along() -> None:

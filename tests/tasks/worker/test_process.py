@@ -1,6 +1,5 @@
 """What becomes of runs when their worker is killed, cut off or told to stop."""
 
-import signal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,7 +100,7 @@ def test_a_worker_told_to_stop_finishes_what_runs_and_has_it_recorded(
 ) -> None:
     worker.gate.touch()
     worker.process.terminate()
-    eventually(lambda: "Warm shutdown" in worker.log.read_text())
+    eventually(lambda: "told to stop" in worker.log.read_text())
     waiting.go.touch()
     eventually(lambda: "nothing runs any more" in worker.log.read_text())
     assert lab.ear.story(waiting.run) == ["task.started 1"]
@@ -121,19 +120,3 @@ def test_a_worker_told_to_stop_hands_back_what_it_has_not_begun(lab: Lab) -> Non
     assert properties.headers["id"] == second
     assert not method.redelivered
     assert lab.ear.story(second) == []
-
-
-def test_a_worker_told_to_hurry_leaves_its_run_to_the_next(lab: Lab, worker: WorkerProcess, waiting: Waiting) -> None:
-    worker.process.send_signal(signal.SIGQUIT)
-    worker.process.wait(20)
-    assert eventually(lambda: lab.depth(TIER.queue) == 1)
-    following = lab.worker(TIER)
-    lab.ear.until(waiting.run, "task.started 2")
-    waiting.go.touch()
-    assert lab.ear.until(waiting.run, "task.succeeded 2") == [
-        "task.started 1",
-        "task.retry_scheduled 1",
-        "task.started 2",
-        "task.succeeded 2",
-    ]
-    assert following.stop() == 0

@@ -6,7 +6,7 @@ import pytest
 
 from domain.task_run import LAST_ATTEMPT
 from tasks.worker.attempt import Attempt
-from tasks.worker.delivery import Delivery
+from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.outcome import Died, Failure, Raised, Resend, RetryAsked, Returned
 from tasks.worker.recorder import Entry
 from tasks.worker.registrar import REMEMBERED, Registrar
@@ -19,10 +19,11 @@ RULES = AttemptRules(RetryPolicy(jitter=False), 3)
 
 
 class Confirming:
-    """In place of a recorder: confirms when told to."""
+    """In place of a recorder: confirms when told to, and has what follows told to the broker."""
 
-    def __init__(self) -> None:
+    def __init__(self, settlements: Settlements) -> None:
         self.entries: list[Entry] = []
+        self._settlements = settlements
 
     def submit(self, entry: Entry) -> None:
         self.entries.append(entry)
@@ -32,6 +33,7 @@ class Confirming:
         for entry in entries:
             if entry.then is not None:
                 entry.then()
+        self._settlements.send()
 
     def told(self) -> list[str]:
         return [event.type for entry in self.entries for event in entry.events]
@@ -44,13 +46,21 @@ class Desk:
     """A registrar, its recorder, and the channel of now."""
 
     def __init__(self) -> None:
-        self.recorder = Confirming()
+        settlements = Settlements((ConnectionError,))
+        self.recorder = Confirming(settlements)
         self.channel: Channel | None = Channel()
-        self.registrar = Registrar(self.recorder, code_version="1", channel=lambda: self.channel)  # type: ignore[arg-type]
+        self.waiting = 0
+        self.registrar = Registrar(
+            self.recorder,  # type: ignore[arg-type]
+            code_version="1",
+            channel=lambda: self.channel,
+            settlements=settlements,
+            is_idle=lambda: not self.waiting,
+        )
 
     def deliver(self, *, attempt: Attempt = ATTEMPT, tag: int = 1, redelivered: bool = False) -> Any:
         message = received(self.channel, tag=tag, redelivered=redelivered)
-        return self.registrar.take(attempt, Delivery(message, (ConnectionError,)))
+        return self.registrar.take(attempt, Delivery(message))
 
     def start(self, in_hand: Any) -> None:
         self.registrar.started(in_hand, at=NOW, received_at=NOW, pid=7)
@@ -175,7 +185,7 @@ def test_a_message_published_twice_is_run_once_while_the_first_is_in_hand(desk: 
 
 def test_a_malformed_message_does_not_touch_the_run_it_names(desk: Desk) -> None:
     in_hand = desk.deliver()
-    desk.registrar.refuse(ATTEMPT, Delivery(received(desk.channel, tag=2), ()), Failure("BodyInvalid", ""))
+    desk.registrar.refuse(ATTEMPT, Delivery(received(desk.channel, tag=2)), Failure("BodyInvalid", ""))
     desk.recorder.confirm()
     assert desk.channel is not None
     assert desk.channel.told == [("reject", 2)]
@@ -203,3 +213,35 @@ def test_what_cannot_be_let_go_is_remembered_within_a_bound(desk: Desk) -> None:
     desk.recorder.confirm()
     assert desk.deliver(attempt=first, redelivered=True) is not None
     assert desk.deliver(attempt=ATTEMPT._replace(run_id=f"run-{REMEMBERED}"), redelivered=True) is None
+
+
+def test_only_what_a_child_waits_for_is_urgent(desk: Desk) -> None:
+    first, second = desk.deliver(), desk.deliver(attempt=ATTEMPT._replace(run_id="run-2"), tag=2)
+    desk.start(first)
+    desk.waiting = 1
+    desk.registrar.conclude(first, Returned(None), RULES)
+    desk.waiting = 0
+    desk.registrar.conclude(second, Returned(None), RULES)
+    assert [entry.is_urgent for entry in desk.recorder.entries] == [False, False, True]
+
+
+def test_what_is_let_go_together_is_one_write(desk: Desk) -> None:
+    for tag in (1, 2, 3):
+        in_hand = desk.deliver(attempt=ATTEMPT._replace(run_id=f"run-{tag}"), tag=tag)
+        desk.registrar.conclude(in_hand, Returned(None), RULES)
+    desk.recorder.confirm()
+    assert desk.channel is not None
+    assert (desk.channel.told, desk.channel.writes) == ([("ack", 1), ("ack", 2), ("ack", 3)], 1)
+
+
+@pytest.mark.parametrize("fault", [ConnectionError("reset"), None])
+def test_a_connection_that_is_lost_while_letting_go_costs_nothing_but_a_redelivery(
+    desk: Desk, fault: Exception | None
+) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.registrar.conclude(in_hand, Returned(None), RULES)
+    assert desk.channel is not None
+    desk.channel.break_with(fault)
+    desk.recorder.confirm()
+    assert desk.channel.told == []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from celery.exceptions import TaskRevokedError
 from domain.task_run import LAST_ATTEMPT
 from domain.tier import Tier
 from tasks.app import app
+from tasks.worker.pace import Pace
 from tasks.worker.request import RecordedRequest
 from tests.tasks.worker.endings import end
 from tests.tasks.worker.lab import Lab, WorkerProcess
@@ -107,7 +109,12 @@ def test_what_the_pool_does_not_take_is_rejected_and_leaves_its_place() -> None:
     desk = Desk()
     in_hand = desk.deliver()
     request = RecordedRequest(
-        received(), in_hand=in_hand, registrar=desk.registrar, app=app, task=app.tasks["celery.accumulate"]
+        received(),
+        in_hand=in_hand,
+        registrar=desk.registrar,
+        pace=Pace(allowance=timedelta(0), children=1),
+        app=app,
+        task=app.tasks["celery.accumulate"],
     )
     with pytest.raises(TaskRevokedError):
         request.execute_using_pool(ClosedPool())

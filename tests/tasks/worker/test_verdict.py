@@ -14,6 +14,7 @@ from tasks.worker.outcome import (
     Resend,
     RetryAsked,
     Returned,
+    Snoozed,
     TimedOut,
 )
 from tasks.worker.retry import AttemptRules, RetryPolicy
@@ -94,13 +95,40 @@ def test_a_stock_task_that_raises_has_failed() -> None:
 
 def test_a_stock_task_that_asked_or_died_is_tried_again() -> None:
     asked = judge(RetryAsked(WHY, None, Resend(priority=3)), trial(rules=STOCK))
-    assert asked.following == (timedelta(seconds=180), Resend(priority=3))
+    assert asked.following == (timedelta(seconds=180), Resend(priority=3), False)
     died = judge(Died(WHY), trial(rules=STOCK))
-    assert died.following == (timedelta(seconds=180), Resend())
+    assert died.following == (timedelta(seconds=180), Resend(), False)
 
 
 def test_what_celery_allowed_is_not_refused_by_our_budget() -> None:
     assert judge(RetryAsked(WHY, 1), trial(attempt=9)).name == "task.retry_scheduled"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "spent_by", "delay_seconds"),
+    [
+        (Snoozed(WHY, 7.5), "snooze", 7.5),
+        (Snoozed(WHY, -1), "snooze", 1),
+        (Snoozed(WHY, nan), "snooze", 1),
+        (Snoozed(WHY, 1e18), "snooze", 131_071),
+        (Died(WHY, "shutdown", is_spared=True), "shutdown", 0),
+        (Died(WHY, "redelivered", is_spared=True), "redelivered", 0),
+    ],
+)
+def test_what_is_spared_has_another_attempt_whatever_the_budget(
+    outcome: Outcome, spent_by: str, delay_seconds: float
+) -> None:
+    verdict = judge(outcome, trial(attempt=9))
+    assert verdict.name == "task.retry_scheduled"
+    assert (verdict.data["spent_by"], verdict.data["is_spared"]) == (spent_by, True)
+    assert verdict.following == (timedelta(seconds=delay_seconds), Resend(), True)
+
+
+def test_attempts_that_were_spared_neither_spend_the_budget_nor_lengthen_the_wait() -> None:
+    snoozed = Trial(7, POLICY, lambda: 0.5, spared=5)
+    verdict = judge(Raised(WHY), snoozed)
+    assert (verdict.name, verdict.data["delay_seconds"]) == ("task.retry_scheduled", 120)
+    assert judge(Raised(WHY), snoozed._replace(attempt=8)).name == "task.failed"
 
 
 def test_success_is_acknowledged() -> None:
