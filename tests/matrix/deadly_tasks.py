@@ -81,6 +81,13 @@ def memory_error(marks: str) -> NoReturn:
     raise MemoryError("16 EiB")
 
 
+@task("deadly.send", retry_policy=NO_RETRIES)
+def send(marks: str, routing_key: str) -> None:
+    """Publish another task from inside this one."""
+    mark(marks)
+    succeed.apply_async((f"{marks}.sent",), exchange="tasks", routing_key=routing_key, retry=False)
+
+
 @task("deadly.wait", retry_policy=SOON)
 def wait(marks: str, go: str) -> str:
     """Until the file ``go`` is there."""

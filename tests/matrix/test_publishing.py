@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pika
 import pytest
 
 from domain.tier import Tier
@@ -25,6 +26,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.system, pytest.mark.chaos, pytest.mark.timeout(300)]
 
 PATIENCE_SECONDS = 2
+UNSENT = "rejected messages did not reach ingest.dead"
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +145,17 @@ def test_a_worker_records_after_an_alarm_what_it_did_meanwhile(
     expect(mortal, sent, "succeeded", outcomes=["succeeded"], executions=1, is_dead=False)
     assert worker.stop() == 0
     assert mortal.depth(Tier.CRITICAL.queue) == 0
+
+
+def test_ingest_keeps_what_it_refuses_until_the_dead_letter_is_confirmed(mortal: Stage, node: RabbitMQNode) -> None:
+    mortal.processes["ingest"].kill()
+    with pika.BlockingConnection(pika.URLParameters(mortal.settings.broker_url.get_secret_value())) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("events", "session.ended", b"no event at all", mandatory=True)
+    with memory_alarm(node):
+        mortal.start("ingest")
+        eventually(lambda: UNSENT in mortal.processes["ingest"].log, seconds=SECONDS)
+        assert mortal.depth("ingest.dead") == 0
+    assert eventually(lambda: mortal.depth("ingest.dead"), seconds=SECONDS) >= 1
+    assert mortal.depth("ingest") == 0

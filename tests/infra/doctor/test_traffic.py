@@ -55,12 +55,11 @@ def test_a_worker_that_takes_too_much_ahead_is_named(ward: Ward) -> None:
 
 
 def test_a_publisher_without_confirms_is_named(ward: Ward) -> None:
-    ward.channel(connection_name="careless").basic_publish("events", "session.heartbeat", b"{}")
+    ward.channel(connection_name="careless").basic_publish("", "a queue that is not there", b"{}")
     sure = ward.channel(connection_name="careful")
     sure.confirm_delivery()
     sure.basic_publish("tasks", "tasks.normal", b"{}")
     sure.queue_purge("tasks.normal")
-    sure.queue_purge("ingest")
     finding = ward.finding("missing_confirms")
     assert finding.where == "publisher careless"
     assert "without confirms" in finding.what
