@@ -59,7 +59,7 @@ def examine(settings: Settings, expected: Expected, *, clock: Callable[[], datet
     for name, check in _checks(settings, expected, clock):
         try:
             report.findings.extend(check())
-        except (BrokerRefusedError, DatabaseUnreachableError) as error:
+        except (BrokerRefusedError, DatabaseUnreachableError, ValueError) as error:
             report.unseen.append(Unseen(check=name, why=str(error)))
     return report
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
+from infra.broker.guarantees import Version, version_of
 from infra.broker.management import ManagementApi
 from infra.settings import Settings
-
-_NUMBER: Final = re.compile(r"\d+")
 
 Said = dict[str, Any]
 
@@ -27,7 +25,7 @@ class Patient:
         self.vhost = self._api.vhost
 
     @cached_property
-    def version(self) -> tuple[int, int]:
+    def version(self) -> Version:
         """Major and minor version."""
         return version_of(self.overview["rabbitmq_version"])
 
@@ -102,10 +100,3 @@ class Patient:
 
     def _named(self, kind: str) -> dict[str, Said]:
         return {found["name"]: found for found in self._api.get(self._api.of_vhost(kind))}
-
-
-def version_of(text: str) -> tuple[int, int]:
-    """Major and minor of a version such as ``3.10.8`` or ``4.3``; what is missing is 0."""
-    numbers = [int(number) for number in _NUMBER.findall(text)[:2]]
-    major, minor = (*numbers, 0, 0)[:2]
-    return major, minor
