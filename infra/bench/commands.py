@@ -12,6 +12,7 @@ import click
 
 from infra.bench.ingest import IngestBench
 from infra.bench.memory import by_process
+from infra.bench.tasks import TaskBench
 from infra.local.platform import Platform, platform
 from infra.local.run import stoppable
 from infra.settings import load_settings
@@ -26,21 +27,34 @@ GOALS: Final[dict[str, str]] = {
     "paced_lag_ms": "",
     "heartbeats_per_second": ">= 50000",
     "largest_process_mb": "< 150",
+    "task_vs_bare_celery": ">= 0.9",
+    "task_strict_vs_bare_celery": "(nothing taken ahead)",
+    "task_stored_vs_bare_celery": "(ingest stores meanwhile, on the same cores)",
+    "task_10ms_vs_bare_celery": ">= 0.98",
 }
+RUNNING: Final = ("latency", "singles", "paced", "batches", "memory")
+"""Measurements of the whole platform at work."""
+ALONE: Final = ("tasks", "ten_ms_tasks")
+"""Measurements of a worker beside its peers."""
 SETTLING_SECONDS: Final = 3.0
 """What starting costs should not be measured with the rest."""
 
 
 @click.command()
-@click.option("--only", type=click.Choice(["latency", "singles", "paced", "batches", "memory"]), multiple=True)
+@click.option("--only", type=click.Choice([*RUNNING, *ALONE]), multiple=True)
 @click.option("--quick", is_flag=True, help="A tenth of the work: an impression, not a figure.")
 @click.option("--json", "as_json", is_flag=True, help="One flat JSON object instead of a table.")
 def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
-    """Measure speed and memory of the whole platform, started for this on a database of its own."""
+    """Measure speed and memory, of the whole platform and of a worker beside its peers, on databases of their own."""
     tell: Callable[[str], None] = lambda line: click.echo(line, err=True)  # noqa: E731
-    with stoppable(), platform(load_settings(), label="bench", tell=tell) as built:
-        built.start()
-        figures = _measure(built, only=only, scale=0.1 if quick else 1.0, tell=tell)
+    asked = only or (*RUNNING, *ALONE)
+    scale = 0.1 if quick else 1.0
+    figures: dict[str, float] = {}
+    with stoppable():
+        for measure, known in ((_measure_running, RUNNING), (_measure_alone, ALONE)):
+            if wanted := [name for name in known if name in asked]:
+                with platform(load_settings(), label="bench", tell=tell) as built:
+                    figures |= measure(built, wanted, scale=scale, tell=tell)
     if as_json:
         click.echo(json.dumps(figures, indent=2))
     else:
@@ -48,7 +62,10 @@ def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
     sys.exit(0)
 
 
-def _measure(built: Platform, *, only: tuple[str, ...], scale: float, tell: Callable[[str], None]) -> dict[str, float]:
+def _measure_running(
+    built: Platform, wanted: list[str], *, scale: float, tell: Callable[[str], None]
+) -> dict[str, float]:
+    built.start()
     built.wait_until_ready()
     time.sleep(SETTLING_SECONDS)
     runner = IngestBench(built.settings)
@@ -59,12 +76,34 @@ def _measure(built: Platform, *, only: tuple[str, ...], scale: float, tell: Call
         "batches": lambda: runner.batches(messages=int(1000 * scale), heartbeats_each=500),
         "memory": lambda: _memory(built),
     }
-    figures: dict[str, float] = {}
-    for name, measure in measurements.items():
-        if not only or name in only:
-            tell(f"measuring {name}")
-            figures |= measure()
+    figures = _each(measurements, wanted, tell)
     runner.close()
+    return figures
+
+
+def _measure_alone(
+    built: Platform, wanted: list[str], *, scale: float, tell: Callable[[str], None]
+) -> dict[str, float]:
+    rounds = 1 if scale < 1 else 3
+    runner = TaskBench(built.settings, built.directory, built.environment)
+    measurements: dict[str, Callable[[], dict[str, float]]] = {
+        "tasks": lambda: runner.quick_tasks(runs=int(20_000 * max(scale, 0.2)), rounds=rounds, tell=tell),
+        "ten_ms_tasks": lambda: runner.ten_millisecond_tasks(
+            runs=int(3_000 * max(scale, 0.2)), rounds=rounds, tell=tell
+        ),
+    }
+    figures = _each(measurements, wanted, tell)
+    runner.close()
+    return figures
+
+
+def _each(
+    measurements: dict[str, Callable[[], dict[str, float]]], wanted: list[str], tell: Callable[[str], None]
+) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for name in wanted:
+        tell(f"measuring {name}")
+        figures |= measurements[name]()
     return figures
 
 

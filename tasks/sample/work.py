@@ -58,3 +58,14 @@ def stock_task(self: Any, *, number: int) -> int:
     """Be a plain Celery task that knows nothing of Ledgerq."""
     del self
     return number * number
+
+
+@app.task(name="sample.nothing")  # type: ignore[untyped-decorator]
+def nothing() -> None:
+    """Do nothing: what is left is what the platform costs."""
+
+
+@app.task(name="sample.ten_milliseconds")  # type: ignore[untyped-decorator]
+def ten_milliseconds() -> None:
+    """Take ten milliseconds and no processor."""
+    time.sleep(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from signal import SIGKILL
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from celery.worker.state import task_reserved
 from domain.run_id import message_run_id
 from domain.task_run import LAST_ATTEMPT, TaskRejected
 from infra.broker.publisher import Publisher
+from infra.event_store import EventStore
 from infra.settings import load_settings
 from tasks.worker import child
 from tasks.worker.ahead import TICK_SECONDS, Ahead
@@ -26,6 +28,7 @@ from tasks.worker.attempt import TRACEPARENT, Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
 from tasks.worker.identity import code_version, worker_name
+from tasks.worker.inquiry import Answer, Inquiry
 from tasks.worker.large_pieces import read_in_large_pieces
 from tasks.worker.line import Line
 from tasks.worker.next_message import raw_body
@@ -103,6 +106,9 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             channel=self._channel,
             settlements=self.settlements,
             is_idle=self.line.is_empty,
+        )
+        self.inquiry = Inquiry(
+            partial(EventStore, settings.database_url.get_secret_value(), connections=1, name="ledgerq worker")
         )
         self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
 
@@ -236,8 +242,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         if request.revoked():
             return
         if in_hand.is_redelivered:
-            failure = Failure("Redelivered", "the worker that had it in hand died or lost its connection")
-            self.registrar.conclude(in_hand, Died(failure, spent_by="redelivered"), AttemptRules.of(task))
+            answer = partial(self.call_soon, self._conclude_redelivered, in_hand, AttemptRules.of(task))
+            self.inquiry.ask(in_hand.attempt, answer)
             return
         bucket = self.task_buckets[task.name]
         if bucket:
@@ -245,6 +251,13 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         else:
             task_reserved(request)
             self.on_task_request(request)
+
+    def _conclude_redelivered(self, in_hand: InHand, rules: AttemptRules, answer: Answer) -> None:
+        if not self.registrar.has(in_hand):
+            return  # its connection was lost meanwhile; it will come again
+        failure = Failure("Redelivered", "the worker that had it in hand died or lost its connection")
+        outcome = Died(failure, spent_by="redelivered", is_spared=answer is Answer.NOT_BEGUN)
+        self.registrar.conclude(in_hand, outcome, rules)
 
     def _refuse(self, message: Any, reason: str, text: str) -> None:
         """The message cannot be executed: it goes to the dead letters, once the reason is recorded."""

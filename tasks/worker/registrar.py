@@ -138,6 +138,10 @@ class Registrar:
         """Nothing will be said of the attempt by way of ``in_hand``."""
         self._in_hand.pop(in_hand.attempt.key, None)
 
+    def has(self, in_hand: InHand) -> bool:
+        """Whether it is still in hand, and what becomes of it is open."""
+        return self._in_hand.get(in_hand.attempt.key) is in_hand and in_hand.fate is None
+
     def hand_back(self, in_hand: InHand) -> None:
         """Nobody began the attempt and nobody will here: put its message back as it came.
 

@@ -254,7 +254,7 @@ class Lab:
         mark = f"(pid {worker.pid} on"
         found = [
             connection["name"]
-            for connection in self.api("GET", f"vhosts/{self._vhost}/connections")
+            for connection in self.api("GET", f"vhosts/{self.vhost}/connections")
             if mark in connection.get("client_properties", {}).get("connection_name", "")
         ]
         for name in found:
@@ -262,7 +262,7 @@ class Lab:
         return len(found)
 
     @property
-    def _vhost(self) -> str:
+    def vhost(self) -> str:
         return urlsplit(self.broker_url).path[1:]
 
     def api(self, method: str, path: str) -> Any:
