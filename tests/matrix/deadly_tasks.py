@@ -32,6 +32,13 @@ def succeed(marks: str) -> str:
     return "done"
 
 
+@task("deadly.once", retry_policy=NO_RETRIES)
+def once(marks: str) -> str:
+    """There is no second attempt."""
+    mark(marks)
+    return "done"
+
+
 @task("deadly.fail", retry_policy=SOON)
 def fail(marks: str) -> NoReturn:
     mark(marks)
