@@ -157,6 +157,8 @@ class TaskRetryScheduled(AttemptEvent, frozen=True, kw_only=True):
     runtime_seconds: float | None = None
     is_spared: bool = False
     """Whether the attempt does not count against the task's budget."""
+    code_version: str | None = None
+    """Version of the code of whoever says so; of what ran, :class:`TaskStarted` says it."""
 
     def slot(self) -> int:
         """Third within the attempt."""
@@ -187,6 +189,8 @@ class TaskFailure(TaskEnd, frozen=True, kw_only=True):
     traceback: str | None = None
     runtime_seconds: float | None = None
     critical: bool = False
+    code_version: str | None = None
+    """Version of the code of whoever says so, which may not be what ran: that is in :class:`TaskStarted`."""
 
 
 class TaskFailed(TaskFailure, frozen=True, kw_only=True):

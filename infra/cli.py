@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "run": ("infra.local.run:command", "Run the whole platform on a sample fleet and report."),
     "migrate": ("infra.database.commands:migrate", "Bring the database's schema up to date."),
     "topology": ("infra.broker.commands:topology", "Apply, show or export the broker's topology."),
+    "doctor": ("tasks.doctor_command:doctor", "Name what is misconfigured on the broker."),
     "emit": ("infra.broker.commands:emit", "Emit an event the way a domain service does."),
     "reference": ("infra.reference:reference", "Write reference pages from the code."),
     "settings": ("infra.commands:settings", "Show the settings in force, passwords redacted."),

@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """AMQP 0-9-1 URL with the virtual host as its path."""
     management_url: SecretStr | None = None
     """HTTP(S) URL of the RabbitMQ management API; user and password are the broker URL's when it has none."""
+    consumer_timeout_seconds: float = Field(default=7200.0, gt=0)
+    """``consumer_timeout`` of the broker's rabbitmq.conf, which the broker tells nobody; for ``ledgerq doctor``."""
     database_url: SecretStr = Field(default=SecretStr("postgresql://127.0.0.1:5432/ledgerq"))
     """PostgreSQL connection URI as libpq reads it."""
     smtp_url: SecretStr | None = None
@@ -73,6 +75,8 @@ class Settings(BaseSettings):
     watermark_interval_seconds: float = Field(default=10.0, gt=0, le=300)
     """How often ingest sends itself the marker that log time is read from."""
 
+    publish_timeout_seconds: float = Field(default=10.0, gt=0, le=300)
+    """How long a client's ``apply_async`` waits for the broker's confirm before it raises."""
     dispatch_batch_runs: int = Field(default=500, ge=1, le=10_000)
     """Runs published per pipelined confirm wait at most."""
     projection_batch_events: int = Field(default=1000, ge=1, le=50_000)

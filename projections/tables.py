@@ -143,6 +143,7 @@ TASK_ATTEMPTS: Final = sa.Table(
     _text("code_version"),
     sa.Column("outcome_rank", sa.SmallInteger()),
     sa.Column("is_spared", sa.Boolean()),
+    _text("trace_id"),
 )
 
 DEAD_LETTERS: Final = sa.Table(

@@ -14,6 +14,7 @@ from domain.task_run import (
     AttemptEvent,
     TaskDeadLettered,
     TaskEnd,
+    TaskFailure,
     TaskOutcomeIgnored,
     TaskReceived,
     TaskRetryScheduled,
@@ -24,7 +25,7 @@ from projections import tables
 from projections.order import agreed, earliest
 from projections.projection import Fold
 from projections.rows import Key
-from projections.task_runs import run_id
+from projections.task_runs import run_id, trace_id
 
 
 class Rank:
@@ -59,6 +60,7 @@ class AttemptRow(msgspec.Struct):
     code_version: str | None = None
     outcome_rank: int | None = None
     is_spared: bool = False
+    trace_id: str | None = None
 
 
 class TaskAttempts(Fold[AttemptRow]):
@@ -88,6 +90,7 @@ class TaskAttempts(Fold[AttemptRow]):
         row.task = agreed(row.task, event.task)
         row.queue = agreed(row.queue, event.queue)
         row.worker = agreed(row.worker, event.worker)
+        row.trace_id = agreed(row.trace_id, trace_id(recorded.metadata.get("traceparent")))
         match event:
             case TaskReceived():
                 row.received_at = earliest(row.received_at, event.timestamp)
@@ -96,6 +99,8 @@ class TaskAttempts(Fold[AttemptRow]):
                 row.started_at, row.pid, row.code_version = event.timestamp, event.pid, event.code_version
             case TaskOutcomeIgnored():
                 row.ignored_outcome = event.outcome
+            case TaskRetryScheduled() | TaskFailure() if row.started_at is None:
+                row.code_version = event.code_version
         _fold_outcome(row, event)
 
 

@@ -18,6 +18,7 @@ from kombu.entity import Exchange, Queue
 from domain.tier import Tier
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
+from tasks.client_connection import ClientTransport
 from tasks.worker.policies import declared_policy
 from tasks.worker.retry import RetryPolicy
 
@@ -41,6 +42,12 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         if tier is not None:
             options["priority"] = tier.clamp(options.get("priority"))
         return super().send_task(name, args, kwargs, **options)
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
+        """A connection to publish through, whose wait for a confirm has an end (``publish_timeout_seconds``)."""
+        bound = {"publish_timeout_seconds": load_settings().publish_timeout_seconds}
+        options["transport_options"] = {**bound, **(options.get("transport_options") or {})}
+        return super().connection_for_write(url, **{"transport": ClientTransport, **options})
 
 
 def configuration() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from infra.broker.declarations import Queue
 from infra.broker.emitter import Emitter, Mode
 from infra.broker.errors import BrokerError
 from infra.broker.event_file import EventInvalidError, completed_event, events_of_file
+from infra.broker.explaining import explain, version_of, version_of_broker
 from infra.broker.topology import TOPOLOGY, apply, definitions
 from infra.cloudevents import CloudEvent
 from infra.settings import load_settings
@@ -62,6 +63,24 @@ def show() -> None:
 def export() -> None:
     """The topology as a RabbitMQ definitions file (rabbitmq/definitions.json)."""
     click.echo(json.dumps(definitions(), indent=2))
+
+
+@topology.command("explain")
+@click.option(
+    "--version", "asked", metavar="VERSION", help="Of RabbitMQ, such as 4.3; the connected broker's if not given."
+)
+def explain_topology(asked: str | None) -> None:
+    """What each exchange and queue guarantees, and where that differs by the broker's version."""
+    try:
+        told = asked or version_of_broker(load_settings())
+        version = version_of(told)
+    except BrokerError as error:
+        raise click.ClickException(str(error)) from error
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"On RabbitMQ {told}{'' if asked else ', which is connected'}:\n")
+    for line in explain(version):
+        click.echo(line)
 
 
 def _sources(queue: Queue) -> str:

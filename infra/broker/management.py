@@ -8,6 +8,9 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from datetime import datetime
+from email.message import Message
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -57,6 +60,14 @@ class ManagementApi:
         """
         return self.call("GET", path, absent_is_fine=True)
 
+    def clock(self) -> datetime:
+        """The time by the broker's host, cut to a second: the ``Date`` of an answer (RFC 9110, section 6.6.1).
+
+        Raises as :meth:`get`.
+        """
+        _, headers = self._ask("GET", "whoami")
+        return parsedate_to_datetime(headers["Date"])
+
     def of_vhost(self, kind: str, *names: str) -> str:
         """Path of what is in the settings' virtual host: ``of_vhost("queues", "dead")``."""
         return "/".join([kind, *(quote(part, safe="") for part in (self.vhost, *names))])
@@ -76,6 +87,13 @@ class ManagementApi:
             BrokerUnreachableError: nobody answers, or it is no management API.
             BrokerRefusedError: the API says no.
         """
+        answer, _ = self._ask(method, path, body, absent_is_fine=absent_is_fine)
+        return answer
+
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, absent_is_fine: bool = False
+    ) -> tuple[Any, Message]:
+        """An answer, decoded, and its headers."""
         login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         request = urllib.request.Request(  # noqa: S310  the operator's own URL
             f"{self.url}/api/{path}",
@@ -85,11 +103,11 @@ class ManagementApi:
         )
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-                return json.loads(answer.read() or b"null")
+                return json.loads(answer.read() or b"null"), answer.headers
         except urllib.error.HTTPError as error:
             with error:
                 if absent_is_fine and error.code == _NOT_FOUND:
-                    return None
+                    return None, error.headers
                 raise BrokerRefusedError(f"{self.url} refuses {method} {path}: {error.code} {error.reason}") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise BrokerUnreachableError(

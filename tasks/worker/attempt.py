@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +12,8 @@ from infra.cloudevents import CloudEvent
 from tasks.worker.envelope import Envelope
 
 SOURCE: Final = "ledgerq/worker"
+TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context, section 3.2."""
 
 
 class Attempt(NamedTuple):
@@ -23,6 +26,7 @@ class Attempt(NamedTuple):
         queue: where its message came from.
         worker: who has it in hand.
         envelope: the message's headers; None where they could not be read.
+        traceparent: the trace (W3C Trace Context), where that header alone could be read.
     """
 
     run_id: str
@@ -31,6 +35,7 @@ class Attempt(NamedTuple):
     queue: str
     worker: str
     envelope: Envelope | None = None
+    traceparent: str | None = None
 
     @property
     def key(self) -> tuple[str, int]:
@@ -68,7 +73,8 @@ class Attempt(NamedTuple):
 
     def _context(self) -> dict[str, Any]:
         if self.envelope is None:
-            return {"correlationid": self.run_id}
+            trace = {"traceparent": self.traceparent} if self.traceparent else {}
+            return {"correlationid": self.run_id, **trace}
         given = {
             "correlationid": self.envelope.correlation_id,
             "causationid": self.envelope.causation_id,

@@ -24,7 +24,7 @@ from infra.event_store import EventStore
 from infra.settings import load_settings
 from tasks.worker import child
 from tasks.worker.ahead import TICK_SECONDS, Ahead
-from tasks.worker.attempt import Attempt
+from tasks.worker.attempt import TRACEPARENT, Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
@@ -288,13 +288,14 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         told = {
             name: value for name, value in message.headers.items() if not isinstance(value, str) or _is_sound(value)
         }
-        task, number = told.get("task"), told.get("ledgerq-attempt")
+        task, number, trace = told.get("task"), told.get("ledgerq-attempt"), told.get("traceparent")
         attempt = Attempt(
             run_id=message_run_id(raw_body(message), told),
             number=number if type(number) is int and 0 < number <= LAST_ATTEMPT else 1,
             task=cut(task, 200) if isinstance(task, str) and task else "unknown",
             queue=self._queue_of(message),
             worker=self.worker_name,
+            traceparent=trace if isinstance(trace, str) and TRACEPARENT.fullmatch(trace) else None,
         )
         self.registrar.refuse(attempt, Delivery(message), Failure(reason, cut(text)))
 

@@ -34,6 +34,7 @@ def run(tier: Tier | None = None, concurrency: int | None = None) -> None:
 
 def _run_tier(tier: Tier, concurrency: int, settings: Settings) -> int:
     _quieten(settings)
+    app.conf.broker_transport_options["client_properties"]["ledgerq_children"] = concurrency  # `ledgerq doctor` asks
     worker = Worker(
         app=app,
         hostname=f"{tier.value}@%h",

@@ -239,7 +239,9 @@ class Registrar:
         level = logging.INFO if verdict.fate is Fate.ACKNOWLEDGED else logging.WARNING
         brief = {k: v for k, v in verdict.data.items() if k not in {"traceback", "result"}}
         _say(attempt, verdict.name, level, runtime_seconds=runtime_seconds, **brief)
-        return [attempt.tell(verdict.name, at=datetime.now(UTC), runtime_seconds=runtime_seconds, **verdict.data)]
+        version = self._code_version if "error_type" in verdict.data else None
+        told = {"runtime_seconds": runtime_seconds, "code_version": version, **verdict.data}
+        return [attempt.tell(verdict.name, at=datetime.now(UTC), **told)]
 
     def _record(self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate) -> None:
         in_hand.fate = fate

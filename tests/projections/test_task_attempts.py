@@ -10,7 +10,7 @@ from domain.aggregate import Event
 from domain.task_run import AttemptEvent
 from infra.event_store import Log
 from projections.task_attempts import AttemptRow, TaskAttempts
-from tests.projections.histories import History, at, minted, recorded, told
+from tests.projections.histories import TRACE_ID, History, at, minted, recorded, told
 from tests.projections.world import World
 
 RUN = minted("run")
@@ -35,6 +35,22 @@ def test_an_attempt_that_is_under_way_is_running() -> None:
     row = only(told(RUN, "started", 3, attempt=1, received_at=at(2), pid=77, code_version="abc", worker="w"))
     assert (row.outcome, row.received_at, row.started_at, row.ended_at) == ("running", at(2), at(3), None)
     assert (row.pid, row.code_version, row.worker) == (77, "abc", "w")
+
+
+def test_an_attempt_names_its_trace() -> None:
+    events = [told(RUN, "started", 3, attempt=1)]
+    (started,) = recorded(events, traceparent=f"00-{TRACE_ID}-00f067aa0ba902b7-01")
+    row = AttemptRow(str(RUN), 1)
+    TaskAttempts().fold(row, started)
+    assert row.trace_id == TRACE_ID
+
+
+def test_the_code_that_ran_counts_more_than_that_of_whoever_says_why_it_ended() -> None:
+    events = [told(RUN, "started", 3, attempt=1, code_version="a")]
+    spent = {**RETRY, "code_version": "b"}
+    events.append(told(RUN, "retry_scheduled", 9, attempt=1, **spent))
+    assert [only(*events).code_version, only(*reversed(events)).code_version] == ["a", "a"]
+    assert only(events[1]).code_version == "b"
 
 
 def test_an_attempt_that_waits_in_a_worker_for_its_time_is_held() -> None:

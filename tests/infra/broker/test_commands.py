@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.broker.commands import emit, topology
+from infra.broker.explaining import guarantees_of
 from infra.broker.topology import TOPOLOGY, definitions
 from infra.cloudevents import CloudEvent, decode
 from infra.settings import Settings
@@ -129,3 +130,52 @@ def test_topology_export_prints_the_definitions() -> None:
     done = CliRunner().invoke(topology, ["export"])
 
     assert json.loads(done.output) == definitions()
+
+
+def explained(*arguments: str) -> Result:
+    return CliRunner().invoke(topology, ["explain", *arguments])
+
+
+def test_the_guarantees_of_the_connected_broker_are_explained(virtual_host: VirtualHost) -> None:
+    version = virtual_host.api("GET", "overview")["rabbitmq_version"]
+    done = explained()
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"On RabbitMQ {version}, which is connected:")
+
+
+@pytest.mark.parametrize(
+    ("version", "holds", "otherwise"),
+    [
+        ("3.10", "consumer timeout: broker-wide (consumer_timeout", "from 4.3 on: never looked at"),
+        ("3.13.7", "consumer timeout: broker-wide, or by x-consumer-timeout", "before 3.12: broker-wide (consumer"),
+        (
+            "4.2",
+            "queues of Celery's own: transient queues that are not exclusive are allowed",
+            "from 4.3 on: transient",
+        ),
+        ("4.3.6", "consumer timeout: never looked at", "from 3.12 on, before 4.3: broker-wide, or"),
+        (
+            "5.0",
+            "dead-lettering: at least once; the feature flag it needs is always on",
+            "before 4.0: at least once, if",
+        ),
+    ],
+)
+def test_what_holds_for_a_version_stands_before_what_differs(version: str, holds: str, otherwise: str) -> None:
+    done = explained("--version", version)
+    assert done.exit_code == 0, done.output
+    assert f"\n  {holds}" in done.output
+    assert f"\n    {otherwise}" in done.output
+
+
+@pytest.mark.parametrize("version", ["3.9.29", "four", "4"])
+def test_a_version_that_nothing_is_known_of_is_refused(version: str) -> None:
+    done = explained("--version", version)
+    assert done.exit_code == 2
+    assert "allowed is 3.10 or later" in done.output
+
+
+def test_something_is_guaranteed_of_every_exchange_and_every_queue() -> None:
+    parts = [("exchange", exchange.name) for exchange in TOPOLOGY.exchanges]
+    parts += [("queue", queue.name) for queue in TOPOLOGY.queues]
+    assert [part for part in parts if not guarantees_of(*part)] == []
