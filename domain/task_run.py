@@ -29,6 +29,8 @@ SLOT_DEAD_LETTERED: Final = SLOT_END + 1
 SLOT_COPIES: Final = 2**31
 """From here on the places of what is done about a run from outside of its attempts; none of it changes its state."""
 LAST_COPY: Final = 1_000_000
+STARVING: Final = "starving"
+"""Why a copy is published: the run waited for too long while more urgent ones began."""
 
 DEFAULT_MAX_RETRIES: Final = 3
 """How many attempts may follow the first one, over all causes together."""
@@ -44,6 +46,14 @@ class RunAlreadyEnded(Refusal):
 
 class RevocationAlreadyRequested(Refusal):
     """somebody has asked for the run to be revoked already."""
+
+
+class RunNotWaiting(Refusal):
+    """the run does not wait in its queue: {state}."""
+
+
+class PriorityAlreadyRaised(Refusal):
+    """the run's priority has been raised already."""
 
 
 class Phase:
@@ -365,6 +375,25 @@ class TaskRun(msgspec.Struct, kw_only=True):
         if any(isinstance(event, TaskRevocationRequested) for event in self.events):
             raise RevocationAlreadyRequested(stream)
         return revocation_requested(self.run_id, task=self.task, reason=reason, at=at)
+
+    def raise_priority(self, *, queue: str, to: int, at: datetime) -> TaskRepublished:
+        """The fact that another copy of its first message, with priority ``to``, counts from now on.
+
+        Raises:
+            RunNotWaiting: it has not been published, a worker has had it, or it has ended.
+            PriorityAlreadyRaised: once is enough.
+        """
+        stream = run_stream(self.run_id)
+        if self.state is not RunState.PUBLISHED:
+            raise RunNotWaiting(stream, state=self.state.value)
+        copies = [event for event in self.events if isinstance(event, TaskRepublished)]
+        if any(copy.reason == STARVING for copy in copies):
+            raise PriorityAlreadyRaised(stream)
+        number = 1 + max((copy.copy for copy in copies), default=0)
+        told = {"task": self.task, "copy": number, "attempt": 1, "reason": STARVING, "queue": queue, "priority": to}
+        event = task_event(TaskRepublished.TOPIC, self.run_id, at=at, data=told)
+        assert isinstance(event, TaskRepublished)  # noqa: S101  it was made so
+        return event
 
     def spared_before(self, attempt: int) -> int:
         """How many attempts before ``attempt`` do not count against the budget (header ``ledgerq-spared``)."""

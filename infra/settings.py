@@ -94,6 +94,11 @@ class Settings(BaseSettings):
     usage_interval_seconds: float = Field(default=300.0, gt=0)
     """Interval of the declared schedule of ``aggregate_usage_metrics``."""
 
+    starvation_after_seconds: float = Field(default=300.0, gt=0)
+    """How long a run may wait in its queue while more urgent ones begin, before its priority is raised."""
+    starvation_interval_seconds: float = Field(default=30.0, gt=0)
+    """Interval of the declared schedule of ``raise_starving_runs``."""
+
     worker_concurrency: int = Field(default=1, ge=1, le=64)
     """Pool children per tier."""
     worker_ahead_ms: int = Field(default=50, ge=0, le=10_000)

@@ -39,6 +39,7 @@ __all__ = [
     "replayed_runs",
     "replays",
     "resume_candidates",
+    "starving_runs",
 ]
 
 
@@ -98,6 +99,54 @@ def licenses_to_judge(
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(_DUE, asked).fetchall()
 
+
+class StarvingRun(NamedTuple):
+    """A run that seems to wait in its queue while more urgent ones begin.
+
+    Attributes:
+        run_id: the run.
+        queue: where it waits.
+        published_at: since when.
+    """
+
+    run_id: str
+    queue: str
+    published_at: datetime
+
+
+def starving_runs(
+    connection: psycopg.Connection[Any], *, below: dict[str, int], waited: timedelta, limit: int
+) -> list[StarvingRun]:
+    """Runs that have waited for longer than ``waited`` while a more urgent one of their queue began, the oldest first.
+
+    Args:
+        connection: to the read models.
+        below: the highest priority of each queue; a run that has it cannot be raised.
+        waited: how long they must have waited.
+        limit: at most so many.
+    """
+    asked = {"queues": list(below), "highest": list(below.values()), "waited": waited, "limit": limit}
+    with connection.cursor(row_factory=class_row(StarvingRun)) as cursor:
+        return cursor.execute(_STARVING, asked).fetchall()
+
+
+_STARVING: Final = """
+    select waiting.run_id, waiting.queue, waiting.published_at
+    from unnest(%(queues)s::text[], %(highest)s::int[]) as queue (name, highest)
+    join read_model.task_runs waiting on waiting.queue = queue.name and waiting.priority < queue.highest
+    where waiting.state = 'published' and waiting.ended_at is null
+        and waiting.published_at < now() - %(waited)s
+        and exists (
+            select from generate_series(waiting.priority + 1, queue.highest) as level
+            cross join lateral (
+                select from read_model.task_runs passing
+                where passing.queue = waiting.queue and passing.priority = level
+                    and passing.first_started_at > waiting.published_at
+                limit 1
+            ) passed)
+    order by waiting.published_at
+    limit %(limit)s
+"""
 
 _SILENT: Final = """
     select session_id, last_sign_at as last_heartbeat_at, log_time as judged_at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
@@ -24,9 +23,6 @@ _NEW: Final = f"""
     select {_COLUMNS} from event_store.task_events
     where name = 'task.revocation_requested' and position > %b and position <= %b
 """  # noqa: S608  constants
-_ENDED: Final = f"""
-    select stream_id from event_store.task_events where version = {SLOT_END} and stream_id = any(%b::text[])
-"""  # noqa: S608  a constant
 
 
 class Revocation(NamedTuple):
@@ -67,12 +63,6 @@ class RevocationReader:
     def requested(self, connection: Connection[Any], *, after: int, upto: int) -> list[Revocation]:
         """Those that were recorded after one position and not after another, whatever became of their runs."""
         return _revocations(connection.execute(_NEW.encode(), [after, upto]).fetchall())
-
-    def ended(self, connection: Connection[Any], run_ids: Collection[str]) -> set[str]:
-        """Those of the runs that have ended."""
-        streams = [run_stream(run_id) for run_id in run_ids]
-        found = connection.execute(_ENDED.encode(), [streams]).fetchall()
-        return {_run_id(stream) for (stream,) in found}
 
 
 def _revocations(rows: list[Any]) -> list[Revocation]:

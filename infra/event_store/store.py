@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from typing import Any, Self, cast
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import psycopg
 
 from domain.aggregate import Event
 from domain.task_run import run_stream
+from infra.event_store.copies import log_time
 from infra.event_store.datastore import Datastore
 from infra.event_store.envelope import (
     EventUnreadableError,
@@ -78,7 +80,7 @@ class EventStore:
             EventUnreadableError: one of their events cannot be read; nothing may be decided on half a story.
         """
         stories = self.load_recorded(log, stream_ids)
-        return {stream: [recorded.event for recorded in story] for stream, story in stories.items()}
+        return {stream: [each.event for each in story] for stream, story in stories.items()}
 
     def load_recorded(self, log: Log, stream_ids: Collection[str]) -> dict[str, list[Recorded]]:
         """Like :meth:`load`, each event in its envelope: with its id and what stands beside it."""
@@ -86,10 +88,10 @@ class EventStore:
             return {}
         with self._datastore.pool.connection() as connection:
             found = self._tables[log].streams(connection, stream_ids)
-        streams: dict[str, list[Recorded]] = {}
+        stories: dict[str, list[Recorded]] = {}
         for row in found:
-            streams.setdefault(row.stream_id, []).append(self._recorded(row))
-        return streams
+            stories.setdefault(row.stream_id, []).append(self._recorded(row))
+        return stories
 
     def known_event_ids(self, log: Log, event_ids: Collection[UUID]) -> set[UUID]:
         """Those of the ids that the log holds.
@@ -136,6 +138,11 @@ class EventStore:
         with self._datastore.pool.connection() as connection:
             found = reader.requested(connection, after=after, upto=reader.safe_position(connection))
         return {run_stream(each.run_id): each for each in found}
+
+    def log_time(self) -> datetime | None:
+        """Everything sent before it has been stored; None where ingest has not said so yet."""
+        with self._datastore.pool.connection() as connection:
+            return log_time(connection)
 
     def safe_position(self, log: Log) -> int:
         """The log is final up to here: no event will appear at or below. 0 where it is empty."""

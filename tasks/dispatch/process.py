@@ -14,6 +14,7 @@ from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
+from tasks.dispatch.copies import CopiesFollower
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.publishing import PublishingFollower
 from tasks.leading import lead
@@ -50,6 +51,7 @@ class Dispatcher:
         self._policies = tuple(
             PolicyFollower(self._store, clock=_now, page_events=page, log=log, alert_window=window) for log in FOLLOWERS
         )
+        self._copies = CopiesFollower(self._store, self._publisher)
         self._publishing = PublishingFollower(self._store, self._publisher, clock=_now, page_runs=page)
 
     def __enter__(self) -> Self:
@@ -65,6 +67,7 @@ class Dispatcher:
         for policies in self._policies:
             policies.take_over()
         self._publishing.take_over()
+        self._copies.take_over()
         looked_at = noted_at = time.monotonic()
         while not self._stop:
             if time.monotonic() - looked_at > LOOK_AFTER_LEADERSHIP_SECONDS:
@@ -72,14 +75,15 @@ class Dispatcher:
                     return
                 looked_at = time.monotonic()
             accepted = [policies.step() for policies in self._policies]
-            published = self._publishing.step()
-            if any(accepted) or published:
+            published = [self._publishing.step(), self._copies.step()]
+            if any(accepted) or any(published):
                 continue
             if time.monotonic() - noted_at > NOTE_SECONDS:
                 noted_at = time.monotonic()
                 for policies in self._policies:
                     policies.note_position()
                 self._publishing.note_position()
+                self._copies.note_position()
                 self._publisher.keep_alive()
             self._stop.wait(self._pause_seconds)
 

@@ -12,12 +12,12 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from domain.heartbeat import WatermarkPassed
 from domain.task_run import SLOT_REQUESTED, TaskRequested, TaskStarted
 from domain.tier import Tier
 from infra.broker.connection import broker_faults, connect
 from infra.broker.management import ManagementApi
 from infra.event_store import Checkpoint, Log
+from infra.event_store.copies import log_time
 from infra.settings import Settings
 from tasks.dispatch.lane import Lane
 from tasks.reconcile.contents import read_contents
@@ -27,9 +27,6 @@ from tasks.reconcile.open_run import OpenRun, Place, open_runs
 
 _AGAIN_SECONDS: Final = 0.25
 _NOW: Final = "select clock_timestamp()"
-_LOG_TIME: Final = """
-    select occurred_at from event_store.heartbeat_events where name = %s order by position desc limit 1
-"""
 _BEGUN: Final = """
     select s.data->>'queue' as queue, coalesce((s.data->>'priority')::int, 0) as priority, r.recorded_at,
            (s.data->>'received_at')::timestamptz as received_at, s.data->>'worker' as worker
@@ -155,10 +152,10 @@ class Searcher:
     def _await_log(self, database: psycopg.Connection[Any], moment: datetime) -> None:
         """Wait until everything sent before ``moment`` is stored."""
         deadline = time.monotonic() + self.patience.total_seconds()
-        while (log_time := _moment(database, _LOG_TIME, WatermarkPassed.TOPIC)) is None or log_time < moment:
+        while (passed := log_time(database)) is None or passed < moment:
             if time.monotonic() > deadline:
                 raise LogBehindError(
-                    f"log time stands at {log_time or 'nothing'}, and this is about {moment}: is ingest running?"
+                    f"log time stands at {passed or 'nothing'}, and this is about {moment}: is ingest running?"
                 )
             time.sleep(_AGAIN_SECONDS)
 

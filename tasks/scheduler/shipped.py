@@ -12,6 +12,7 @@ import structlog
 from domain.aggregate import Event, replay
 from domain.cause import Cause
 from domain.schedule import Schedule, schedule_stream
+from domain.tier import Tier
 from infra.event_store import EventStore, Log, LostRaceError, caused
 from infra.settings import Settings
 
@@ -25,6 +26,7 @@ class ShippedSchedule(NamedTuple):
 
     name: str
     every: timedelta
+    tier: Tier = Tier.NORMAL
 
 
 def shipped(settings: Settings) -> tuple[ShippedSchedule, ...]:
@@ -33,6 +35,10 @@ def shipped(settings: Settings) -> tuple[ShippedSchedule, ...]:
         ShippedSchedule("cleanup_zombie_sessions", timedelta(seconds=settings.sweep_interval_seconds)),
         ShippedSchedule("check_license_expirations", timedelta(seconds=settings.expiry_interval_seconds)),
         ShippedSchedule("aggregate_usage_metrics", timedelta(seconds=settings.usage_interval_seconds)),
+        # Where nothing of its own tier keeps it from being run.
+        ShippedSchedule(
+            "raise_starving_runs", timedelta(seconds=settings.starvation_interval_seconds), tier=Tier.CRITICAL
+        ),
     )
 
 
@@ -74,7 +80,7 @@ def load(store: EventStore, name: str) -> Schedule | None:
 
 def _brought_in_line(known: Schedule | None, wanted: ShippedSchedule, *, at: datetime) -> Schedule:
     if known is None:
-        return Schedule.declare(wanted.name, task=wanted.name, every=wanted.every, at=at)
+        return Schedule.declare(wanted.name, task=wanted.name, every=wanted.every, tier=wanted.tier.value, at=at)
     if known.every_seconds != wanted.every.total_seconds():
         known.change_interval(every=wanted.every, at=at)
     return known

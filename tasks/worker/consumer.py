@@ -27,7 +27,7 @@ from tasks.worker.ahead import TICK_SECONDS, Ahead
 from tasks.worker.attempt import TRACEPARENT, Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
-from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
+from tasks.worker.envelope import Envelope, MalformedMessageError, TaskMessage, read
 from tasks.worker.identity import code_version, worker_name
 from tasks.worker.inquiry import Answer, Inquiry
 from tasks.worker.large_pieces import read_in_large_pieces
@@ -232,6 +232,9 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
 
     def _start(self, message: Any, told: TaskMessage, in_hand: InHand) -> None:
         task = self.app.tasks.get(told.envelope.task)
+        if self._is_superseded(told.envelope):
+            self.registrar.let_go(in_hand, Fate.ACKNOWLEDGED)
+            return
         if (revocation := self.directives.revocations.get(told.envelope.id)) is not None:
             self.registrar.conclude(in_hand, revoked(revocation), NO_RULES)
         elif task is None:
@@ -264,6 +267,11 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         else:
             task_reserved(request)
             self.on_task_request(request)
+
+    def _is_superseded(self, envelope: Envelope) -> bool:
+        """Whether a later copy of the message was announced; this one must not be executed beside it."""
+        latest = self.directives.copies.get(envelope.id)
+        return latest is not None and latest.attempt == envelope.attempt and envelope.copy < latest.number
 
     def _conclude_redelivered(self, in_hand: InHand, rules: AttemptRules, answer: Answer) -> None:
         if not self.registrar.has(in_hand):

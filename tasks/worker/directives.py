@@ -18,11 +18,13 @@ import psycopg
 import structlog
 
 from infra.database import ConnectionPool, DatabaseUnreachableError, parameters
+from infra.event_store.copies import Copy, CopyReader
+from infra.event_store.ends import ended_runs
 from infra.event_store.revocations import Revocation, RevocationReader
 
 LONGEST_PAUSE_SECONDS: Final = 5.0
 FORGET_EVERY_SECONDS: Final = 30.0
-"""How often revocations of runs that have ended are forgotten."""
+"""How often what concerns runs that have ended is forgotten."""
 
 _log = structlog.get_logger("ledgerq.worker")
 
@@ -47,6 +49,10 @@ class Directives(threading.Thread):
         self._forgot_at = time.monotonic()
         self.revocations: dict[str, Revocation] = {}
         """Runs that are not to be executed, or not any longer, by run id."""
+        self._copy_reader = CopyReader()
+        self._copies_position = 0
+        self.copies: dict[str, Copy] = {}
+        """Of runs whose message was published once more, which one counts, by run id."""
 
     def wait(self, timeout: timedelta) -> bool:
         """Wait until what is asked is known; False where the database was away for all that time."""
@@ -75,6 +81,8 @@ class Directives(threading.Thread):
     def _look(self) -> None:
         with self._pool.connection() as connection:
             self._look_for_revocations(connection)
+            self._look_for_copies(connection)
+            self._forget(connection)
 
     def _look_for_revocations(self, connection: psycopg.Connection[Any]) -> None:
         reader, safe = self._revocations, self._revocations.safe_position(connection)
@@ -84,10 +92,21 @@ class Directives(threading.Thread):
             new = reader.requested(connection, after=self._position, upto=safe)
             self.revocations.update({each.run_id: each for each in new})
         self._position = safe
-        if self.revocations and time.monotonic() - self._forgot_at > FORGET_EVERY_SECONDS:
-            self._forgot_at = time.monotonic()
-            for run_id in reader.ended(connection, list(self.revocations)):
-                del self.revocations[run_id]
+
+    def _look_for_copies(self, connection: psycopg.Connection[Any]) -> None:
+        safe = self._copy_reader.safe_position(connection)
+        if safe > self._copies_position:
+            self.copies.update(self._copy_reader.outstanding(connection, after=self._copies_position, upto=safe))
+        self._copies_position = safe
+
+    def _forget(self, connection: psycopg.Connection[Any]) -> None:
+        asked = self.revocations.keys() | self.copies.keys()
+        if not asked or time.monotonic() - self._forgot_at < FORGET_EVERY_SECONDS:
+            return
+        self._forgot_at = time.monotonic()
+        for run_id in ended_runs(connection, asked):
+            self.revocations.pop(run_id, None)
+            self.copies.pop(run_id, None)
 
     def _say_away(self, error: Exception) -> None:
         if not self._is_away:

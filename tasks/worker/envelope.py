@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, field
 
 from domain.messages import Id, TaskName
-from domain.task_run import LAST_ATTEMPT
+from domain.task_run import LAST_ATTEMPT, LAST_COPY
 from infra.broker.odd_headers import UNREADABLE
 
 JSON: Final = "application/json"
@@ -59,6 +59,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     stamps: dict[str, Any] | None = None
     attempt_header: AttemptNumber | AttemptText | None = field(name="ledgerq-attempt", default=None)
     spared_header: SparedNumber | SparedText = field(name="ledgerq-spared", default=0)
+    copy_header: Annotated[int, Meta(ge=0, le=LAST_COPY)] | None = field(name="ledgerq-copy", default=None)
     correlation_header: Label | None = field(name="ledgerq-correlation-id", default=None)
     causation_header: Label | None = field(name="ledgerq-causation-id", default=None)
     license_id: Label | None = field(name="ledgerq-license-id", default=None)
@@ -82,6 +83,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     def spared(self) -> int:
         """How many of the attempts before this one did not count against the budget."""
         return min(int(self.spared_header), self.attempt - 1)
+
+    @property
+    def copy(self) -> int:
+        """Which message of its attempt this is; 0 is the first one."""
+        return self.copy_header or 0
 
     @property
     def correlation_id(self) -> str:

@@ -42,7 +42,7 @@ class World:
         self.store = store
         self._connection = connect(settings, role="test")
         self.channel = self._connection.channel()
-        self._publishers: list[Publisher] = []
+        self.publishers: list[Publisher] = []
         self._tampered = False
 
     def accept(self, task: str = "a.task", *, run_id: UUID | None = None, **fields: Any) -> str:
@@ -65,7 +65,7 @@ class World:
         """A publishing follower that has taken over."""
         if publisher is None:
             publisher = Publisher(self.settings, role="test dispatch")
-            self._publishers.append(publisher)
+            self.publishers.append(publisher)
         made = PublishingFollower(self.store, publisher, clock=lambda: datetime.now(UTC), page_runs=page_runs)
         made.take_over()
         return made
@@ -137,7 +137,7 @@ class World:
 
     def close(self) -> None:
         """Leave the broker as it was."""
-        for publisher in self._publishers:
+        for publisher in self.publishers:
             publisher.close()
         if self._tampered:
             for tier in Tier:

@@ -18,12 +18,15 @@ def names(store: EventStore) -> list[str]:
     return [event.name for event in store.load(Log.LICENSING, [stream]).get(stream, [])]
 
 
-def test_every_deployment_has_the_sweep_the_expiry_check_and_the_usage_aggregation() -> None:
-    settings = Settings(sweep_interval_seconds=7, expiry_interval_seconds=8, usage_interval_seconds=9)
+def test_every_deployment_has_the_sweep_the_expiry_check_the_usage_aggregation_and_the_guard() -> None:
+    settings = Settings(
+        sweep_interval_seconds=7, expiry_interval_seconds=8, usage_interval_seconds=9, starvation_interval_seconds=10
+    )
     assert {schedule.name: schedule.every.total_seconds() for schedule in shipped(settings)} == {
         "cleanup_zombie_sessions": 7,
         "check_license_expirations": 8,
         "aggregate_usage_metrics": 9,
+        "raise_starving_runs": 10,
     }
 
 

@@ -1,0 +1,74 @@
+"""Of several messages of one attempt only the latest copy counts."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from domain.task_run import task_event
+from domain.tier import Tier
+from infra.event_store import EventStore, Log, NewEvent
+from tests.tasks.worker.lab import Lab
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.system
+
+TIER = Tier.LOW
+
+
+@pytest.fixture
+def log(stored_lab: Lab) -> EventStore:
+    return EventStore(stored_lab.settings.database_url.get_secret_value(), connections=1)
+
+
+def announce(log: EventStore, run: str, *, copy: int, attempt: int = 1) -> None:
+    """Say that another copy of the run's message counts from now on."""
+    data = {"task": "lab.add", "copy": copy, "attempt": attempt, "reason": "starving"}
+    log.append(Log.TASKS, [NewEvent(task_event("task.republished", run, at=datetime.now(UTC), data=data), uuid4(), {})])
+
+
+def test_an_older_copy_is_dropped_without_a_word_and_the_latest_is_run(stored_lab: Lab, log: EventStore) -> None:
+    lab, run = stored_lab, str(uuid4())
+    announce(log, run, copy=2)
+    worker = lab.worker(TIER)
+    lab.publish("lab.add", 1, 1, tier=TIER, headers={"id": run})
+    lab.publish("lab.add", 1, 1, tier=TIER, headers={"id": run, "ledgerq-copy": 1})
+    after = lab.publish("lab.add", 1, 1, tier=TIER)
+    lab.ear.until(after, "task.succeeded 1")
+    assert lab.ear.story(run) == []
+    lab.publish("lab.add", 2, 3, tier=TIER, headers={"id": run, "ledgerq-copy": 2})
+    assert lab.ear.until(run, "task.succeeded 1") == ["task.started 1", "task.succeeded 1"]
+    assert lab.ear.event(run, "task.succeeded 1").data["result"] == "5"
+    assert worker.stop() == 0
+    assert lab.depth(TIER.queue) == 0
+
+
+def test_a_worker_hears_of_a_copy_while_it_runs(stored_lab: Lab, log: EventStore) -> None:
+    lab = stored_lab
+    worker = lab.worker(TIER)
+
+    def dropped() -> bool:
+        run = str(uuid4())
+        announce(log, run, copy=1)
+        lab.publish("lab.add", 1, 1, tier=TIER, headers={"id": run}, priority=2)
+        after = lab.publish("lab.add", 1, 1, tier=TIER, priority=0)
+        lab.ear.until(after, "task.succeeded 1")
+        return lab.ear.story(run) == []
+
+    run = str(uuid4())
+    announce(log, run, copy=1)
+    eventually(dropped, seconds=30, every=1.0)
+    lab.publish("lab.add", 1, 1, tier=TIER, headers={"id": run})
+    after = lab.publish("lab.add", 1, 1, tier=TIER)
+    lab.ear.until(after, "task.succeeded 1")
+    assert lab.ear.story(run) == []
+    assert worker.stop() == 0
+
+
+def test_messages_of_later_attempts_are_not_touched(stored_lab: Lab, log: EventStore) -> None:
+    lab, run = stored_lab, str(uuid4())
+    announce(log, run, copy=3, attempt=1)
+    worker = lab.worker(TIER)
+    lab.publish("lab.add", 1, 1, tier=TIER, headers={"id": run, "ledgerq-attempt": 2})
+    lab.ear.until(run, "task.succeeded 2")
+    assert worker.stop() == 0
