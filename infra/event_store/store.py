@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 
 from domain.aggregate import Event
+from domain.flow import FlowEvent
 from domain.task_run import run_stream
 from infra.event_store.datastore import Datastore
 from infra.event_store.envelope import (
@@ -23,6 +24,7 @@ from infra.event_store.envelope import (
     Unreadable,
     Verdict,
 )
+from infra.event_store.flows import FlowReader
 from infra.event_store.log import Log
 from infra.event_store.log_table import Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
@@ -131,6 +133,16 @@ class EventStore:
         with self._datastore.pool.connection() as connection:
             found = reader.requested(connection, after=after, upto=reader.safe_position(connection))
         return {run_stream(each.run_id): each for each in found}
+
+    def flow_events(self) -> list[tuple[FlowEvent, str]]:
+        """All that people did about flows, in order, and by whom.
+
+        Raises:
+            EventUnreadableError: a newer version of the code wrote one.
+        """
+        reader = FlowReader()
+        with self._datastore.pool.connection() as connection:
+            return reader.events(connection, after=0, upto=reader.safe_position(connection))
 
     def safe_position(self, log: Log) -> int:
         """The log is final up to here: no event will appear at or below. 0 where it is empty."""

@@ -61,6 +61,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     spared_header: SparedNumber | SparedText = field(name="ledgerq-spared", default=0)
     correlation_header: Label | None = field(name="ledgerq-correlation-id", default=None)
     causation_header: Label | None = field(name="ledgerq-causation-id", default=None)
+    held_header: Label | None = field(name="ledgerq-held", default=None)
     license_id: Label | None = field(name="ledgerq-license-id", default=None)
     tenant: Label | None = field(name="ledgerq-tenant", default=None)
     traceparent: Label | None = None
