@@ -6,6 +6,7 @@ Importing this package makes the name of every event known; each process that re
 from domain import (
     dead_letter,
     failure_alert,
+    flow,
     heartbeat,
     ingest,
     license,  # noqa: A004
@@ -14,4 +15,4 @@ from domain import (
     task_run,
 )
 
-__all__ = ["dead_letter", "failure_alert", "heartbeat", "ingest", "license", "schedule", "session", "task_run"]
+__all__ = ["dead_letter", "failure_alert", "flow", "heartbeat", "ingest", "license", "schedule", "session", "task_run"]

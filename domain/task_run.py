@@ -65,6 +65,19 @@ class Phase:
     IGNORED: Final = 3
 
 
+class HoldReason(StrEnum):
+    """Why a message whose time has come goes back into the delay ladder; it stays the same attempt."""
+
+    PAUSED = "paused"
+    RATE_LIMITED = "rate_limited"
+    CONCURRENCY_LIMITED = "concurrency_limited"
+    LIMITER_AWAY = "limiter_away"
+    """The task has limits and nobody can say whether they are reached."""
+
+
+_HOLD_PLACES: Final[dict[str, int]] = {reason.value: place for place, reason in enumerate(HoldReason, start=1)}
+
+
 def run_stream(run_id: UUID | str) -> str:
     """Stream of the run known to Celery by the task id ``run_id``."""
     return f"task_run-{run_id}"
@@ -134,10 +147,12 @@ class TaskReceived(AttemptEvent, frozen=True, kw_only=True):
 
     TOPIC: ClassVar[str] = "task.received"
     eta: datetime | None = None
+    because: str | None = None
+    """Why it has to wait although its time had come (a :class:`HoldReason`); None: it had not."""
 
     def slot(self) -> int:
-        """First within the attempt."""
-        return attempt_slot(self.attempt, Phase.RECEIVED)
+        """First within the attempt; each reason has a place of its own before that, so that each is told once."""
+        return attempt_slot(self.attempt, Phase.RECEIVED) - _HOLD_PLACES.get(self.because or "", 0)
 
 
 class TaskStarted(AttemptEvent, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from infra.cloudevents import CloudEvent, new_event
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore, Log
 from infra.settings import Settings, load_settings
+from tasks.flow_commands import limit_task, pause_task, resume_task
 from tasks.revoke_command import revoke
 from tasks.run_story import tell
 
@@ -30,10 +31,11 @@ LOOK_EVERY_SECONDS: Final = 0.2
 
 @click.group()
 def task() -> None:
-    """Request a task; show what happened to a run; take runs back."""
+    """Request a task; show what happened to a run, take runs back; pause and limit a task."""
 
 
-task.add_command(revoke)
+for _command in (revoke, pause_task, resume_task, limit_task):
+    task.add_command(_command)
 
 
 @task.command()

@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 
 from domain.aggregate import Event
+from domain.flow import FlowEvent
 from domain.task_run import run_stream
 from infra.event_store.copies import log_time
 from infra.event_store.datastore import Datastore
@@ -25,6 +26,7 @@ from infra.event_store.envelope import (
     Unreadable,
     Verdict,
 )
+from infra.event_store.flows import FlowReader
 from infra.event_store.log import Log
 from infra.event_store.log_table import Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
@@ -143,6 +145,16 @@ class EventStore:
         """Everything sent before it has been stored; None where ingest has not said so yet."""
         with self._datastore.pool.connection() as connection:
             return log_time(connection)
+
+    def flow_events(self) -> list[tuple[FlowEvent, str]]:
+        """All that people did about flows, in order, and by whom.
+
+        Raises:
+            EventUnreadableError: a newer version of the code wrote one.
+        """
+        reader = FlowReader()
+        with self._datastore.pool.connection() as connection:
+            return reader.events(connection, after=0, upto=reader.safe_position(connection))
 
     def safe_position(self, log: Log) -> int:
         """The log is final up to here: no event will appear at or below. 0 where it is empty."""

@@ -56,7 +56,14 @@ class Ahead:
         self._channel.basic_qos(0, self._children, False)
 
     def _cancel(self) -> None:
-        # Not the channel's own method: it forgets who takes the messages that are under way, and gives those back
-        # marked as redelivered.
         for queue in self._queues:
-            self._channel.send_method(spec.Basic.Cancel, "sb", (_TAG + queue, True))
+            cancel(self._channel, _TAG + queue)
+
+
+def cancel(channel: Any, tag: str) -> None:
+    """Have nothing more delivered to the consumer ``tag``.
+
+    Not with the channel's own method: it forgets who takes the messages that are under way, and gives those back marked
+    as redelivered.
+    """
+    channel.send_method(spec.Basic.Cancel, "sb", (tag, True))

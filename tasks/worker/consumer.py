@@ -18,12 +18,12 @@ from celery.worker.consumer.tasks import Tasks
 from celery.worker.state import task_reserved
 
 from domain.run_id import message_run_id
-from domain.task_run import LAST_ATTEMPT, TaskRejected
+from domain.task_run import LAST_ATTEMPT, HoldReason, TaskRejected
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
 from infra.settings import load_settings
 from tasks.worker import child
-from tasks.worker.ahead import TICK_SECONDS, Ahead
+from tasks.worker.ahead import TICK_SECONDS, Ahead, cancel
 from tasks.worker.attempt import TRACEPARENT, Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
@@ -36,6 +36,7 @@ from tasks.worker.next_message import raw_body
 from tasks.worker.odd_properties import tolerate_odd_properties
 from tasks.worker.outcome import Died, Failure, NotRun, cut
 from tasks.worker.pace import Pace
+from tasks.worker.pausing import TASK_LOOKED_AFTER, Pausing
 from tasks.worker.recorder import Recorder
 from tasks.worker.registrar import NO_RULES, InHand, Registrar
 from tasks.worker.request import RecordedRequest
@@ -115,6 +116,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             partial(EventStore, settings.database_url.get_secret_value(), connections=1, name="ledgerq worker")
         )
         self.directives = Directives(settings.database_url.get_secret_value(), interval=settings.directives_interval)
+        self.pausing = Pausing(self.directives, self, app.amqp.queues.consume_from)
         self.revoking = Revoking(self.directives, self.registrar, self.pool)
         self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
 
@@ -141,6 +143,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
     def on_ready(self) -> None:
         """Messages are coming; called for every new connection."""
         super().on_ready()
+        self.pausing.connected()
         queues = sorted(self.app.amqp.queues.consume_from)
         _log.info("worker ready", worker=self.worker_name, queues=queues, code_version=self.code_version)
 
@@ -162,12 +165,33 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.shutting_down.look)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.registrar.beat)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.revoking.look)
+        hub.call_repeatedly(LOOK_EVERY_SECONDS, self.pausing.look)
 
     def stop_consuming(self) -> None:
         """Have no more messages delivered."""
         if self.is_connected():
             self.task_consumer.cancel()
             self.ahead.take(0)
+
+    def stop_queue(self, queue: str) -> None:
+        """Have no more messages of ``queue`` delivered; those that are under way still come."""
+        self.ahead.take(0)
+        tag = self.task_consumer._active_tags[queue]  # noqa: SLF001  kombu tells it nowhere else
+        cancel(self.task_consumer.channel, tag)
+
+    def start_queue(self, queue: str) -> None:
+        """Have them delivered again, under the same tag."""
+        if self.registrar.is_closed:
+            return
+        consumer = self.task_consumer
+        bound = next(each for each in consumer.queues if each.name == queue)
+        tag = consumer._active_tags.pop(queue)  # noqa: SLF001
+        consumer._basic_consume(bound, tag, no_ack=False, nowait=True)  # noqa: SLF001
+
+    def hand_back_waiting(self) -> None:
+        """Put the messages back that wait for a child."""
+        for request in self.line.leave():
+            request.hand_back()
 
     def is_connected(self) -> bool:
         """Whether there is a connection that messages come on."""
@@ -185,13 +209,12 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             return []
 
     def _look_ahead(self) -> None:
-        if self.registrar.is_closed:
+        if self.registrar.is_closed or self.pausing.stands_still:
             return
         now = time.monotonic()
         self.ahead.take(self.pace.ahead(now=now))
         if self.pace.is_stuck(now=now):
-            for request in self.line.leave():
-                request.hand_back()
+            self.hand_back_waiting()
 
     def create_task_handler(self, *_args: Any, **_kwargs: Any) -> Callable[[Any], None]:
         """What is done with every message of a new connection."""
@@ -237,11 +260,16 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             return
         if (revocation := self.directives.revocations.get(told.envelope.id)) is not None:
             self.registrar.conclude(in_hand, revoked(revocation), NO_RULES)
+        elif self.pausing.holds(in_hand.attempt.queue) and not in_hand.is_redelivered:
+            self.registrar.hand_back(in_hand)
         elif task is None:
             failure = Failure("NotRegistered", f"no task is called {told.envelope.task!r}")
             self.registrar.conclude(in_hand, NotRun(TaskRejected.TOPIC, failure), NO_RULES)
         elif told.eta is not None and told.eta > (now := datetime.now(UTC)):
             self.registrar.hold(in_hand, eta=told.eta, now=now)
+        elif told.envelope.task in self.directives.paused_tasks and not in_hand.is_redelivered:
+            now = datetime.now(UTC)
+            self.registrar.hold(in_hand, eta=now + TASK_LOOKED_AFTER, now=now, because=HoldReason.PAUSED)
         else:
             self._begin(message, in_hand, task)
 

@@ -17,9 +17,13 @@ from typing import Any, Final
 import psycopg
 import structlog
 
+from domain.flow import Flow, FlowKind
+from domain.limits import Limits
 from infra.database import ConnectionPool, DatabaseUnreachableError, parameters
+from infra.event_store import EventUnreadableError
 from infra.event_store.copies import Copy, CopyReader
 from infra.event_store.ends import ended_runs
+from infra.event_store.flows import FlowReader
 from infra.event_store.revocations import Revocation, RevocationReader
 
 LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -53,6 +57,13 @@ class Directives(threading.Thread):
         self._copies_position = 0
         self.copies: dict[str, Copy] = {}
         """Of runs whose message was published once more, which one counts, by run id."""
+        self._flow_reader = FlowReader()
+        self._flow_position = 0
+        self._flows: dict[str, Flow] = {}
+        self.paused_queues: frozenset[str] = frozenset()
+        self.paused_tasks: frozenset[str] = frozenset()
+        self.limits: dict[str, Limits] = {}
+        """What people put in place of the limits that tasks declare, by task."""
 
     def wait(self, timeout: timedelta) -> bool:
         """Wait until what is asked is known; False where the database was away for all that time."""
@@ -68,7 +79,7 @@ class Directives(threading.Thread):
         while not self._closing.wait(pause if self._known.is_set() or self._is_away else 0):
             try:
                 self._look()
-            except (DatabaseUnreachableError, psycopg.Error) as error:
+            except (DatabaseUnreachableError, EventUnreadableError, psycopg.Error) as error:
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 self._say_away(error)
                 if not isinstance(error, DatabaseUnreachableError):
@@ -83,6 +94,22 @@ class Directives(threading.Thread):
             self._look_for_revocations(connection)
             self._look_for_copies(connection)
             self._forget(connection)
+            self._look_at_flows(connection)
+
+    def _look_at_flows(self, connection: psycopg.Connection[Any]) -> None:
+        safe = self._flow_reader.safe_position(connection)
+        if safe <= self._flow_position:
+            return
+        events = self._flow_reader.events(connection, after=self._flow_position, upto=safe)
+        for event, _actor in events:
+            flow = self._flows.get(event.originator_id) or Flow(event.kind, event.flow)
+            self._flows[event.originator_id] = flow.after(event)
+        self._flow_position = safe
+        if events:
+            flows = self._flows.values()
+            self.paused_queues = frozenset(f.name for f in flows if f.paused and f.kind is FlowKind.QUEUE)
+            self.paused_tasks = frozenset(f.name for f in flows if f.paused and f.kind is FlowKind.TASK)
+            self.limits = {f.name: f.limits for f in flows if f.limits is not None and f.kind is FlowKind.TASK}
 
     def _look_for_revocations(self, connection: psycopg.Connection[Any]) -> None:
         reader, safe = self._revocations, self._revocations.safe_position(connection)

@@ -62,6 +62,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     copy_header: Annotated[int, Meta(ge=0, le=LAST_COPY)] | None = field(name="ledgerq-copy", default=None)
     correlation_header: Label | None = field(name="ledgerq-correlation-id", default=None)
     causation_header: Label | None = field(name="ledgerq-causation-id", default=None)
+    held_header: Label | None = field(name="ledgerq-held", default=None)
     license_id: Label | None = field(name="ledgerq-license-id", default=None)
     tenant: Label | None = field(name="ledgerq-tenant", default=None)
     traceparent: Label | None = None

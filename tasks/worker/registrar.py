@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import structlog
 
-from domain.task_run import TaskReceived, TaskRejected, TaskStarted
+from domain.task_run import HoldReason, TaskReceived, TaskRejected, TaskStarted
 from infra.broker.frames import OutgoingMessage
 from infra.cloudevents import CloudEvent
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
+from tasks.worker.hold import held, marked_held, was_held
 from tasks.worker.next_message import next_message, same_message
 from tasks.worker.outcome import Failure, NotRun, Outcome, Raised
 from tasks.worker.possession import Possession
@@ -130,16 +131,20 @@ class Registrar:
         self._recorder.submit(Entry([event], is_urgent=False))
         _say(attempt, TaskStarted.TOPIC, logging.DEBUG, pid=pid)
 
-    def hold(self, in_hand: InHand, *, eta: datetime, now: datetime) -> None:
-        """The attempt's time has not come: let its message wait in the broker's delay ladder."""
-        event = in_hand.attempt.tell(TaskReceived.TOPIC, at=now, eta=eta)
+    def hold(self, in_hand: InHand, *, eta: datetime, now: datetime, because: HoldReason | None = None) -> None:
+        """Let the attempt's message wait in the broker's delay ladder: its time has not come, or ``because``."""
+        event = in_hand.attempt.tell(TaskReceived.TOPIC, at=now, eta=eta, because=because)
         try:
             message = same_message(in_hand.message, in_hand.attempt, eta - now)
         except ValueError as error:
             self.conclude(in_hand, Raised(Failure.of(error), final=True), NO_RULES)
             return
-        _say(in_hand.attempt, TaskReceived.TOPIC, logging.INFO, eta=eta.isoformat())
-        self._record(in_hand, [event], [message], Fate.ACKNOWLEDGED)
+        if because is None:
+            _say(in_hand.attempt, TaskReceived.TOPIC, logging.INFO, eta=eta.isoformat())
+            self._record(in_hand, [event], [message], Fate.ACKNOWLEDGED)
+        else:
+            events = [] if was_held(in_hand.attempt, because) else [held(event, because)]
+            self._record(in_hand, events, [marked_held(message, in_hand.attempt, because)], Fate.ACKNOWLEDGED)
 
     def refuse(self, attempt: Attempt, delivery: Delivery, failure: Failure) -> None:
         """The message cannot be executed: record why; only then it goes to the dead letters.

@@ -63,7 +63,7 @@ def lived_through(built: Platform) -> tuple[bool, int]:
     deadline = time.monotonic() + 150
     url = built.sandbox.database_url
     with Emitter(built.settings, role="test") as emitter, psycopg.connect(url, autocommit=True) as database:
-        emitter.emit(*[event for _, event in (request(priority=1) for _ in range(2 * WAITING_AT_LEAST))])
+        emitter.emit_all([event for _, event in (request(priority=1) for _ in range(2 * WAITING_AT_LEAST))])
         starved, event = request(priority=0)
         emitter.emit(event)
         while time.monotonic() < deadline:
@@ -76,6 +76,8 @@ def lived_through(built: Platform) -> tuple[bool, int]:
                 return True, begun
             missing = WAITING_AT_LEAST + begun - asked
             if missing > 0:
-                emitter.emit(*[event for _, event in (request(priority=1) for _ in range(missing + WAITING_AT_LEAST))])
+                emitter.emit_all(
+                    [event for _, event in (request(priority=1) for _ in range(missing + WAITING_AT_LEAST))]
+                )
             time.sleep(0.2)
         return False, begun

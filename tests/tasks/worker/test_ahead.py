@@ -22,13 +22,13 @@ TIER = Tier.HIGH
 MANY = 2_000
 
 
-def flood(lab: Lab, count: int, *, priority: int = 1) -> list[str]:
+def flood(lab: Lab, count: int, *, priority: int = 1, tier: Tier = TIER) -> list[str]:
     """Publish runs that take next to no time; their ids."""
     runs = [str(uuid4()) for _ in range(count)]
     messages = [
         OutgoingMessage(
             exchange="tasks",
-            routing_key=TIER.queue,
+            routing_key=tier.queue,
             body=b"[[1, 2], {}, {}]",
             content_encoding="utf-8",
             headers={"id": run, "task": "lab.add", "root_id": run, "retries": 0, "lab-id": run},
