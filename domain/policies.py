@@ -9,17 +9,9 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.license import LicenseExpired, LicenseExpiringSoon
+from domain.run import STATE_AFTER
 from domain.schedule import ScheduleFired
-from domain.task_run import (
-    STATE_AFTER,
-    TaskDeadLettered,
-    TaskFailed,
-    TaskFailure,
-    TaskLost,
-    TaskRejected,
-    TaskTimedOut,
-    run_stream,
-)
+from domain.task_run import TaskDeadLettered, TaskFailed, TaskFailure, TaskLost, TaskRejected, TaskTimedOut, run_stream
 from domain.tier import Tier
 
 

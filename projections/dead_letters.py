@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from domain.aggregate import Event
 from domain.dead_letter import LetterDecision, LetterDiscarded, LetterReplayed, LetterState
+from domain.run import STATE_AFTER
 from domain.task_run import (
     SLOT_END,
-    STATE_AFTER,
     TaskDeadLettered,
     TaskEvent,
     TaskExpired,

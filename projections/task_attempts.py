@@ -9,8 +9,8 @@ import msgspec
 import sqlalchemy as sa
 
 from domain.aggregate import Event
+from domain.run import END_NAMES
 from domain.task_run import (
-    END_NAMES,
     AttemptEvent,
     TaskDeadLettered,
     TaskEnd,

@@ -14,13 +14,12 @@ import msgspec
 import sqlalchemy as sa
 
 from domain.aggregate import Event
+from domain.run import STATE_AFTER, RunState
 from domain.task_run import (
     SLOT_END,
     SLOT_PUBLISHED,
     SLOT_REQUESTED,
-    STATE_AFTER,
     AttemptEvent,
-    RunState,
     TaskDeadLettered,
     TaskEvent,
     TaskOutcomeIgnored,

@@ -10,14 +10,8 @@ import click
 
 from domain.cause import Cause
 from domain.refusal import Refusal
-from domain.task_run import (
-    RevocationAlreadyRequested,
-    TaskEvent,
-    TaskRevocationRequested,
-    TaskRun,
-    revocation_requested,
-    run_stream,
-)
+from domain.run import RevocationAlreadyRequested, TaskRun, revocation_requested
+from domain.task_run import TaskEvent, TaskRevocationRequested, run_stream
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore, Log, LostRaceError, caused
 from infra.settings import load_settings

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
-from domain.task_run import AttemptEvent, TaskEvent, TaskRun
+from domain.run import TaskRun
+from domain.task_run import AttemptEvent, TaskEvent
 
 VALUE_CHARACTERS: Final = 100
 _SAID_ELSEWHERE: Final = frozenset({"task", "attempt", "traceback"})

@@ -13,7 +13,8 @@ import msgspec
 
 from domain.cause import derived_run_id
 from domain.messages import MessageInvalid
-from domain.task_run import RunState, TaskEvent, TaskRun, run_stream
+from domain.run import RunState, TaskRun
+from domain.task_run import TaskEvent, run_stream
 from domain.tier import Tier
 from infra.broker.emitter import Emitter
 from infra.broker.errors import BrokerError

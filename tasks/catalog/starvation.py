@@ -17,7 +17,8 @@ from sqlalchemy import Engine
 
 from domain.cause import Cause
 from domain.refusal import Refusal
-from domain.task_run import RunNotWaiting, TaskEvent, TaskRun, run_stream
+from domain.run import RunNotWaiting, TaskRun
+from domain.task_run import TaskEvent, run_stream
 from domain.tier import Tier
 from infra.event_store import EventStore, Log, NewEvent, Recorded
 from projections.queries import StarvingRun, starving_runs

@@ -13,7 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from domain.task_run import TaskEvent, TaskRun
+from domain.run import TaskRun
+from domain.task_run import TaskEvent
 from projections.queries import LetterRow
 from tasks.dead_letters.edit import as_document
 from tasks.dead_letters.letter import Letter, UnreplayableError

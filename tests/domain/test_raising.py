@@ -9,16 +9,8 @@ from uuid import UUID
 import pytest
 
 from domain.refusal import Refusal
-from domain.task_run import (
-    SLOT_COPIES,
-    PriorityAlreadyRaised,
-    RunNotWaiting,
-    TaskEvent,
-    TaskRequested,
-    TaskRun,
-    run_stream,
-    task_event,
-)
+from domain.run import PriorityAlreadyRaised, RunNotWaiting, TaskRun
+from domain.task_run import SLOT_COPIES, TaskEvent, TaskRequested, run_stream, task_event
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUN = UUID("0192d7a5-0000-7000-8000-000000000001")

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from domain.aggregate import UnknownEventError
-from domain.task_run import SLOT_END, RunState, TaskEvent, TaskRun, task_event
+from domain.run import RunState, TaskRun
+from domain.task_run import SLOT_END, TaskEvent, task_event
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RUN = UUID("01900000-0000-7000-8000-000000000001")

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.aggregate import Event
-from domain.task_run import TaskEvent, TaskRun
+from domain.run import TaskRun
+from domain.task_run import TaskEvent
 from infra.event_store import Log
 from projections.task_runs import RunRow, TaskRuns, trace_id
 from tests.projections.histories import TRACE_ID, History, at, minted, recorded, requested, told

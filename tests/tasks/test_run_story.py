@@ -3,7 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from domain.task_run import TaskEvent, TaskRun, task_event
+from domain.run import TaskRun
+from domain.task_run import TaskEvent, task_event
 from tasks.run_story import tell
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

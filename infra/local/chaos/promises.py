@@ -14,8 +14,9 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from domain.license import license_stream
+from domain.run import END_NAMES
 from domain.session import session_stream
-from domain.task_run import END_NAMES, SLOT_END, SLOTS_PER_ATTEMPT, run_stream
+from domain.task_run import SLOT_END, SLOTS_PER_ATTEMPT, run_stream
 from infra.event_store import Log
 from infra.local.chaos.load import CONFIRMED, MARKS
 

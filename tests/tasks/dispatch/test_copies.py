@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from domain.heartbeat import WatermarkPassed
-from domain.task_run import TaskEvent, TaskRun, task_event
+from domain.run import TaskRun
+from domain.task_run import TaskEvent, task_event
 from domain.tier import Tier
 from infra.broker.publisher import Publisher
 from infra.event_store import Log, NewEvent

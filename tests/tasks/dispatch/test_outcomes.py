@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from domain.task_run import SLOT_END, SLOT_PUBLISHED, RunState, TaskEvent, TaskRun, task_event
+from domain.run import RunState, TaskRun
+from domain.task_run import SLOT_END, SLOT_PUBLISHED, TaskEvent, task_event
 from infra.event_store import Unreadable
 from tasks.dispatch.outcomes import Evidence, evidence, published, rejected, unreadable
 from tests.tasks.dispatch.recorded import NOW, recorded, requested

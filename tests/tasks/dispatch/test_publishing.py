@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.cause import Cause
-from domain.task_run import revocation_requested, task_event
+from domain.run import revocation_requested
+from domain.task_run import task_event
 from domain.tier import Tier
 from infra.broker.errors import BrokerRefusedError, BrokerUnreachableError
 from infra.broker.publisher import Confirmation, OutgoingMessage, Publisher

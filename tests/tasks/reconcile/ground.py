@@ -17,7 +17,8 @@ from uuid import uuid4
 import msgspec
 import pika
 
-from domain.task_run import END_NAMES, RunState, TaskEvent, TaskRun, run_stream
+from domain.run import END_NAMES, RunState, TaskRun
+from domain.task_run import TaskEvent, run_stream
 from domain.tier import Tier
 from infra.broker.emitter import Emitter
 from infra.broker.topology import TOPOLOGY

@@ -10,7 +10,7 @@ from typing import Self
 import psycopg
 import pytest
 
-from domain.task_run import RunState
+from domain.run import RunState
 from domain.tier import Tier
 from infra.broker.connection import connect
 from infra.broker.publisher import Publisher
