@@ -3,6 +3,15 @@
 Importing this package makes the name of every event known; each process that reads events imports it first.
 """
 
-from domain import heartbeat, ingest, license, schedule, session, task_run  # noqa: A004
+from domain import (
+    dead_letter,
+    failure_alert,
+    heartbeat,
+    ingest,
+    license,  # noqa: A004
+    schedule,
+    session,
+    task_run,
+)
 
-__all__ = ["heartbeat", "ingest", "license", "schedule", "session", "task_run"]
+__all__ = ["dead_letter", "failure_alert", "heartbeat", "ingest", "license", "schedule", "session", "task_run"]

@@ -10,6 +10,16 @@ import msgspec
 from domain.aggregate import Event
 from domain.license import LicenseExpired, LicenseExpiringSoon
 from domain.schedule import ScheduleFired
+from domain.task_run import (
+    STATE_AFTER,
+    TaskDeadLettered,
+    TaskFailed,
+    TaskFailure,
+    TaskLost,
+    TaskRejected,
+    TaskTimedOut,
+    run_stream,
+)
 from domain.tier import Tier
 
 
@@ -21,6 +31,8 @@ class RequestTask(msgspec.Struct, frozen=True, kw_only=True):
         task: the Celery task's name.
         kwargs: small values and ids only.
         license_id: the license whose business this is, for analysts.
+        once_by: what this is about, where it is to be asked for once in a window of time only: of all facts of one
+            window that ask for the same, the first one does.
     """
 
     purpose: str
@@ -29,6 +41,7 @@ class RequestTask(msgspec.Struct, frozen=True, kw_only=True):
     tier: Tier = Tier.NORMAL
     priority: int | None = None
     license_id: str | None = None
+    once_by: str | None = None
 
 
 def tell_the_holder(event: LicenseExpiringSoon | LicenseExpired) -> tuple[RequestTask, ...]:
@@ -58,10 +71,47 @@ def run_what_is_scheduled(event: ScheduleFired) -> tuple[RequestTask, ...]:
     return (RequestTask(purpose="run_what_is_scheduled", task=event.task, kwargs=event.kwargs, tier=Tier(event.tier)),)
 
 
+def tell_people_of_a_failure(event: TaskFailure | TaskDeadLettered) -> tuple[RequestTask, ...]:
+    """A run of a critical task ended badly: people are told, once for each task and window.
+
+    Critical is a task that says so, and the worker tells it with the end. Where the broker ended the run no worker did;
+    then it is critical if it died in the queue of the critical tier.
+    """
+    if isinstance(event, TaskFailure):
+        is_meant, why = event.critical, {"error_type": event.error_type, "error": event.error}
+    else:
+        is_meant = event.reason != "rejected" and event.queue == Tier.CRITICAL.queue
+        why = {"error_type": event.reason, "error": f"the broker took it out of queue {event.queue}"}
+    if not is_meant:
+        return ()
+    kwargs = {
+        "task": event.task,
+        "run_id": event.originator_id.removeprefix(run_stream("")),
+        "ended": STATE_AFTER[event.TOPIC].value,
+        "failed_at": event.timestamp.isoformat(),
+        "worker": event.worker if isinstance(event, TaskFailure) else None,
+        **why,
+    }
+    return (
+        RequestTask(
+            purpose="tell_people_of_a_failure",
+            task="send_failure_alert",
+            kwargs=kwargs,
+            tier=Tier.HIGH,
+            once_by=event.task,
+        ),
+    )
+
+
 POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[RequestTask, ...]], ...]]] = {
     LicenseExpiringSoon: (tell_the_holder,),
     LicenseExpired: (tell_the_holder,),
     ScheduleFired: (run_what_is_scheduled,),
+    TaskFailed: (tell_people_of_a_failure,),
+    TaskTimedOut: (tell_people_of_a_failure,),
+    TaskLost: (tell_people_of_a_failure,),
+    TaskRejected: (tell_people_of_a_failure,),
+    TaskDeadLettered: (tell_people_of_a_failure,),
 }
 """Which policies look at which events."""
 

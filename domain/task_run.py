@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregate import Event, event_class
+from domain.kept_message import Carried, KeptMessage
 from domain.refusal import Refusal
 
 SLOT_REQUESTED: Final = 1
@@ -35,6 +36,14 @@ DEFAULT_MAX_RETRIES: Final = 3
 
 class RunAlreadyRequested(Refusal):
     """a run of this id exists already: another message requested it, or a worker told of it."""
+
+
+class RunAlreadyEnded(Refusal):
+    """the run has ended ({state}); there is nothing left to take back."""
+
+
+class RevocationAlreadyRequested(Refusal):
+    """somebody has asked for the run to be revoked already."""
 
 
 class Phase:
@@ -67,7 +76,11 @@ class TaskEvent(Event, frozen=True, kw_only=True):
 
 
 class TaskRequested(TaskEvent, frozen=True, kw_only=True):
-    """The platform accepted a task; from here on it will end in exactly one recorded way."""
+    """The platform accepted a task; from here on it will end in exactly one recorded way.
+
+    A replay of a dead letter names the run that died (``replay_of``), the batch (``replay_id``) and how many replays
+    lead here (``generation``), and carries what the dead message carried beside its arguments.
+    """
 
     TOPIC: ClassVar[str] = "task.requested"
     args: tuple[Any, ...] = ()
@@ -76,6 +89,10 @@ class TaskRequested(TaskEvent, frozen=True, kw_only=True):
     priority: int | None = None
     license_id: str | None = None
     expires_at: datetime | None = None
+    replay_of: str | None = None
+    replay_id: str | None = None
+    generation: int = 0
+    carried: Carried | None = None
 
     def slot(self) -> int:
         """Acceptance comes first."""
@@ -165,12 +182,13 @@ class TaskSucceeded(TaskEnd, frozen=True, kw_only=True):
 
 
 class TaskFailure(TaskEnd, frozen=True, kw_only=True):
-    """An end that is no success, for a stated reason."""
+    """An end that is no success, for a stated reason. ``critical``: the task is one whose failures people are told."""
 
     error_type: str
     error: str
     traceback: str | None = None
     runtime_seconds: float | None = None
+    critical: bool = False
     code_version: str | None = None
     """Version of the code of whoever says so, which may not be what ran: that is in :class:`TaskStarted`."""
 
@@ -216,12 +234,15 @@ class TaskDeadLettered(TaskEvent, frozen=True, kw_only=True):
 
     Where a worker rejected it, the end has been recorded with its reason and this only says where the message is.
     Where the broker did it (``expired``, ``maxlen``, ``delivery_limit``), no worker saw it and this is the end.
+    The broker keeps the message for a day; ``message`` is what the log keeps of it for ever.
     """
 
     TOPIC: ClassVar[str] = "task.dead_lettered"
     reason: str
     queue: str | None = None
     priority: int | None = None
+    license_id: str | None = None
+    message: KeptMessage | None = None
 
     def slot(self) -> int:
         """The end where the broker made it so; else the place after the end."""
@@ -246,6 +267,17 @@ class TaskRepublished(TaskEvent, frozen=True, kw_only=True):
     def slot(self) -> int:
         """A place for each copy."""
         return SLOT_COPIES + self.copy
+
+
+class TaskRevocationRequested(TaskEvent, frozen=True, kw_only=True):
+    """Somebody wants the run not to be executed, or not any longer; it ends as revoked unless it ended before."""
+
+    TOPIC: ClassVar[str] = "task.revocation_requested"
+    reason: str
+
+    def slot(self) -> int:
+        """One place, before those of the copies: it is asked for once."""
+        return SLOT_COPIES
 
 
 class TaskOutcomeIgnored(AttemptEvent, frozen=True, kw_only=True):
@@ -320,6 +352,25 @@ class TaskRun(msgspec.Struct, kw_only=True):
         """Whether the run's one end has been recorded."""
         return any(event.originator_version == SLOT_END for event in self.events)
 
+    def request_revocation(self, *, reason: str, at: datetime) -> TaskRevocationRequested:
+        """The fact that somebody wants it not to be executed, or not any longer.
+
+        Raises:
+            RunAlreadyEnded: it is too late.
+            RevocationAlreadyRequested: somebody has asked before.
+        """
+        stream = run_stream(self.run_id)
+        if self.is_ended:
+            raise RunAlreadyEnded(stream, state=self.state.value)
+        if any(isinstance(event, TaskRevocationRequested) for event in self.events):
+            raise RevocationAlreadyRequested(stream)
+        return revocation_requested(self.run_id, task=self.task, reason=reason, at=at)
+
+    def spared_before(self, attempt: int) -> int:
+        """How many attempts before ``attempt`` do not count against the budget (header ``ledgerq-spared``)."""
+        scheduled = [event for event in self.events if isinstance(event, TaskRetryScheduled)]
+        return sum(event.is_spared for event in scheduled if event.attempt < attempt)
+
     @classmethod
     def fold(cls, events: list[TaskEvent]) -> TaskRun:
         """The run after ``events``: at least one, all of one stream."""
@@ -354,3 +405,10 @@ def task_event(name: str, run_id: UUID | str, *, at: datetime, data: dict[str, A
     if not isinstance(event, TaskEvent):
         raise TypeError(f"{name} is not an event of a task run")
     return msgspec.structs.replace(event, originator_version=event.slot())
+
+
+def revocation_requested(run_id: UUID | str, *, task: str, reason: str, at: datetime) -> TaskRevocationRequested:
+    """The fact that somebody wants a run not to be executed of which nothing else need be known."""
+    return TaskRevocationRequested(
+        originator_id=run_stream(run_id), originator_version=SLOT_COPIES, timestamp=at, task=task, reason=reason
+    )

@@ -28,11 +28,14 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dispatch": ("tasks.commands:dispatch", "Turn events into tasks and publish them."),
     "scheduler": ("tasks.commands:scheduler", "Fire schedules when their slots come."),
     "worker": ("tasks.commands:worker", "Run the tasks of one tier, or of all."),
-    "task": ("tasks.task_commands:task", "Request a task; show what happened to a run."),
+    "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run."),
+    "reconcile": ("tasks.reconcile.commands:reconcile", "Name every accepted task that is nowhere; repair."),
+    "dlq": ("tasks.dead_letters.commands:dlq", "Dead letters: list, show, replay, discard, restore."),
     "fleet": ("tasks.sample.commands:fleet", "Play a sample fleet: licenses, sessions, tasks."),
     "projector": ("projections.commands:projector", "Keep the read models up to date."),
     "projection": ("projections.commands:projection", "List projections, their lag; rebuild one."),
     "report": ("projections.commands:report", "Report from the analytics views; does it balance?"),
+    "chaos": ("infra.local.chaos.command:command", "Kill everything at random under load; check the four promises."),
     "bench": ("infra.bench.commands:bench", "Measure speed and memory on this machine."),
 }
 

@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     """Sender of every e-mail, an RFC 5322 mailbox."""
     mail_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
 
+    alert_email: str | None = None
+    """Address that is told when a critical task ends badly; none: nobody is."""
+    alert_window_seconds: float = Field(default=900.0, ge=1, le=86_400)
+    """Length of the windows, counted from 1970, in each of which there is one alert per task at most."""
+
     state_dir: Path = Path(".ledgerq")
     """Directory for local nodes and for what a run leaves."""
 
@@ -65,6 +70,8 @@ class Settings(BaseSettings):
     """Messages stored per transaction at most; also the consumer's prefetch."""
     ingest_linger_ms: int = Field(default=10, ge=0, le=1000)
     """How long ingest waits for a batch to fill before it stores what it has."""
+    letter_body_limit_bytes: int = Field(default=65_536, ge=0, le=1_048_576)
+    """Size up to which the log keeps the body of a dead-lettered task message, and together its headers."""
     watermark_interval_seconds: float = Field(default=10.0, gt=0, le=300)
     """How often ingest sends itself the marker that log time is read from."""
 
@@ -91,6 +98,8 @@ class Settings(BaseSettings):
     """Pool children per tier."""
     worker_ahead_ms: int = Field(default=50, ge=0, le=10_000)
     """How much work, by its usual duration, a worker takes ahead of its children; 0: nothing, strictly."""
+    directives_interval_ms: int = Field(default=500, ge=20, le=60_000)
+    """How often a worker looks in the log for what is asked of all workers: revocations, pauses, limits."""
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=86_400)
     """How long what runs may take to finish once a worker is told to stop; then it is ended and goes back."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
@@ -112,6 +121,11 @@ class Settings(BaseSettings):
     def shutdown_grace(self) -> timedelta:
         """How long what runs may take to finish once a worker is told to stop."""
         return timedelta(seconds=self.shutdown_grace_seconds)
+
+    @property
+    def directives_interval(self) -> timedelta:
+        """How often a worker looks in the log for what is asked of all workers."""
+        return timedelta(milliseconds=self.directives_interval_ms)
 
     def redacted(self) -> dict[str, Any]:
         """The settings as plain values with every password replaced, for people's eyes."""

@@ -8,6 +8,8 @@ from projections.dead_letters import DeadLetters
 from projections.ingest_dead_letters import IngestDeadLetters
 from projections.licenses import Licenses
 from projections.projection import Projection
+from projections.replayed_runs import ReplayedRuns
+from projections.replays import Replays
 from projections.sessions import Sessions
 from projections.task_attempts import TaskAttempts
 from projections.task_runs import TaskRuns
@@ -21,6 +23,8 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         TaskAttempts(),
         DeadLetters(),
         IngestDeadLetters(),
+        Replays(),
+        ReplayedRuns(),
     )
 }
 """Every projection there is; a new one is a module and a line here."""

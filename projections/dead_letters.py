@@ -1,4 +1,4 @@
-"""Dead letters: which runs' messages lie in the dead-letter queue, and why?"""
+"""Dead letters: which runs' messages became dead letters, why, and what has been decided about them?"""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from domain.aggregate import Event
+from domain.dead_letter import LetterDecision, LetterDiscarded, LetterReplayed, LetterState
 from domain.task_run import (
     SLOT_END,
     STATE_AFTER,
@@ -43,13 +44,21 @@ class DeadLetterRow(msgspec.Struct):
     error_type: str | None = None
     error: str | None = None
     letter_slot: int | None = None
+    ended_at: datetime | None = None
+    decision: str | None = None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    decision_reason: str | None = None
+    decision_number: int | None = None
+    replay_id: str | None = None
+    new_run_id: str | None = None
 
 
 class DeadLetters(Fold[DeadLetterRow]):
     """One row per run that was dead-lettered or failed: which of the two is told first does not matter."""
 
     name = "dead_letters"
-    question = "Which runs' messages lie in the dead-letter queue, and why?"
+    question = "Which runs' messages became dead letters, why, and what has been decided about them?"
     follows: ClassVar = {
         Log.TASKS: tuple(
             event.TOPIC
@@ -61,6 +70,8 @@ class DeadLetters(Fold[DeadLetterRow]):
                 TaskRejected,
                 TaskRevoked,
                 TaskExpired,
+                LetterReplayed,
+                LetterDiscarded,
             )
         )
     }
@@ -82,6 +93,20 @@ class DeadLetters(Fold[DeadLetterRow]):
             row.letter_slot, row.dead_lettered_at = slot, event.timestamp
             row.reason, row.queue, row.priority = event.reason, event.queue, event.priority
         if slot == SLOT_END:
-            row.end_state = STATE_AFTER[event.TOPIC].value
+            row.end_state, row.ended_at = STATE_AFTER[event.TOPIC].value, event.timestamp
         if isinstance(event, TaskFailure):
             row.error_type, row.error = event.error_type, event.error
+        if isinstance(event, LetterDecision):
+            _fold_decision(row, event, by=recorded.metadata.get("actor"))
+
+
+def _fold_decision(row: DeadLetterRow, event: LetterDecision, *, by: str | None) -> None:
+    """The decision with the highest number holds."""
+    if row.decision_number is not None and event.number <= row.decision_number:
+        return
+    row.decision_number, row.decided_at, row.decided_by = event.number, event.timestamp, by
+    row.decision_reason = event.reason
+    replayed = event if isinstance(event, LetterReplayed) else None
+    row.decision = (LetterState.REPLAYED if replayed else LetterState.DISCARDED).value
+    row.replay_id = replayed.replay_id if replayed else None
+    row.new_run_id = replayed.new_run_id if replayed else None

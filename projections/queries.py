@@ -11,15 +11,33 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg.rows import class_row, scalar_row
 
+from projections.letters import (
+    FailureCount,
+    LetterFilter,
+    LetterRow,
+    count_dead_letters,
+    dead_letters,
+    failures_in_last_window,
+    replayed_runs,
+    replays,
+)
 from projections.usage import UsageCounts, aggregate_usage
 
 __all__ = [
+    "FailureCount",
     "LapseCandidate",
+    "LetterFilter",
+    "LetterRow",
     "ResumeCandidate",
     "UsageCounts",
     "aggregate_usage",
+    "count_dead_letters",
+    "dead_letters",
+    "failures_in_last_window",
     "lapse_candidates",
     "licenses_to_judge",
+    "replayed_runs",
+    "replays",
     "resume_candidates",
 ]
 

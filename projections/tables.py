@@ -159,8 +159,50 @@ DEAD_LETTERS: Final = sa.Table(
     _text("error_type"),
     _text("error"),
     sa.Column("letter_slot", sa.BigInteger()),
+    _moment("ended_at"),
+    _text("decision"),
+    _moment("decided_at"),
+    _text("decided_by"),
+    _text("decision_reason"),
+    sa.Column("decision_number", sa.Integer()),
+    _text("replay_id"),
+    _text("new_run_id"),
 )
-"""A row per run that failed; one without ``dead_lettered_at`` has no message in the dead-letter queue (yet)."""
+"""A row per run that failed; one without ``dead_lettered_at`` is no dead letter (yet)."""
+
+REPLAYS: Final = sa.Table(
+    "replays",
+    METADATA,
+    _text("replay_id", primary_key=True),
+    _moment("requested_at"),
+    _text("requested_by"),
+    _text("reason"),
+    _text("chosen_by"),
+    sa.Column("letters", sa.Integer()),
+    sa.Column("is_again", sa.Boolean()),
+    sa.Column("per_second", sa.Double()),
+    sa.Column("priority", sa.Integer()),
+    _text("edit"),
+    _moment("finished_at"),
+    sa.Column("replayed", sa.Integer()),
+    sa.Column("left_out", sa.Integer()),
+)
+"""A row per batch of replays; one without ``requested_at`` has only been heard to finish."""
+
+REPLAYED_RUNS: Final = sa.Table(
+    "replayed_runs",
+    METADATA,
+    _text("replay_id", primary_key=True),
+    _text("run_id", primary_key=True),
+    _text("new_run_id"),
+    _text("task"),
+    _moment("replayed_at"),
+    _text("replayed_by"),
+    sa.Column("generation", sa.Integer()),
+    sa.Column("priority", sa.Integer()),
+    _text("patch"),
+)
+"""A row per dead letter and batch that replayed it."""
 
 INGEST_DEAD_LETTERS: Final = sa.Table(
     "ingest_dead_letters",

@@ -19,10 +19,11 @@ from domain.tier import Tier
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
 from tasks.client_connection import ClientTransport
-from tasks.worker.retry import DEFAULT_RETRY_POLICY, RetryPolicy
+from tasks.worker.policies import declared_policy
+from tasks.worker.retry import RetryPolicy
 
 _CATALOG: Final = "tasks.catalog"
-_SAMPLE: Final = "tasks.sample.work"
+_SAMPLES: Final = ("tasks.sample.work", "tasks.sample.marking")
 _TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
@@ -94,8 +95,8 @@ def _queue(tier: Tier, exchange: Exchange) -> Queue:
 
 
 def task_modules() -> list[str]:
-    """Modules that tasks are defined in: every module of the catalog, and the sample's."""
-    modules = [_SAMPLE] if importlib.util.find_spec(_SAMPLE) else []
+    """Modules that tasks are defined in: every module of the catalog, and the samples."""
+    modules = [name for name in _SAMPLES if importlib.util.find_spec(name)]
     catalog = importlib.util.find_spec(_CATALOG)
     locations = (catalog.submodule_search_locations if catalog else None) or []
     return modules + [f"{_CATALOG}.{module.name}" for module in pkgutil.iter_modules(locations)]
@@ -108,23 +109,27 @@ app.add_defaults(configuration)
 def task(
     name: str,
     *,
-    retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+    retry_policy: RetryPolicy | None = None,
     no_retry_for: tuple[type[BaseException], ...] = (),
+    critical: bool = False,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare a task with a retry policy: an exception brings about the next attempt while the budget lasts.
 
     Args:
         name: stable name (``cleanup_zombie_sessions``); it is in the log and in messages for ever.
-        retry_policy: how often and how patiently.
+        retry_policy: how often and how patiently; else what `tasks.worker.policies` says for the name.
         no_retry_for: exceptions that end the run at once; a :class:`domain.refusal.Refusal` always does.
+        critical: people are told by e-mail when a run of it ends badly (``LEDGERQ_ALERT_EMAIL``).
         options: any other option of ``Celery.task`` (``bind``, ``time_limit`` …).
     """
+    policy = declared_policy(name, retry_policy)
     declare: Callable[[Callable[..., Any]], Any] = app.task(
         name=name,
-        retry_policy=retry_policy,
+        retry_policy=policy,
         no_retry_for=no_retry_for,
-        max_retries=retry_policy.max_retries,
+        critical=critical,
+        max_retries=policy.max_retries,
         default_retry_delay=None,  # `self.retry()` without a countdown waits as the policy says
         **options,
     )

@@ -21,6 +21,7 @@ from infra.cloudevents import CloudEvent, new_event
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore, Log
 from infra.settings import Settings, load_settings
+from tasks.revoke_command import revoke
 from tasks.run_story import tell
 
 SOURCE: Final = "/ledgerq/task"
@@ -29,7 +30,10 @@ LOOK_EVERY_SECONDS: Final = 0.2
 
 @click.group()
 def task() -> None:
-    """Request a task; show what happened to a run."""
+    """Request a task; show what happened to a run; take runs back."""
+
+
+task.add_command(revoke)
 
 
 @task.command()

@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 
 from domain.aggregate import Event
+from domain.task_run import run_stream
 from infra.event_store.datastore import Datastore
 from infra.event_store.envelope import (
     EventUnreadableError,
@@ -26,6 +27,7 @@ from infra.event_store.log import Log
 from infra.event_store.log_table import Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
 from infra.event_store.recorder import LogRecorder
+from infra.event_store.revocations import Revocation, RevocationReader
 
 
 class EventStore:
@@ -75,13 +77,18 @@ class EventStore:
         Raises:
             EventUnreadableError: one of their events cannot be read; nothing may be decided on half a story.
         """
+        stories = self.load_recorded(log, stream_ids)
+        return {stream: [recorded.event for recorded in story] for stream, story in stories.items()}
+
+    def load_recorded(self, log: Log, stream_ids: Collection[str]) -> dict[str, list[Recorded]]:
+        """Like :meth:`load`, each event in its envelope: with its id and what stands beside it."""
         if not stream_ids:
             return {}
         with self._datastore.pool.connection() as connection:
             found = self._tables[log].streams(connection, stream_ids)
-        streams: dict[str, list[Event]] = {}
+        streams: dict[str, list[Recorded]] = {}
         for row in found:
-            streams.setdefault(row.stream_id, []).append(self._recorded(row).event)
+            streams.setdefault(row.stream_id, []).append(self._recorded(row))
         return streams
 
     def known_event_ids(self, log: Log, event_ids: Collection[UUID]) -> set[UUID]:
@@ -122,6 +129,13 @@ class EventStore:
             except EventUnreadableError as error:
                 page.unreadable.append(Unreadable(row.position, row.stream_id, row.name, error.reason))
         return page
+
+    def revocations(self, *, after: int) -> dict[str, Revocation]:
+        """Revocations recorded after a position of the log of tasks, by stream; whatever became of their runs."""
+        reader = RevocationReader()
+        with self._datastore.pool.connection() as connection:
+            found = reader.requested(connection, after=after, upto=reader.safe_position(connection))
+        return {run_stream(each.run_id): each for each in found}
 
     def safe_position(self, log: Log) -> int:
         """The log is final up to here: no event will appear at or below. 0 where it is empty."""

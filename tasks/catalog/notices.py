@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, Final
 
@@ -20,9 +20,8 @@ from tasks.catalog.judging import Judge, Outcome
 from tasks.catalog.letter import compose, message_id
 from tasks.catalog.run_cause import run_cause
 from tasks.wiring import wiring
-from tasks.worker.retry import RetryPolicy
+from tasks.worker.policies import E_MAIL
 
-E_MAIL: Final = RetryPolicy(start=timedelta(seconds=30), factor=2, maximum=timedelta(seconds=600), max_retries=5)
 NEVER_BETTER: Final = (AddressInvalidError, MailNotConfiguredError, MailRefusedError)
 """Faults that another try meets again."""
 TURN_SECONDS: Final = 30.0

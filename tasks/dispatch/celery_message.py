@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from domain.kept_message import Carried
 from domain.task_run import TaskRequested, run_stream
 from domain.tier import Tier
 from infra.broker.delay import TASKS
@@ -28,6 +29,7 @@ REPR_CHARACTERS: Final = 1024
 ORIGIN: Final = f"{os.getpid()}@{socket.gethostname()}"
 EMBED: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 FIRST_ATTEMPT: Final = 1
+NOTHING_CARRIED: Final = Carried()
 
 
 class UnpublishableError(ValueError):
@@ -47,7 +49,8 @@ def celery_message(requested: Recorded) -> OutgoingMessage:
     if not isinstance(event, TaskRequested):
         raise TypeError(f"{event.name} asks for no run")
     tier = tier_of(event)
-    body = msgspec.json.encode((event.args, event.kwargs, EMBED))
+    carried = event.carried or NOTHING_CARRIED
+    body = msgspec.json.encode((event.args, event.kwargs, {**EMBED, **carried.embed}))
     _refuse_over("arguments", len(body), BODY_LIMIT_BYTES)
     _refuse_over("task name", len(event.task.encode()), TASK_NAME_LIMIT_BYTES)
     run_id = event.originator_id.removeprefix(run_stream(""))
@@ -57,7 +60,7 @@ def celery_message(requested: Recorded) -> OutgoingMessage:
         body=body,
         content_type="application/json",
         content_encoding="utf-8",
-        headers=_protocol_headers(event, run_id) | _own_headers(event, requested),
+        headers=_protocol_headers(event, run_id) | carried.headers | _own_headers(event, requested),
         message_id=str(requested.event_id),
         correlation_id=run_id,
         priority=tier.clamp(event.priority),

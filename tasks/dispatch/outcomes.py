@@ -17,6 +17,7 @@ from domain.task_run import (
     TaskEvent,
     TaskPublished,
     TaskRejected,
+    TaskRevoked,
     run_stream,
     task_event,
 )
@@ -39,6 +40,11 @@ def published(requested: Recorded, *, queue: str, priority: int, at: datetime) -
 def rejected(requested: Recorded, *, reason: str, at: datetime) -> NewEvent:
     """The end of a run that no broker could carry."""
     return _new(TaskRejected, requested, at=at, attempt=FIRST_ATTEMPT, error_type="UnpublishableError", error=reason)
+
+
+def revoked(requested: Recorded, *, reason: str, at: datetime) -> NewEvent:
+    """The end of a run that was taken back before it was published."""
+    return _new(TaskRevoked, requested, at=at, attempt=FIRST_ATTEMPT, error_type="Revoked", error=reason)
 
 
 def unreadable(run: Unreadable, *, at: datetime) -> NewEvent:

@@ -11,9 +11,10 @@ import structlog
 
 from infra.broker.frames import OutgoingMessage
 from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent, Page, Recorded
+from infra.event_store.revocations import Revocation
 from tasks.dispatch.celery_message import UnpublishableError, celery_message
 from tasks.dispatch.lane import Lane
-from tasks.dispatch.outcomes import Evidence, evidence, published, rejected, unreadable
+from tasks.dispatch.outcomes import Evidence, evidence, published, rejected, revoked, unreadable
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,11 @@ class Parcel:
         else:
             self.waiting.append(outgoing)
 
+    def revoke(self, run: Recorded, revocation: Revocation, *, at: datetime) -> None:
+        """Somebody took the run back before it was published; that is its end."""
+        log.info("run revoked", run=run.event.originator_id, reason=revocation.text)
+        self.facts.append(revoked(run, reason=revocation.text, at=at))
+
     def confirm(self, run: OutgoingRun, *, at: datetime) -> None:
         """The broker holds the run."""
         self.lane.confirmed.add(run.requested.event_id)
@@ -114,8 +120,14 @@ def pack(page: Page, lane: Lane, *, store: EventStore, clock: Callable[[], datet
         parcel.facts.append(unreadable(unread, at=now))
     runs = lane.runs_in(page)
     told = _told([run.event.originator_id for run in runs if run.position <= lane.doubtful_to], store)
+    revocations = store.revocations(after=runs[0].position) if runs else {}
     for run in runs:
-        parcel.sort(run, known=told.get(run.event.originator_id, Evidence.NONE), at=now)
+        known = told.get(run.event.originator_id, Evidence.NONE)
+        revocation = revocations.get(run.event.originator_id)
+        if revocation and known is Evidence.NONE and run.event_id not in lane.confirmed:
+            parcel.revoke(run, revocation, at=now)
+        else:
+            parcel.sort(run, known=known, at=now)
     return parcel
 
 

@@ -1,33 +1,55 @@
-"""The follower that asks the policies: facts of the licensing log in, accepted runs in the tasks log out."""
+"""The follower that asks the policies: facts of one log in, accepted runs in the tasks log out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from domain.policies import POLICIES
+from domain.task_run import TaskEvent
 from infra.event_store import EventStore, Log, Page
 from tasks.dispatch.place import Place
 from tasks.dispatch.requests import requested_by
 
-FOLLOWER: Final = "dispatch.policies"
-NAMES: Final = tuple(event.TOPIC for event in POLICIES)
-"""The events that some policy looks at."""
+FOLLOWERS: Final = {Log.LICENSING: "dispatch.policies", Log.TASKS: "dispatch.policies.tasks"}
+"""The logs that hold events some policy looks at, and the name under which each is followed."""
+NAMES: Final = {
+    Log.LICENSING: tuple(event.TOPIC for event in POLICIES if not issubclass(event, TaskEvent)),
+    Log.TASKS: tuple(event.TOPIC for event in POLICIES if issubclass(event, TaskEvent)),
+}
+"""Those events."""
 
 log = structlog.get_logger(__name__)
 
 
 class PolicyFollower:
-    """Asks the policies about each event once; asked again after a crash, they give runs of the same ids."""
+    """Asks the policies about each event of a log once; asked again after a crash, they give runs of the same ids.
 
-    def __init__(self, store: EventStore, *, clock: Callable[[], datetime], page_events: int) -> None:
+    Args:
+        store: with the logs.
+        clock: the present, UTC.
+        page_events: most events of one look.
+        log: the one that is followed.
+        alert_window: length of the windows in each of which there is one alert per task; None: there is none.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        clock: Callable[[], datetime],
+        page_events: int,
+        log: Log = Log.LICENSING,
+        alert_window: timedelta | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._page_events = page_events
-        self.place = Place(FOLLOWER, Log.LICENSING)
+        self._alert_window = alert_window
+        self.place = Place(FOLLOWERS[log], log)
 
     def take_over(self) -> None:
         """Begin where the last one stopped."""
@@ -40,7 +62,8 @@ class PolicyFollower:
         Raises:
             CheckpointMovedError: another dispatcher is at work.
         """
-        page = self._store.read(Log.LICENSING, after=self.place.position, limit=self._page_events, names=NAMES)
+        followed = self.place.log
+        page = self._store.read(followed, after=self.place.position, limit=self._page_events, names=NAMES[followed])
         for unreadable in page.unreadable:
             log.error("no policy can read this event; nothing is done about it", event=unreadable)
         if not page.events:
@@ -59,7 +82,8 @@ class PolicyFollower:
 
     def _accept(self, page: Page) -> None:
         now = self._clock()
-        requests = [request for recorded in page.events for request in requested_by(recorded, at=now)]
+        window = self._alert_window
+        requests = [request for recorded in page.events for request in requested_by(recorded, at=now, window=window)]
         with self._store.transaction() as transaction:
             verdicts = transaction.append_each(Log.TASKS, requests)
             self.place.store(transaction, to=page.position)
@@ -67,4 +91,5 @@ class PolicyFollower:
         for request, verdict in zip(requests, verdicts, strict=True):
             if verdict.outcome == "taken":
                 log.error("a run of this id was accepted for another cause", run=request.event.originator_id)
-        log.info("runs accepted", runs=sum(verdict.outcome == "stored" for verdict in verdicts))
+        if accepted := sum(verdict.outcome == "stored" for verdict in verdicts):
+            log.info("runs accepted", runs=accepted)

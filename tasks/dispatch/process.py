@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from infra import logs
@@ -14,7 +14,7 @@ from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
-from tasks.dispatch.policies import PolicyFollower
+from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.publishing import PublishingFollower
 from tasks.leading import lead
 
@@ -38,7 +38,7 @@ def run(settings: Settings | None = None) -> None:
 
 
 class Dispatcher:
-    """The two followers of this process, in one loop: policies ask for runs, accepted runs are published."""
+    """The followers of this process, in one loop: policies ask for runs, accepted runs are published."""
 
     def __init__(self, settings: Settings, stop: StopRequest) -> None:
         self._stop = stop
@@ -46,7 +46,10 @@ class Dispatcher:
         self._store = EventStore(settings.database_url.get_secret_value(), connections=1, name="ledgerq dispatch")
         self._publisher = Publisher(settings, role="dispatch")
         page = settings.dispatch_batch_runs
-        self._policies = PolicyFollower(self._store, clock=_now, page_events=page)
+        window = timedelta(seconds=settings.alert_window_seconds) if settings.alert_email else None
+        self._policies = tuple(
+            PolicyFollower(self._store, clock=_now, page_events=page, log=log, alert_window=window) for log in FOLLOWERS
+        )
         self._publishing = PublishingFollower(self._store, self._publisher, clock=_now, page_runs=page)
 
     def __enter__(self) -> Self:
@@ -59,7 +62,8 @@ class Dispatcher:
 
     def work(self, leadership: Leadership) -> None:
         """Follow both logs until the leadership is lost or somebody asks to stop."""
-        self._policies.take_over()
+        for policies in self._policies:
+            policies.take_over()
         self._publishing.take_over()
         looked_at = noted_at = time.monotonic()
         while not self._stop:
@@ -67,13 +71,14 @@ class Dispatcher:
                 if not leadership.still_held():
                     return
                 looked_at = time.monotonic()
-            accepted = self._policies.step()
+            accepted = [policies.step() for policies in self._policies]
             published = self._publishing.step()
-            if accepted or published:
+            if any(accepted) or published:
                 continue
             if time.monotonic() - noted_at > NOTE_SECONDS:
                 noted_at = time.monotonic()
-                self._policies.note_position()
+                for policies in self._policies:
+                    policies.note_position()
                 self._publishing.note_position()
                 self._publisher.keep_alive()
             self._stop.wait(self._pause_seconds)

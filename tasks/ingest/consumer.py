@@ -81,6 +81,7 @@ class Inbox:
                 properties.priority,
                 method.redelivered,
                 datetime.now(UTC),
+                _text(properties.content_encoding),
             )
         )
         self._bytes += len(body)

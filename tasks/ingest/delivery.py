@@ -26,6 +26,7 @@ class Delivery(NamedTuple):
         priority: the property, if any.
         redelivered: whether the broker may have handed it out before.
         received_at: when it was taken in, UTC.
+        content_encoding: the property, if any.
     """
 
     tag: int
@@ -36,6 +37,7 @@ class Delivery(NamedTuple):
     priority: int | None
     redelivered: bool
     received_at: datetime
+    content_encoding: str | None = None
 
     def elements(self) -> list[Delivery]:
         """The elements of a CloudEvents batch as messages of their own; any other message is its own one element."""

@@ -58,7 +58,7 @@ class Intake:
         self._consumer = consumer
         self._lasting = lasting
         self._batches = Batches(store, lasting.settings, log_time=lasting.log_time, in_company=self._in_company)
-        self._letters = Letters(store)
+        self._letters = Letters(store, body_limit_bytes=lasting.settings.letter_body_limit_bytes)
         self._isolation = Isolation(
             reject=self._batches.reject, database_answers=self._database_answers, pause=self._pause
         )

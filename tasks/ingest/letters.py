@@ -14,14 +14,18 @@ from uuid import UUID, uuid5
 import msgspec
 
 from domain.cause import Cause
+from domain.kept_message import KeptMessage
 from domain.run_id import message_run_id
 from domain.task_run import LAST_ATTEMPT, TaskDeadLettered, run_stream
+from infra.broker.headers import clean_headers
 from infra.event_store import EventStore
 from tasks.ingest import runs
 from tasks.ingest.delivery import Delivery
 from tasks.ingest.rejection import Rejected
 
 ACTOR: Final = "rabbitmq"
+BODY_LIMIT_BYTES: Final = 65_536
+"""The setting's default (``letter_body_limit_bytes``)."""
 UNKNOWN: Final = "unknown"
 _NAMESPACE: Final = UUID("0192d7a5-7a10-7de4-9d0e-6c6574746572")
 _ALMOST_A_SECOND: Final = timedelta(microseconds=999_999)
@@ -41,10 +45,12 @@ class Letters:
 
     Args:
         store: where to.
+        body_limit_bytes: size up to which the log keeps a message's body.
     """
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, *, body_limit_bytes: int = BODY_LIMIT_BYTES) -> None:
         self._store = store
+        self._body_limit_bytes = body_limit_bytes
 
     def take(self, deliveries: Sequence[Delivery], *, again: bool = False) -> list[Rejected]:
         """Record the letters in one transaction; once it returns they may be acknowledged. None is ever rejected.
@@ -52,14 +58,14 @@ class Letters:
         Where the broker ended a run that had ended already, that is recorded as ignored.
         """
         del again  # a letter recorded twice is a repeat, whoever tells it
-        decided = [letter(delivery) for delivery in deliveries]
+        decided = [letter(delivery, body_limit_bytes=self._body_limit_bytes) for delivery in deliveries]
         with self._store.transaction() as transaction:
             runs.append(transaction, decided)
         return []
 
 
-def letter(delivery: Delivery) -> runs.Decided:
-    """What a dead-lettered task message says about its run."""
+def letter(delivery: Delivery, *, body_limit_bytes: int = BODY_LIMIT_BYTES) -> runs.Decided:
+    """What a dead-lettered task message says about its run, and as much of it as is kept."""
     headers = delivery.headers or {}
     run_id = message_run_id(delivery.body, headers)
     death = last_death(headers, received_at=delivery.received_at)
@@ -71,6 +77,14 @@ def letter(delivery: Delivery) -> runs.Decided:
         reason=death.reason,
         queue=death.queue,
         priority=delivery.priority,
+        license_id=_text(headers, "ledgerq-license-id"),
+        message=KeptMessage.of(
+            delivery.body,
+            clean_headers(headers),
+            limit_bytes=body_limit_bytes,
+            content_type=delivery.content_type,
+            content_encoding=delivery.content_encoding,
+        ),
     )
     cause = Cause(
         id=uuid5(_NAMESPACE, f"{run_id}/{death.reason}/{death.queue}"),

@@ -50,6 +50,8 @@ class Attempt(NamedTuple):
     def tell(self, name: str, *, at: datetime, **told: Any) -> CloudEvent:
         """The lifecycle event ``name``; the same attempt and name give the same id, so repeats are recognized.
 
+        What spent an attempt is part of the id too: two workers may differ about it, and one of them comes too late.
+
         Args:
             name: stored name (``task.started``).
             at: when it occurred.
@@ -59,7 +61,7 @@ class Attempt(NamedTuple):
         said = {key: value for key, value in fields.items() if value is not None}
         return CloudEvent(
             specversion="1.0",
-            id=f"{self.run_id}/{self.number}/{name}",
+            id="/".join(filter(None, (self.run_id, str(self.number), name, told.get("spent_by")))),
             source=SOURCE,
             type=name,
             time=at,

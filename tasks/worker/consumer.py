@@ -26,6 +26,7 @@ from tasks.worker import child
 from tasks.worker.ahead import TICK_SECONDS, Ahead
 from tasks.worker.attempt import TRACEPARENT, Attempt
 from tasks.worker.delivery import Delivery, Settlements
+from tasks.worker.directives import Directives
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
 from tasks.worker.identity import code_version, worker_name
 from tasks.worker.inquiry import Answer, Inquiry
@@ -39,12 +40,15 @@ from tasks.worker.recorder import Recorder
 from tasks.worker.registrar import NO_RULES, InHand, Registrar
 from tasks.worker.request import RecordedRequest
 from tasks.worker.retry import AttemptRules
+from tasks.worker.revoking import Revoking, revoked
 from tasks.worker.shutdown import LOOK_EVERY_SECONDS, Shutdown
 from tasks.worker.verdict import Fate
 
 FLUSH_WITHIN: Final = timedelta(seconds=15)
 """How long a worker that shuts down waits for its last outcomes to be confirmed."""
 LOOK_FOR_DEATHS_SECONDS: Final = 0.5
+DIRECTIVES_WITHIN: Final = timedelta(seconds=8)
+"""How long a worker that starts waits to hear what is asked of all; without it, it might begin what was revoked."""
 
 _log = structlog.get_logger("ledgerq.worker")
 
@@ -110,12 +114,16 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.inquiry = Inquiry(
             partial(EventStore, settings.database_url.get_secret_value(), connections=1, name="ledgerq worker")
         )
+        self.directives = Directives(settings.database_url.get_secret_value(), interval=settings.directives_interval)
+        self.revoking = Revoking(self.directives, self.registrar, self.pool)
         self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
 
     def start(self) -> None:
         """Begin to record, then to consume; returns when the worker is told to stop."""
         self.recorder.start()
+        self.directives.start()
         self.shutting_down.listen()
+        self.directives.wait(DIRECTIVES_WITHIN)
         super().start()
 
     def shutdown(self) -> None:
@@ -128,6 +136,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.registrar.release()
         super().shutdown()
         self.recorder.stop()
+        self.directives.stop()
 
     def on_ready(self) -> None:
         """Messages are coming; called for every new connection."""
@@ -151,6 +160,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         hub.call_repeatedly(LOOK_FOR_DEATHS_SECONDS, self.pool.maintain_pool)
         hub.call_repeatedly(TICK_SECONDS, self._look_ahead)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.shutting_down.look)
+        hub.call_repeatedly(LOOK_EVERY_SECONDS, self.registrar.beat)
+        hub.call_repeatedly(LOOK_EVERY_SECONDS, self.revoking.look)
 
     def stop_consuming(self) -> None:
         """Have no more messages delivered."""
@@ -221,7 +232,9 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
 
     def _start(self, message: Any, told: TaskMessage, in_hand: InHand) -> None:
         task = self.app.tasks.get(told.envelope.task)
-        if task is None:
+        if (revocation := self.directives.revocations.get(told.envelope.id)) is not None:
+            self.registrar.conclude(in_hand, revoked(revocation), NO_RULES)
+        elif task is None:
             failure = Failure("NotRegistered", f"no task is called {told.envelope.task!r}")
             self.registrar.conclude(in_hand, NotRun(TaskRejected.TOPIC, failure), NO_RULES)
         elif told.eta is not None and told.eta > (now := datetime.now(UTC)):
@@ -255,6 +268,9 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
     def _conclude_redelivered(self, in_hand: InHand, rules: AttemptRules, answer: Answer) -> None:
         if not self.registrar.has(in_hand):
             return  # its connection was lost meanwhile; it will come again
+        if answer in {Answer.ENDED, Answer.ENDED_DEAD}:
+            self.registrar.let_go(in_hand, Fate.DEAD_LETTERED if answer is Answer.ENDED_DEAD else Fate.ACKNOWLEDGED)
+            return
         failure = Failure("Redelivered", "the worker that had it in hand died or lost its connection")
         outcome = Died(failure, spent_by="redelivered", is_spared=answer is Answer.NOT_BEGUN)
         self.registrar.conclude(in_hand, outcome, rules)

@@ -18,7 +18,17 @@ import psycopg
 import structlog
 
 from domain.aggregate import Event
-from domain.task_run import Phase, TaskRetryScheduled, attempt_slot, run_stream
+from domain.task_run import (
+    SLOT_END,
+    Phase,
+    TaskFailed,
+    TaskLost,
+    TaskRejected,
+    TaskRetryScheduled,
+    TaskTimedOut,
+    attempt_slot,
+    run_stream,
+)
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore, EventUnreadableError, Log
 from tasks.worker.attempt import Attempt
@@ -29,6 +39,7 @@ has reached the log would be tried for ever."""
 PATIENCE_SECONDS: Final = 10.0
 """How long an answer is waited for while the database is away."""
 _PAUSE_SECONDS: Final = 0.5
+_DEAD_ENDS: Final = (TaskFailed, TaskTimedOut, TaskLost, TaskRejected)
 
 _log = structlog.get_logger("ledgerq.worker")
 
@@ -40,6 +51,10 @@ class Answer(Enum):
     """A child began the attempt, or enough redeliveries were spared, or nobody can say: it counts."""
     NOT_BEGUN = auto()
     """Nothing is known of a beginning. It may have been so shortly before the end that nobody heard of it."""
+    ENDED = auto()
+    """The run has ended: only its message is left, of a worker that died between record and acknowledgment."""
+    ENDED_DEAD = auto()
+    """Likewise, and this attempt's message was to become a dead letter."""
 
 
 class Question(NamedTuple):
@@ -94,6 +109,9 @@ def _answers(store: EventStore, questions: Sequence[Question]) -> list[Answer]:
 
 
 def _answer(story: Sequence[Event], attempt: int) -> Answer:
+    end = next((event for event in story if event.originator_version == SLOT_END), None)
+    if end is not None:
+        return Answer.ENDED_DEAD if isinstance(end, _DEAD_ENDS) and end.attempt == attempt else Answer.ENDED
     slots = {event.originator_version for event in story}
     if any(attempt_slot(attempt, phase) in slots for phase in (Phase.STARTED, Phase.OUTCOME, Phase.IGNORED)):
         return Answer.BEGUN

@@ -85,6 +85,12 @@ class Entry:
         self.texts = [storable(encode_structured(event).body) for event in self.events]
         self.size = sum(map(len, self.texts)) + 2 * len(self.texts)
 
+    def withdraw(self) -> list[OutgoingMessage]:
+        """The messages that are not confirmed by now; they are not sent (again)."""
+        indexes = sorted(self.unconfirmed - {-1})
+        self.unconfirmed.difference_update(indexes)
+        return [self.messages[index] for index in indexes]
+
 
 class Recorder(threading.Thread):
     """Gets entries confirmed, in the background.

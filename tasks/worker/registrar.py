@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import random
@@ -13,11 +13,13 @@ from typing import Any, Final
 import structlog
 
 from domain.task_run import TaskReceived, TaskRejected, TaskStarted
+from infra.broker.frames import OutgoingMessage
 from infra.cloudevents import CloudEvent
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.next_message import next_message, same_message
 from tasks.worker.outcome import Failure, NotRun, Outcome, Raised
+from tasks.worker.possession import Possession
 from tasks.worker.recorder import Entry, Recorder
 from tasks.worker.retry import AttemptRules
 from tasks.worker.verdict import Fate, Trial, Verdict, judge
@@ -34,7 +36,11 @@ _heard = logging.getLogger("ledgerq.worker")
 
 @dataclass(eq=False)
 class InHand:
-    """An attempt, the deliveries that wait for its outcome, and how far it is."""
+    """An attempt, the deliveries that wait for its outcome, and how far it is.
+
+    Attributes:
+        withheld: messages to be published in this one's place, once it is certain that it is ours to replace.
+    """
 
     attempt: Attempt
     message: Any
@@ -44,6 +50,10 @@ class InHand:
     pid: int | None = None
     fate: Fate | None = None
     is_recorded: bool = False
+    entry: Entry | None = None
+    withheld: Sequence[OutgoingMessage] = ()
+    revocation: str | None = None
+    revoked_at: float | None = None
 
     @property
     def is_redelivered(self) -> bool:
@@ -60,6 +70,7 @@ class Registrar:
         channel: the channel deliveries come from now; None while there is no connection.
         settlements: what the broker is told of deliveries.
         is_idle: whether nothing waits in the worker, so that a child's next task has to come from the broker.
+        possession: whether what is in hand is still ours.
     """
 
     def __init__(
@@ -70,12 +81,14 @@ class Registrar:
         channel: Callable[[], Any],
         settlements: Settlements,
         is_idle: Callable[[], bool] = lambda: True,
+        possession: Possession | None = None,
     ) -> None:
         self._recorder = recorder
         self._code_version = code_version
         self._channel = channel
         self._settlements = settlements
         self._is_idle = is_idle
+        self._possession = possession or Possession()
         self._in_hand: dict[tuple[str, int], InHand] = {}
         self.is_closed = False
         self._let_go: OrderedDict[tuple[str, int], InHand] = OrderedDict()
@@ -94,9 +107,10 @@ class Registrar:
         if known is None:
             self._in_hand[attempt.key] = taken = InHand(attempt, delivery.message, [delivery])
             return taken
+        self._in_hand[attempt.key] = known
         known.deliveries.append(delivery)
         if known.is_recorded:
-            self._settle(known)
+            self._let_go_of(known)
             self._settlements.send()
         return None
 
@@ -149,6 +163,10 @@ class Registrar:
         """
         self._record(in_hand, [], [same_message(in_hand.message, in_hand.attempt)], Fate.ACKNOWLEDGED)
 
+    def let_go(self, in_hand: InHand, fate: Fate) -> None:
+        """What became of the run is in the log already: only this message is left."""
+        self._record(in_hand, [], [], fate)
+
     def conclude(
         self, in_hand: InHand, outcome: Outcome, rules: AttemptRules, *, runtime_seconds: float | None = None
     ) -> None:
@@ -181,6 +199,10 @@ class Registrar:
         """Attempts in hand that a child executes, or was sent."""
         return [i for i in self._in_hand.values() if (i.is_started or i.is_sent) and i.fate is None]
 
+    def undecided(self) -> list[InHand]:
+        """Attempts in hand of which nobody knows yet what becomes of them."""
+        return [in_hand for in_hand in self._in_hand.values() if in_hand.fate is None]
+
     def release(self) -> None:
         """Let the messages go whose outcomes are confirmed by now."""
         self._recorder.release()
@@ -189,12 +211,23 @@ class Registrar:
     def connection_lost(self) -> None:
         """The deliveries in hand cannot be acknowledged any more and will come again.
 
-        What was not started will not be (the pool forgets it too); what runs or has run waits for its redelivery.
+        What was not started will not be (the pool forgets it too); what runs or has run waits for its redelivery. What
+        was to be published in the place of a delivery waits too: the message may come to another worker, and then that
+        one decides what follows. A message that is on its way at this moment may still arrive beside the redelivery.
         """
         for in_hand in self.not_started():
             self.forget(in_hand)
         for in_hand in self._in_hand.values():
             in_hand.deliveries.clear()
+            if in_hand.entry is not None:
+                in_hand.withheld = in_hand.entry.withdraw() or in_hand.withheld
+
+    def beat(self) -> None:
+        """The worker's loop turns; called often."""
+        if self._possession.beat():
+            for in_hand in list(self._in_hand.values()):
+                if in_hand.withheld and in_hand.is_recorded:
+                    self._let_go_of(in_hand)
 
     def not_started(self) -> list[InHand]:
         """Attempts in hand that nobody has begun."""
@@ -212,18 +245,36 @@ class Registrar:
 
     def _record(self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate) -> None:
         in_hand.fate = fate
-        entry = Entry(events, messages, then=lambda: self._recorded(in_hand), is_urgent=self._is_idle())
-        self._recorder.submit(entry)
+        if messages and not self._is_ours(in_hand):
+            in_hand.withheld, messages = messages, []
+        self._submit(in_hand, events, messages)
+
+    def _submit(self, in_hand: InHand, events: Sequence[CloudEvent], messages: Sequence[OutgoingMessage]) -> None:
+        in_hand.is_recorded = False
+        in_hand.entry = Entry(events, messages, then=lambda: self._recorded(in_hand), is_urgent=self._is_idle())
+        self._recorder.submit(in_hand.entry)
+
+    def _is_ours(self, in_hand: InHand) -> bool:
+        return bool(in_hand.deliveries) and self._possession.is_certain
 
     def _recorded(self, in_hand: InHand) -> None:
         in_hand.is_recorded = True
-        self._settle(in_hand)
+        self._let_go_of(in_hand)
+
+    def _let_go_of(self, in_hand: InHand) -> None:
+        """Of what is recorded: publish what was withheld, if it is ours to, else settle its deliveries."""
+        if not in_hand.withheld or not in_hand.deliveries:
+            self._settle(in_hand)
+        elif self._is_ours(in_hand):
+            messages, in_hand.withheld = in_hand.withheld, ()
+            self._submit(in_hand, [], messages)
 
     def _settle(self, in_hand: InHand) -> None:
         key, channel, fate = in_hand.attempt.key, self._channel(), in_hand.fate
         assert fate is not None  # noqa: S101  only what is recorded is settled
         settled = [self._settlements.add(delivery, fate, channel) for delivery in in_hand.deliveries] or [False]
         in_hand.deliveries.clear()
+        in_hand.entry = None
         was_noted = self._in_hand.get(key) is in_hand
         if was_noted:
             del self._in_hand[key]

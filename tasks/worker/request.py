@@ -47,8 +47,9 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
             TaskRevokedError: it could not be, or is not to be, and its end is told; Celery then takes its place back.
                 After any other exception it would not.
         """
-        if self._registrar.is_closed:
-            raise TaskRevokedError(self.id)  # not begun, and so handed back
+        if self._registrar.is_closed or self._in_hand.fate is not None:
+            state.task_ready(self)
+            raise TaskRevokedError(self.id)  # not begun: it is handed back, or was revoked while it waited
         self._in_hand.is_sent = True
         self._pace.begin(self, now=time.monotonic())
         try:
@@ -90,7 +91,7 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
             state.task_ready(self)
             self._pace.finish(self, now=time.monotonic())
             return
-        self._conclude(_outcome_of(error, exc_info))
+        self._conclude(_outcome_of(error, exc_info, self._in_hand.revocation))
 
     def on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001  billiard's signature
         """A limit passed. The soft one becomes an exception in the task; the hard one has come as a failure."""
@@ -98,9 +99,10 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
         _log.warning("time limit passed", limit=limit, seconds=timeout, run_id=self.id, task=self.name)
 
     def hand_back(self) -> None:
-        """Nobody has begun it and nobody will here."""
+        """Nobody has begun it and nobody will here; nothing is to be done where its end was decided meanwhile."""
         state.task_ready(self)
-        self._registrar.hand_back(self._in_hand)
+        if self._registrar.has(self._in_hand):
+            self._registrar.hand_back(self._in_hand)
 
     def acknowledge(self) -> None:
         """Left to the registrar: the outcome has to be recorded first."""
@@ -137,9 +139,9 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
             return NO_RULES
 
 
-def _outcome_of(error: BaseException, exc_info: Any) -> Outcome:
-    if isinstance(error, Terminated):
-        return NotRun(TaskRevoked.TOPIC, Failure("Revoked", f"terminated: {error}"))
+def _outcome_of(error: BaseException, exc_info: Any, revocation: str | None) -> Outcome:
+    if isinstance(error, Terminated) or (revocation is not None and isinstance(error, _DEADLY)):
+        return NotRun(TaskRevoked.TOPIC, Failure("Revoked", revocation or f"terminated: {error}"))
     if isinstance(error, TimeLimitExceeded):
         seconds = error.args[0] if error.args else "?"
         return TimedOut(Failure("TimeLimitExceeded", f"hard time limit of {seconds} s passed"))

@@ -70,19 +70,22 @@ class AttemptRules(NamedTuple):
         policy: the task's ``retry_policy``; None for a stock task.
         max_retries: how many attempts may follow the first one; None: any number (Celery's ``max_retries=None``).
         pause: how long a stock task's next attempt waits (Celery's ``default_retry_delay``).
+        is_critical: whether people are to be told when a run of the task ends badly.
     """
 
     policy: RetryPolicy | None
     max_retries: int | None
     pause: timedelta = timedelta(0)
+    is_critical: bool = False
 
     @classmethod
     def of(cls, task: Any) -> Self:
         """The rules of a Celery task: its ``retry_policy`` if it has one, else what Celery's own attributes say."""
         policy = getattr(task, "retry_policy", None)
+        is_critical = bool(getattr(task, "critical", False))
         if isinstance(policy, RetryPolicy):
-            return cls(policy, policy.max_retries)
-        return cls(None, task.max_retries, bounded(task.default_retry_delay or 0))
+            return cls(policy, policy.max_retries, is_critical=is_critical)
+        return cls(None, task.max_retries, bounded(task.default_retry_delay or 0), is_critical)
 
     @property
     def retries_exceptions(self) -> bool:

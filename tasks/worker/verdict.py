@@ -113,7 +113,7 @@ def judge(outcome: Outcome, trial: Trial) -> Verdict:
         case _ if _asks_for_another(outcome, trial.rules) and trial.has_another:
             return _again(_spent_by(outcome), outcome.failure, NextAttempt(_delay(trial, _waits(outcome))))
         case _:
-            return _end(outcome)
+            return _end(outcome, trial.rules)
 
 
 def _spared(outcome: Snoozed | Died) -> Verdict:
@@ -159,10 +159,12 @@ def _again(spent_by: str, failure: Failure, following: NextAttempt) -> Verdict:
     return Verdict(TaskRetryScheduled.TOPIC, data | spared, following=following)
 
 
-def _end(outcome: Unsuccessful) -> Verdict:
+def _end(outcome: Unsuccessful, rules: AttemptRules) -> Verdict:
     name = outcome.name if isinstance(outcome, NotRun) else _ENDS[type(outcome)]
     failure = outcome.failure
-    data = {"error_type": failure.type, "error": failure.text, "traceback": failure.traceback}
+    data: dict[str, Any] = {"error_type": failure.type, "error": failure.text, "traceback": failure.traceback}
+    if rules.is_critical:
+        data["critical"] = True
     return Verdict(name, data, Fate.ACKNOWLEDGED if name in _NOT_DEAD else Fate.DEAD_LETTERED)
 
 

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from domain.aggregate import Event
 from domain.license import License
 from domain.policies import decide
+from domain.task_run import task_event
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -23,3 +26,38 @@ def test_an_event_without_a_policy_asks_for_nothing() -> None:
     (issued,) = license_.collect_events()
     assert isinstance(issued, Event)
     assert decide(issued) == ()
+
+
+@pytest.mark.parametrize("name", ["failed", "timed_out", "lost", "rejected"])
+def test_people_are_told_of_a_bad_end_of_a_critical_task_and_of_no_other(name: str) -> None:
+    failure = {"task": "pay", "attempt": 4, "error_type": "ValueError", "error": "no", "worker": "w1"}
+    (command,) = decide(task_event(f"task.{name}", "R1", at=NOW, data={**failure, "critical": True}))
+    assert (command.task, command.once_by) == ("send_failure_alert", "pay")
+    assert (command.kwargs["run_id"], command.kwargs["ended"], command.kwargs["error_type"]) == (
+        "R1",
+        name,
+        "ValueError",
+    )
+    assert decide(task_event(f"task.{name}", "R1", at=NOW, data=failure)) == ()
+
+
+@pytest.mark.parametrize(
+    ("reason", "queue", "alerts"),
+    [
+        ("maxlen", "tasks.critical", 1),
+        ("maxlen", "tasks.low", 0),
+        ("rejected", "tasks.critical", 0),
+        ("expired", None, 0),
+    ],
+)
+def test_people_are_told_of_what_the_broker_ended_in_the_critical_tier(
+    reason: str, queue: str | None, alerts: int
+) -> None:
+    dead = task_event("task.dead_lettered", "R1", at=NOW, data={"task": "pay", "reason": reason, "queue": queue})
+    assert len(decide(dead)) == alerts
+
+
+def test_nobody_is_told_of_a_task_that_was_revoked_or_expired() -> None:
+    for name in ("task.revoked", "task.expired"):
+        ended = {"task": "pay", "attempt": 1, "error_type": "E", "error": "e", "critical": True}
+        assert decide(task_event(name, "R1", at=NOW, data=ended)) == ()

@@ -84,3 +84,15 @@ def test_an_unknown_name_and_data_that_does_not_fit_are_told_apart() -> None:
         event("task.vanished")
     with pytest.raises(msgspec.ValidationError):
         event("task.started", attempt="first")
+
+
+def test_a_run_knows_which_of_its_attempts_did_not_count() -> None:
+    why = {"spent_by": "snooze", "delay_seconds": 1.0, **ERROR}
+    run = TaskRun.fold(
+        [
+            event("task.retry_scheduled", attempt=1, is_spared=True, **why),
+            event("task.retry_scheduled", attempt=2, **why),
+            event("task.retry_scheduled", attempt=3, is_spared=True, **why),
+        ]
+    )
+    assert [run.spared_before(attempt) for attempt in (1, 2, 3, 4)] == [0, 1, 1, 2]

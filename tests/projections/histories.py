@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from domain.aggregate import Event
+from domain.dead_letter import ReplayFinished, ReplayRequested, replay_stream
 from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
 from domain.ingest import MessageDeadLettered
 from domain.license import License, LicenseState
@@ -77,7 +78,9 @@ class History:
         self._chance = random.Random(seed)
         self.events: dict[Log, list[Event]] = {
             Log.LICENSING: self._interleaved([*self._licenses(size), *self._refused(size // 3)]),
-            Log.TASKS: self._shuffled([event for run in range(size) for event in self._run(run)]),
+            Log.TASKS: self._shuffled(
+                [event for run in range(size) for event in self._run(run)] + self._batches(size // 3)
+            ),
             Log.HEARTBEATS: self._heartbeats(size),
         }
 
@@ -189,9 +192,32 @@ class History:
             case 1 | 2:
                 return [told(run, "succeeded", 90, attempt=attempt, result="7", runtime_seconds=2.5, **worker)]
             case 3:
-                return [told(run, "failed", 90, **failure), told(run, "dead_lettered", 91, reason="rejected")]
+                end = [told(run, "failed", 90, **failure), told(run, "dead_lettered", 91, reason="rejected")]
             case _:
-                return [told(run, "dead_lettered", 92, reason="expired", queue="tasks.normal", priority=2)]
+                end = [told(run, "dead_lettered", 92, reason="expired", queue="tasks.normal", priority=2)]
+        return end + self._decisions(run)
+
+    def _decisions(self, run: UUID) -> list[Event]:
+        """What people decide about a dead letter: it is replayed, and perhaps again, or discarded then."""
+        decided: list[Event] = []
+        for number in range(1, self._chance.randint(2, 4)):
+            because = {"number": number, "reason": f"because {number}"}
+            batch = {"replay_id": str(minted("batch", number)), "new_run_id": str(minted("again", run, number))}
+            if number == 1 or self._chance.random() < 0.5:
+                decided.append(told(run, "letter_replayed", 100 + number, generation=1, **because, **batch))
+            else:
+                decided.append(told(run, "letter_discarded", 100 + number, **because))
+        return decided
+
+    def _batches(self, count: int) -> list[Event]:
+        facts: list[Event] = []
+        for number in range(1, count + 1):
+            batch = {"originator_id": replay_stream(minted("batch", number)), "timestamp": at(100 + number)}
+            asked = {"reason": "the gateway is back", "chosen_by": {"task": "bill"}, "run_ids": ("a", "b")}
+            facts.append(ReplayRequested(originator_version=1, **batch, **asked))
+            if self._chance.random() < 0.7:
+                facts.append(ReplayFinished(originator_version=2, replayed=1, left={"b": "it is gone"}, **batch))
+        return facts
 
 
 def with_attempt(event: TaskEvent, attempt: int) -> TaskEvent:

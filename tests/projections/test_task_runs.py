@@ -89,7 +89,7 @@ def test_a_run_names_its_trace_where_it_has_one(traceparent: object, expected: s
 
 @given(seed=st.integers(0, 2**32), order=st.randoms(use_true_random=False))
 def test_the_order_in_which_a_runs_events_arrive_does_not_matter(seed: int, order: random.Random) -> None:
-    events = History(seed, size=6).events[Log.TASKS]
+    events = _task_events(seed)
     shuffled = list(events)
     order.shuffle(shuffled)
     assert _all_runs(shuffled) == _all_runs(events)
@@ -98,8 +98,7 @@ def test_the_order_in_which_a_runs_events_arrive_does_not_matter(seed: int, orde
 @given(seed=st.integers(0, 2**32))
 def test_a_run_is_in_the_state_that_the_domain_says(seed: int) -> None:
     runs: dict[str, list[TaskEvent]] = {}
-    for event in History(seed, size=6).events[Log.TASKS]:
-        assert isinstance(event, TaskEvent)
+    for event in _task_events(seed):
         runs.setdefault(event.originator_id, []).append(event)
     rows = _all_runs([event for events in runs.values() for event in events])
     for stream_id, events in runs.items():
@@ -129,6 +128,11 @@ def test_what_the_worker_measured_counts_more_than_the_difference_of_two_clocks(
     )
     world.catch_up("task_runs")
     assert world.row("select run_seconds from analytics.fct_task_runs") == {"run_seconds": 4.5}
+
+
+def _task_events(seed: int) -> list[TaskEvent]:
+    """What a history tells of runs; the same log tells of batches of replays, too."""
+    return [event for event in History(seed, size=6).events[Log.TASKS] if isinstance(event, TaskEvent)]
 
 
 def _all_runs(events: list[Any]) -> dict[str, RunRow]:

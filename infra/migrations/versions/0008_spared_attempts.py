@@ -3,7 +3,7 @@
 from infra.database.migration import run_sql
 
 revision = "0008"
-down_revision = "0004"
+down_revision = "0007"
 
 
 def upgrade() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from domain.cause import Cause, derived_run_id
 from domain.license import License
-from domain.task_run import TaskRequested
-from infra.event_store import CheckpointMovedError, EventStore, Log, NewEvent, Recorded
+from domain.task_run import TaskRequested, task_event
+from infra.event_store import CheckpointMovedError, EventStore, Log, NewEvent, Recorded, caused
 from tasks.dispatch.policies import PolicyFollower
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -89,3 +89,30 @@ def test_the_place_in_a_log_without_work_is_noted_for_those_who_watch_the_lag(st
     assert not policies.step()
     policies.note_position()
     assert follower(store).place.position == store.safe_position(Log.LICENSING) > 0
+
+
+def test_ten_failures_of_a_critical_task_become_one_accepted_alert_however_pages_are_cut(store: EventStore) -> None:
+    for number in range(10):
+        told = {"task": "pay", "attempt": 1, "error_type": "E", "error": f"number {number}", "critical": True}
+        failed = task_event("task.failed", str(uuid4()), at=NOW + timedelta(seconds=number), data=told)
+        store.append(Log.TASKS, caused([failed], Cause(id=uuid4(), at=NOW, actor="test")))
+    alerting = PolicyFollower(
+        store, clock=lambda: NOW, page_events=3, log=Log.TASKS, alert_window=timedelta(minutes=15)
+    )
+    alerting.take_over()
+    while alerting.step():
+        pass
+    (alert,) = [recorded.event for recorded in accepted(store) if isinstance(recorded.event, TaskRequested)]
+    assert (alert.task, alert.kwargs["error"]) == ("send_failure_alert", "number 0")
+
+
+def test_without_an_address_the_log_is_followed_and_nobody_is_told(store: EventStore) -> None:
+    told = {"task": "pay", "attempt": 1, "error_type": "E", "error": "e", "critical": True}
+    failed = task_event("task.failed", str(uuid4()), at=NOW, data=told)
+    store.append(Log.TASKS, caused([failed], Cause(id=uuid4(), at=NOW, actor="test")))
+    silent = PolicyFollower(store, clock=lambda: NOW, page_events=3, log=Log.TASKS)
+    silent.take_over()
+    while silent.step():
+        pass
+    assert silent.place.position == store.safe_position(Log.TASKS)
+    assert [recorded.event.name for recorded in accepted(store)] == ["task.failed"]

@@ -8,12 +8,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.task_run import task_event
+from domain.cause import Cause
+from domain.task_run import revocation_requested, task_event
 from domain.tier import Tier
 from infra.broker.errors import BrokerRefusedError, BrokerUnreachableError
 from infra.broker.publisher import Confirmation, OutgoingMessage, Publisher
 from infra.database import DatabaseUnreachableError
-from infra.event_store import CheckpointMovedError
+from infra.event_store import CheckpointMovedError, Log, caused
 from infra.settings import Settings
 from tasks.dispatch.publishing import PublishingFollower
 from tests.tasks.dispatch.world import World
@@ -46,6 +47,17 @@ def test_runs_of_one_tier_are_published_in_the_order_of_their_acceptance(world: 
     runs = [world.accept() for _ in range(7)]
     until_quiet(world.follower(page_runs=3))
     assert [message.run_id for message in world.waiting_in(Tier.NORMAL)] == runs
+
+
+def test_a_run_that_is_taken_back_before_it_is_published_ends_so_and_is_not_published(world: World) -> None:
+    revoked, kept = world.accept(), world.accept()
+    now = datetime.now(UTC)
+    event = revocation_requested(revoked, task="a.task", reason="ordered twice", at=now)
+    world.store.append(Log.TASKS, caused([event], Cause(id=uuid4(), at=now, actor="pat")))
+    until_quiet(world.follower())
+    assert [message.run_id for message in world.waiting_in(Tier.NORMAL)] == [kept]
+    assert world.names_in(revoked) == ["task.requested", "task.revoked", "task.revocation_requested"]
+    assert world.names_in(kept) == ["task.requested", "task.published"]
 
 
 def test_a_follower_that_takes_over_publishes_only_what_is_left(world: World) -> None:

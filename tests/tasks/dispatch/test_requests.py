@@ -6,7 +6,7 @@ from datetime import UTC, timedelta
 from uuid import uuid4
 
 from domain.license import LicenseExpiringSoon, LicenseSuspended
-from domain.task_run import SLOT_REQUESTED, TaskRequested
+from domain.task_run import SLOT_REQUESTED, TaskEvent, TaskRequested, task_event
 from tasks.dispatch.requests import requested_by
 from tests.tasks.dispatch.recorded import NOW, recorded
 
@@ -58,3 +58,31 @@ def test_the_run_belongs_to_the_story_of_the_event() -> None:
 def test_an_event_without_a_policy_asks_for_nothing() -> None:
     suspended = LicenseSuspended(originator_id="license-l", originator_version=2, timestamp=NOW, reason="unpaid")
     assert requested_by(recorded(suspended), at=NOW) == []
+
+
+WINDOW = timedelta(minutes=15)
+
+
+def failed(run_id: str, *, minutes: float, task: str = "pay") -> TaskEvent:
+    told = {"task": task, "attempt": 1, "error_type": "E", "error": "e", "critical": True}
+    return task_event("task.failed", run_id, at=NOW + timedelta(minutes=minutes), data=told)
+
+
+def test_all_failures_of_a_task_in_one_window_ask_for_one_alert() -> None:
+    alerts = [
+        requested_by(recorded(failed(run, minutes=minutes)), at=NOW, window=WINDOW)
+        for run, minutes in (("R1", 0), ("R2", 14.9), ("R3", 15))
+    ]
+    first, second, third = (alert for (alert,) in alerts)
+    assert (first.event.originator_id, first.event_id) == (second.event.originator_id, second.event_id)
+    assert first.event.originator_id != third.event.originator_id
+    (other,) = requested_by(recorded(failed("R4", minutes=0, task="print")), at=NOW, window=WINDOW)
+    assert other.event.originator_id != first.event.originator_id
+    assert isinstance(third.event, TaskRequested)
+    assert third.event.kwargs["window_start"] == (NOW + WINDOW).isoformat()
+
+
+def test_without_an_address_and_for_old_news_no_alert_is_asked_for() -> None:
+    seen = recorded(failed("R1", minutes=0))
+    assert requested_by(seen, at=NOW) == []
+    assert requested_by(seen, at=NOW + timedelta(hours=25), window=WINDOW) == []

@@ -2,22 +2,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.broker import topology
-from infra.local.sandbox import create_sandbox
+from infra import database
 from infra.settings import Settings
-from tests.tasks.worker.lab import Lab
+from tests.tasks.worker.lab import Lab, laboratory
 
 
 @pytest.fixture(scope="module")
 def lab(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A virtual host of its own, so that nobody else takes what is told of the lab's runs."""
-    directory = tmp_path_factory.mktemp("lab")
-    sandbox = create_sandbox(servers.model_copy(update={"state_dir": directory}), label="worker")
-    settings = servers.model_copy(update=sandbox.settings_update())
-    topology.apply(settings)
-    lab = Lab(settings, directory)
-    try:
-        yield lab
-    finally:
-        lab.close()
-        sandbox.drop()
+    with laboratory(servers, tmp_path_factory.mktemp("lab")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def stored_lab(lab: Lab) -> Lab:
+    """The lab with a database that its workers look into; nothing is ingested unless a test does."""
+    database.migrate(lab.settings)
+    lab.environment["LEDGERQ_DATABASE_URL"] = lab.settings.database_url.get_secret_value()
+    return lab

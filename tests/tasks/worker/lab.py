@@ -22,8 +22,10 @@ from pika.exceptions import AMQPError
 
 from domain.messages import MessageInvalid, MessageTypeUnknown, decode_data
 from domain.tier import Tier
+from infra.broker import topology
 from infra.broker.odd_headers import tolerate_odd_headers
 from infra.cloudevents import CloudEvent, Unreadable, decode
+from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
 from tests.waiting import eventually
 
@@ -184,19 +186,21 @@ class WorkerProcess:
 class Lab:
     """One virtual host with the platform's topology, and what happens on it."""
 
-    def __init__(self, settings: Settings, directory: Path) -> None:
+    def __init__(self, settings: Settings, directory: Path, *, listens: bool = True) -> None:
         self.settings = settings
         self.directory = directory
         self.broker_url = settings.broker_url.get_secret_value()
         self.environment = {"LEDGERQ_BROKER_URL": self.broker_url}
         self.ear = Ear(self.broker_url)
-        self.ear.start()
+        if listens:  # else an ingest does
+            self.ear.start()
         self._workers: list[WorkerProcess] = []
 
     def close(self) -> None:
         for worker in self._workers:
             worker.kill()
-        self.ear.close()
+        if self.ear.is_alive():
+            self.ear.close()
         assert not self.ear.refused, self.ear.refused
 
     def worker(self, tier: Tier, concurrency: int = 1, **settings: str) -> WorkerProcess:
@@ -278,3 +282,17 @@ class Lab:
         with urlopen(request, timeout=10) as answer:  # noqa: S310
             text = answer.read()
         return json.loads(text) if text else None
+
+
+@contextmanager
+def laboratory(servers: Settings, directory: Path) -> Iterator[Lab]:
+    """A lab on a virtual host of its own."""
+    sandbox = create_sandbox(servers.model_copy(update={"state_dir": directory}), label="worker")
+    settings = servers.model_copy(update=sandbox.settings_update())
+    topology.apply(settings)
+    lab = Lab(settings, directory)
+    try:
+        yield lab
+    finally:
+        lab.close()
+        sandbox.drop()

@@ -179,6 +179,13 @@ def hopeless() -> NoReturn:
     raise HopelessError("for good")
 
 
+@task(
+    "lab.fail_for_hours", retry_policy=RetryPolicy(start=timedelta(hours=4), maximum=timedelta(hours=4), jitter=False)
+)
+def fail_for_hours() -> NoReturn:
+    raise ConnectionError("neighbor away for long")
+
+
 @task("lab.hang", retry_policy=SOON, time_limit=1)
 def hang(path: str) -> None:
     count(path)
@@ -223,6 +230,45 @@ def wait_for(started: str, go: str) -> int:
     while not Path(go).exists():
         time.sleep(0.02)
     return executions
+
+
+@task("lab.wait_my_turn", retry_policy=SOON)
+def wait_my_turn(marks: str, go: str) -> int:
+    """Like ``lab.wait_for``, with a file per execution (``go.1`` …) that says how it ends."""
+    execution = count(marks)
+    mine = Path(f"{go}.{execution}")
+    while not mine.exists():
+        time.sleep(0.02)
+    Path(f"{mine}.seen").touch()
+    if mine.read_text() == "fail":
+        raise ConnectionError("neighbor away")
+    return execution
+
+
+@task("lab.deaf", retry_policy=NO_RETRIES)
+def deaf(*, started: str, go: str) -> None:
+    """Mark the start, then wait and let nobody but the kernel end it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    wait_for(started, go)
+
+
+@task("lab.fail_slowly", retry_policy=RetryPolicy(start=timedelta(seconds=3), factor=1, jitter=False))
+def fail_slowly() -> NoReturn:
+    raise ConnectionError("neighbor away")
+
+
+@task("lab.mark", retry_policy=SOON, bind=True)
+def mark(self: Any, path: str, *, seconds: float, then: str) -> str:
+    """Leave a line for the execution, take a while, and on the first attempt end as ``then`` says."""
+    attempt = int(self.request.get("ledgerq-attempt") or 1)
+    with Path(path).open("a", encoding="utf-8") as lines:
+        lines.write(f"{self.request.id} {attempt}\n")
+    time.sleep(seconds if attempt == 1 else 0.01)
+    if attempt == 1 and then == "fail":
+        raise ConnectionError("neighbor away")
+    if attempt == 1 and then == "snooze":
+        raise Snooze(0.5)
+    return then
 
 
 @app.task(name="lab.one_a_minute", rate_limit="1/m")

@@ -19,7 +19,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.system
 
 TIER = Tier.HIGH
-MANY = 3_000
+MANY = 2_000
 
 
 def flood(lab: Lab, count: int, *, priority: int = 1) -> list[str]:
@@ -42,7 +42,8 @@ def flood(lab: Lab, count: int, *, priority: int = 1) -> list[str]:
 
 
 def ended(lab: Lab, runs: list[str]) -> int:
-    return sum("task.succeeded 1" in lab.ear.story(run) for run in runs)
+    heard = lab.ear.heard
+    return sum(len(heard[run]) > 1 for run in runs)  # its start and its end; asked often, so not its story
 
 
 def ahead(lab: Lab) -> int:
@@ -62,9 +63,9 @@ def worker(lab: Lab) -> Iterator[WorkerProcess]:
 def test_messages_are_taken_ahead_while_runs_are_short_and_no_longer(lab: Lab) -> None:
     assert ahead(lab) == 0
     runs = flood(lab, MANY)
-    eventually(lambda: ahead(lab) > 0, seconds=20)
+    eventually(lambda: ahead(lab) > 0, seconds=60)
     eventually(lambda: ended(lab, runs) == MANY, seconds=60)
-    eventually(lambda: ahead(lab) == 0, seconds=5)
+    eventually(lambda: ahead(lab) == 0, seconds=20)
 
 
 def test_where_nothing_may_wait_nothing_is_taken_ahead(lab: Lab) -> None:
@@ -78,7 +79,7 @@ def test_where_nothing_may_wait_nothing_is_taken_ahead(lab: Lab) -> None:
 @pytest.mark.usefixtures("worker")
 def test_an_urgent_run_passes_those_that_were_taken_ahead_of_it(lab: Lab) -> None:
     runs = flood(lab, MANY)
-    eventually(lambda: ended(lab, runs) > MOST, seconds=20)
+    eventually(lambda: ended(lab, runs) > MOST, seconds=60)
     urgent = lab.publish("lab.add", 1, 1, tier=TIER, priority=8)
     lab.ear.until(urgent, "task.started 1")
     asked_at = lab.ear.event(urgent, "task.started 1").data["received_at"]
@@ -91,12 +92,12 @@ def test_an_urgent_run_passes_those_that_were_taken_ahead_of_it(lab: Lab) -> Non
 
 def test_behind_a_long_run_nothing_waits_in_the_worker(lab: Lab, worker: WorkerProcess, tmp_path: Path) -> None:
     runs = flood(lab, MANY)
-    eventually(lambda: ahead(lab) > 0, seconds=20)
+    eventually(lambda: ahead(lab) > 0, seconds=60)
     started, go = tmp_path / "started", tmp_path / "go"
     long = lab.publish("lab.wait_for", str(started), str(go), tier=TIER, priority=8)
-    eventually(started.exists, seconds=20)
+    eventually(started.exists, seconds=60)
     assert ended(lab, runs) < MANY, "the flood was over too early to show anything"
-    eventually(lambda: lab.depth(TIER.queue) + ended(lab, runs) == MANY, seconds=20)
+    eventually(lambda: lab.depth(TIER.queue) + ended(lab, runs) == MANY, seconds=60)
     assert ahead(lab) == 0
     other = lab.worker(TIER)
     eventually(lambda: ended(lab, runs) == MANY, seconds=60)

@@ -35,6 +35,9 @@ STORIES = {
     "an outcome": ([retry(1, spared=False)], 1, Answer.BEGUN),
     "only the attempt before": ([told("started", attempt=1), retry(1, spared=False)], 2, Answer.NOT_BEGUN),
     "held until it was time": ([told("received", attempt=1)], 1, Answer.NOT_BEGUN),
+    "an end": ([told("started", attempt=1), told("succeeded", attempt=1)], 1, Answer.ENDED),
+    "an end as a dead letter": ([told("failed", attempt=2, error_type="E", error="")], 2, Answer.ENDED_DEAD),
+    "an end of another attempt": ([told("failed", attempt=2, error_type="E", error="")], 1, Answer.ENDED),
     "spared as often as may be": ([retry(n, spared=True) for n in range(1, SPARED_AT_MOST + 1)], 4, Answer.BEGUN),
     "spared for other reasons": ([retry(n, spared=True, spent_by="snooze") for n in range(1, 9)], 9, Answer.NOT_BEGUN),
 }

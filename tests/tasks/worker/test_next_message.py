@@ -80,6 +80,6 @@ def test_a_message_that_fits_no_frame_is_an_error() -> None:
 
 def test_the_same_message_once_more_is_the_same_attempt() -> None:
     made = same_message(received(eta="2026-01-01T00:00:00"), ATTEMPT, timedelta(seconds=0.2))
-    assert made.routing_key.endswith("0.1.tasks.high")
+    assert made.routing_key.endswith("0.0.1.0.tasks.high")
     assert made.headers["eta"] == "2026-01-01T00:00:00"
     assert made.message_id == "run-1/2"

@@ -8,6 +8,7 @@ from domain.task_run import LAST_ATTEMPT
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.outcome import Died, Failure, Raised, Resend, RetryAsked, Returned
+from tasks.worker.possession import Possession
 from tasks.worker.recorder import Entry
 from tasks.worker.registrar import REMEMBERED, Registrar
 from tasks.worker.retry import AttemptRules, RetryPolicy
@@ -42,6 +43,13 @@ class Confirming:
         return [message.routing_key for entry in self.entries for message in entry.messages]
 
 
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Desk:
     """A registrar, its recorder, and the channel of now."""
 
@@ -50,12 +58,14 @@ class Desk:
         self.recorder = Confirming(settlements)
         self.channel: Channel | None = Channel()
         self.waiting = 0
+        self.clock = Clock()
         self.registrar = Registrar(
             self.recorder,  # type: ignore[arg-type]
             code_version="1",
             channel=lambda: self.channel,
             settlements=settlements,
             is_idle=lambda: not self.waiting,
+            possession=Possession(self.clock),
         )
 
     def deliver(self, *, attempt: Attempt = ATTEMPT, tag: int = 1, redelivered: bool = False) -> Any:
@@ -166,6 +176,60 @@ def test_a_replay_of_what_was_let_go_is_a_run_of_its_own(desk: Desk) -> None:
     desk.reconnect()
     desk.recorder.confirm()
     assert desk.deliver(tag=9) is not None
+
+
+def test_the_next_attempt_is_not_published_while_the_message_in_hand_may_be_with_another(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.reconnect()
+    desk.registrar.conclude(in_hand, Raised(Failure("Boom", "")), RULES)
+    assert desk.recorder.told() == ["task.started", "task.retry_scheduled"]
+    assert desk.recorder.sent() == []
+    desk.recorder.confirm()
+    desk.registrar.beat()
+    assert desk.recorder.sent() == []
+    assert desk.deliver(tag=5, redelivered=True) is None
+    assert len(desk.recorder.sent()) == 1
+    desk.recorder.confirm()
+    assert desk.channel is not None
+    assert desk.channel.told == [("ack", 5)]
+
+
+def test_a_next_attempt_that_is_not_yet_confirmed_is_withdrawn_with_a_lost_connection(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.registrar.conclude(in_hand, Raised(Failure("Boom", "")), RULES)
+    entry = desk.recorder.entries[-1]
+    assert entry.unconfirmed == {-1, 0}
+    desk.reconnect()
+    assert entry.unconfirmed == {-1}
+    assert desk.deliver(tag=5, redelivered=True) is None
+    desk.recorder.confirm()
+    assert len(desk.recorder.sent()) == 1
+    desk.reconnect()
+    desk.recorder.confirm()
+    assert desk.deliver(tag=7, redelivered=True) is None
+    assert len(desk.recorder.sent()) == 1
+    desk.recorder.confirm()
+    assert desk.channel is not None
+    assert desk.channel.told == [("ack", 7)]
+
+
+def test_after_a_pause_the_next_attempt_waits_until_a_lost_connection_would_have_been_noticed(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.clock.now += 60
+    desk.registrar.conclude(in_hand, Raised(Failure("Boom", "")), RULES)
+    desk.registrar.beat()
+    desk.recorder.confirm()
+    assert desk.recorder.sent() == []
+    for _ in range(3):
+        desk.clock.now += 0.5
+        desk.registrar.beat()
+    assert len(desk.recorder.sent()) == 1
+    desk.recorder.confirm()
+    assert desk.channel is not None
+    assert desk.channel.told == [("ack", 1)]
 
 
 def test_what_nobody_began_is_forgotten_with_its_connection(desk: Desk) -> None:

@@ -108,8 +108,8 @@ def test_what_celery_allowed_is_not_refused_by_our_budget() -> None:
     ("outcome", "spent_by", "delay_seconds"),
     [
         (Snoozed(WHY, 7.5), "snooze", 7.5),
-        (Snoozed(WHY, -1), "snooze", 1),
-        (Snoozed(WHY, nan), "snooze", 1),
+        (Snoozed(WHY, -1), "snooze", 0.125),
+        (Snoozed(WHY, nan), "snooze", 0.125),
         (Snoozed(WHY, 1e18), "snooze", 131_071),
         (Died(WHY, "shutdown", is_spared=True), "shutdown", 0),
         (Died(WHY, "redelivered", is_spared=True), "redelivered", 0),
@@ -139,3 +139,11 @@ def test_success_is_acknowledged() -> None:
 def test_of_a_run_that_goes_on_as_another_task_nothing_is_said() -> None:
     verdict = judge(HandedOver(), trial())
     assert (verdict.name, verdict.fate) == (None, Fate.ACKNOWLEDGED)
+
+
+@pytest.mark.parametrize("outcome", [Raised(WHY), TimedOut(WHY), Died(WHY), Refused(WHY)])
+def test_the_bad_end_of_a_critical_task_says_that_it_is_one(outcome: Outcome) -> None:
+    critical = POLICY._replace(is_critical=True)
+    assert judge(outcome, trial(3, critical)).data["critical"] is True
+    assert "critical" not in judge(outcome, trial(3)).data
+    assert "critical" not in judge(Raised(WHY), trial(1, critical)).data

@@ -1,0 +1,86 @@
+"""Reading revocations: rare events that every worker wants to hear of at once, by an index of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+
+from domain.task_run import SLOT_END, run_stream
+from infra.event_store.log import Log
+from infra.event_store.log_table import LogTable
+
+_COLUMNS: Final = "stream_id, data->>'reason', metadata->>'actor', position"
+# The name stands in the text and is no parameter: else the planner could not see that the partial index has the rows.
+_OUTSTANDING: Final = f"""
+    select {_COLUMNS} from event_store.task_events as asked
+    where name = 'task.revocation_requested' and position <= %b
+        and not exists (
+            select from event_store.task_events as ended
+            where ended.stream_id = asked.stream_id and ended.version = {SLOT_END})
+"""  # noqa: S608  constants
+_NEW: Final = f"""
+    select {_COLUMNS} from event_store.task_events
+    where name = 'task.revocation_requested' and position > %b and position <= %b
+"""  # noqa: S608  constants
+_ENDED: Final = f"""
+    select stream_id from event_store.task_events where version = {SLOT_END} and stream_id = any(%b::text[])
+"""  # noqa: S608  a constant
+
+
+class Revocation(NamedTuple):
+    """A run that somebody wants not to be executed, or not any longer.
+
+    Attributes:
+        run_id: the run.
+        reason: why.
+        actor: who asked.
+        position: of the request in the log of tasks.
+    """
+
+    run_id: str
+    reason: str
+    actor: str
+    position: int
+
+    @property
+    def text(self) -> str:
+        """Why and by whom, for the run's end."""
+        return f"{self.reason} (asked for by {self.actor})"
+
+
+class RevocationReader:
+    """Statements on the log of tasks, each on a connection of the caller's, in autocommit."""
+
+    def __init__(self) -> None:
+        self._table = LogTable(Log.TASKS.table)
+
+    def safe_position(self, connection: Connection[Any]) -> int:
+        """The log is final up to here."""
+        return self._table.safe_position(connection)
+
+    def outstanding(self, connection: Connection[Any], *, upto: int) -> list[Revocation]:
+        """All that were asked for, of runs that have no end yet."""
+        return _revocations(connection.execute(_OUTSTANDING.encode(), [upto]).fetchall())
+
+    def requested(self, connection: Connection[Any], *, after: int, upto: int) -> list[Revocation]:
+        """Those that were recorded after one position and not after another, whatever became of their runs."""
+        return _revocations(connection.execute(_NEW.encode(), [after, upto]).fetchall())
+
+    def ended(self, connection: Connection[Any], run_ids: Collection[str]) -> set[str]:
+        """Those of the runs that have ended."""
+        streams = [run_stream(run_id) for run_id in run_ids]
+        found = connection.execute(_ENDED.encode(), [streams]).fetchall()
+        return {_run_id(stream) for (stream,) in found}
+
+
+def _revocations(rows: list[Any]) -> list[Revocation]:
+    return [
+        Revocation(_run_id(stream), reason or "", actor or "somebody", position)
+        for stream, reason, actor, position in rows
+    ]
+
+
+def _run_id(stream: str) -> str:
+    return stream.removeprefix(run_stream(""))

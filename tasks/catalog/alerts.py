@@ -1,0 +1,163 @@
+"""Failure alerts: people are told by e-mail that a critical task ended badly, once per task and window."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, Final
+
+import msgspec
+
+from domain.cause import Cause
+from domain.failure_alert import AlertSent, alert_stream
+from infra.database import Leadership
+from infra.event_store import EventStore, Log, caused
+from infra.mail import Mailer
+from projections.queries import failures_in_last_window
+from tasks.app import task as declare
+from tasks.catalog.letter import compose, message_id
+from tasks.catalog.notices import NEVER_BETTER, TURN_SECONDS
+from tasks.catalog.reading import read_models
+from tasks.catalog.run_cause import run_cause
+from tasks.wiring import Wiring, wiring
+from tasks.worker.policies import E_MAIL
+
+ERROR_CHARACTERS: Final = 500
+
+
+class AlertBusyError(Exception):
+    """Another run has been sending this very alert for longer than anybody should take; come back later."""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """A bad end, as its policy tells of it.
+
+    Attributes:
+        task: name of the task.
+        run_id: the run, the first one of its task to end badly in the window.
+        ended: how it ended (``failed``, ``timed_out``, ``lost``, ``rejected``, ``dead_lettered``).
+        error_type: class of the error, or the broker's reason.
+        error: its text.
+        worker: who had the run; None where no worker saw its end.
+        failed_at: when it ended.
+        window_start: beginning of the window.
+        window_seconds: its length.
+    """
+
+    task: str
+    run_id: str
+    ended: str
+    error_type: str
+    error: str
+    worker: str | None
+    failed_at: datetime
+    window_start: datetime
+    window_seconds: float
+
+    @property
+    def stream(self) -> str:
+        """Where it is recorded that it was sent."""
+        return alert_stream(self.task, self.window_start)
+
+    def letter_values(self, *, unannounced: int) -> dict[str, str]:
+        """What goes into the letter."""
+        told = {
+            "task": self.task,
+            "run_id": self.run_id,
+            "ended": self.ended.replace("_", " "),
+            "error_type": self.error_type,
+            "error": self.error[:ERROR_CHARACTERS],
+            "worker": self.worker or "none saw it end",
+            "failed_at": f"{self.failed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
+            "window": f"{self.window_seconds / 60:g} minutes",
+            "unannounced": _since_the_last(unannounced),
+        }
+        return {name: _line(value) for name, value in told.items()}
+
+
+def send_alert(alert: Alert, *, wired: Wiring, mailer: Mailer, cause: Cause) -> str:
+    """Send the alert if it is still to be sent, and record that.
+
+    Runs that send the same alert take turns. Only a crash between the mail server's answer and our record repeats the
+    e-mail, under the same ``Message-ID``.
+
+    Returns:
+        ``sent``, or why there was nothing to send: ``no address`` is set any more, or ``sent before``.
+
+    Raises:
+        MailError: it did not go out.
+        AlertBusyError: somebody else has been sending it for too long.
+    """
+    to = wired.settings.alert_email
+    if to is None:
+        return "no address"
+    with Leadership(wired.settings, alert.stream) as turn:
+        if not turn.acquire(TURN_SECONDS):
+            raise AlertBusyError(alert.stream)
+        if wired.store.load(Log.TASKS, [alert.stream]):
+            return "sent before"
+        unannounced = count_unannounced(alert, wired)
+        _send(alert, to=to, mailer=mailer, at=cause.at, unannounced=unannounced)
+        _record(alert, wired.store, recipient=to, cause=cause, unannounced=unannounced)
+    return "sent"
+
+
+def count_unannounced(alert: Alert, wired: Wiring) -> int:
+    """How many runs of the task ended badly in the last window that had any, without an alert of their own."""
+    window = timedelta(seconds=alert.window_seconds)
+    with read_models(wired.engine) as connection:
+        last = failures_in_last_window(connection, alert.task, before=alert.window_start, window=window)
+    if last is None:
+        return 0
+    was_announced = bool(wired.store.load(Log.TASKS, [alert_stream(alert.task, last.window_start)]))
+    return last.failures - was_announced
+
+
+def _send(alert: Alert, *, to: str, mailer: Mailer, at: datetime, unannounced: int) -> None:
+    letter = compose("failure_alert", alert.letter_values(unannounced=unannounced), to=to)
+    letter["Date"] = format_datetime(at)
+    letter["Message-ID"] = message_id(alert.stream, sender=mailer.sender)
+    mailer.send(letter)
+
+
+def _record(alert: Alert, store: EventStore, *, recipient: str, cause: Cause, unannounced: int) -> None:
+    sent = AlertSent(
+        originator_id=alert.stream,
+        originator_version=1,
+        timestamp=cause.at,
+        task=alert.task,
+        run_id=alert.run_id,
+        recipient=recipient,
+        window_start=alert.window_start,
+        unannounced=unannounced,
+    )
+    store.append(Log.TASKS, caused([sent], cause))
+
+
+def _since_the_last(unannounced: int) -> str:
+    if not unannounced:
+        return "No other run of it ended badly unannounced since the alert before this one."
+    runs = "1 more run" if unannounced == 1 else f"{unannounced} more runs"
+    return f"{runs} of it ended badly since the alert before this one, in that one's window."
+
+
+def _line(text: str) -> str:
+    """Text that cannot leave its line, whatever a task or an error is called."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+@declare("send_failure_alert", bind=True, retry_policy=E_MAIL, no_retry_for=NEVER_BETTER)
+def send_failure_alert(self: Any, **told: Any) -> dict[str, str]:
+    """Tell people that a run of a critical task ended badly; the arguments are an :class:`Alert`'s.
+
+    Returns:
+        ``outcome``: ``sent``, or why there was nothing to send.
+    """
+    wired = wiring()
+    outcome = send_alert(
+        msgspec.convert(told, Alert),
+        wired=wired,
+        mailer=Mailer.from_settings(wired.settings),
+        cause=run_cause(self, at=datetime.now(UTC)),
+    )
+    return {"outcome": outcome}

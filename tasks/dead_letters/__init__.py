@@ -1,0 +1,1 @@
+"""Dead letters: found, read, replayed, discarded, put back into the broker's queue."""

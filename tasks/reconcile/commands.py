@@ -1,0 +1,156 @@
+"""``ledgerq reconcile``."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import click
+import msgspec
+
+from infra import database
+from infra.broker.errors import BrokerError
+from infra.broker.publisher import Publisher
+from infra.database import DatabaseUnreachableError
+from infra.event_store import EventStore
+from infra.settings import Settings, load_settings
+from tasks.reconcile.contents import TooManyMessagesError
+from tasks.reconcile.judging import Standing
+from tasks.reconcile.look import STATS_SECONDS
+from tasks.reconcile.looking import Found, LogBehindError, Searcher
+from tasks.reconcile.open_run import OpenRun
+from tasks.reconcile.repair import Repaired, Repairer
+
+NAMED_AT_MOST: Final = 50
+"""Runs that are named one by one; ``--json`` names all."""
+_CANNOT_SAY: Final = 2
+_SPOKEN: Final = {
+    Standing.AT_DISPATCH: "wait for dispatch",
+    Standing.EXPECTED: "wait where they should",
+    Standing.SEEN: "were seen waiting",
+    Standing.AT_WORKER: "are being executed",
+    Standing.MOVING: "moved while we looked",
+    Standing.NOWHERE: "are nowhere",
+}
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Publish what is nowhere again, and record it.")
+@click.option("--read", is_flag=True, help="Also read the messages in queues and ladder, where counts do not suffice.")
+@click.option(
+    "--patience",
+    default=120.0,
+    show_default=True,
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="How long the log may take to catch up with a look.",
+)
+@click.option(
+    "--settle",
+    default=STATS_SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=STATS_SECONDS),
+    metavar="SECONDS",
+    help="Between two looks. Where a queue is never empty: longer than a message waits in it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def reconcile(*, repair: bool, read: bool, patience: float, settle: float, as_json: bool) -> None:
+    """Name every accepted task that is nowhere: not in the log's past, not in the broker, not at a worker.
+
+    Takes half a minute: it looks three or four times, so as not to name what is merely on its way. Exit status: 0 when
+    nothing is missing (or all of it was published again), 1 when something is, 2 when it cannot be said.
+    """
+    settings = load_settings()
+    tell = (lambda _line: None) if as_json else click.echo
+    searcher = Searcher(settings, timedelta(seconds=patience), timedelta(seconds=settle), reads=read, tell=tell)
+    try:
+        with database.connect(settings, name="reconcile") as connection:
+            found = searcher.find(connection)
+        repaired = _repair(settings, found.nowhere) if repair and found.nowhere else None
+    except (BrokerError, DatabaseUnreachableError, LogBehindError, TooManyMessagesError) as error:
+        click.echo(f"ledgerq reconcile: {error}", err=True)
+        sys.exit(_CANNOT_SAY)
+    if as_json:
+        click.echo(msgspec.json.encode(_values(found, repaired)).decode())
+    else:
+        _print(found, repaired)
+    sys.exit(0 if _is_well(found, repaired) else 1)
+
+
+def _repair(settings: Settings, runs: list[OpenRun]) -> Repaired:
+    url = settings.database_url.get_secret_value()
+    with EventStore(url, connections=1, name="reconcile") as store, Publisher(settings, role="reconcile") as publisher:
+        repairer = Repairer(store, publisher, actor=getpass.getuser(), clock=lambda: datetime.now(UTC))
+        return repairer.repair(runs)
+
+
+def _is_well(found: Found, repaired: Repaired | None) -> bool:
+    if repaired is None:
+        return found.is_whole
+    return not (found.shortfalls or repaired.unknown or repaired.refused)
+
+
+def _print(found: Found, repaired: Repaired | None) -> None:
+    for standing, runs in found.standings.items():
+        if runs and standing is not Standing.NOWHERE:
+            click.echo(f"{len(runs):>8,} open runs {_SPOKEN[standing]}")
+    click.echo(f"{len(found.nowhere):>8,} {'run is' if len(found.nowhere) == 1 else 'runs are'} nowhere")
+    for (seen, task), count in Counter((run.tier.queue, run.task) for run in found.nowhere).most_common():
+        click.echo(f"           {count:,} of {task}, {seen}")
+    for run in found.nowhere[:NAMED_AT_MOST]:
+        click.echo(f"  {run.run_id}  {run.task} #{run.attempt}, {_last(run)}")
+    if len(found.nowhere) > NAMED_AT_MOST:
+        click.echo(f"  … and {len(found.nowhere) - NAMED_AT_MOST:,} more; --json names all")
+    for place, expected, held in found.shortfalls:
+        click.echo(
+            f"{place} should hold {expected:,} of the runs that wait and holds {held:,} messages: "
+            f"at least {expected - held:,} are missing; --read tells which"
+        )
+    if repaired is not None:
+        _print_repair(repaired)
+
+
+def _print_repair(repaired: Repaired) -> None:
+    click.echo(f"{len(repaired.published):>8,} published again")
+    if repaired.moved:
+        click.echo(f"{len(repaired.moved):>8,} moved meanwhile and were left alone")
+    for run in repaired.unknown:
+        click.echo(f"  {run.run_id} cannot be published: nobody requested it of us, so the log has no arguments")
+    for run, reason in repaired.refused:
+        click.echo(f"  {run.run_id} was not taken by the broker: {reason}")
+
+
+def _last(run: OpenRun) -> str:
+    return f"last seen {run.last_seen()} ({run.last} recorded {run.since:%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def _values(found: Found, repaired: Repaired | None) -> dict[str, Any]:
+    """The same as plain values."""
+    values: dict[str, Any] = {
+        "open": {standing.name.lower(): len(runs) for standing, runs in found.standings.items()},
+        "nowhere": [
+            {
+                "run_id": run.run_id,
+                "task": run.task,
+                "tier": run.tier.value,
+                "attempt": run.attempt,
+                "last_event": run.last,
+                "last_recorded_at": run.since,
+                "last_seen": run.last_seen(),
+                "can_be_repaired": run.request_position is not None,
+            }
+            for run in found.nowhere
+        ],
+        "shortfalls": [short._asdict() for short in found.shortfalls],
+    }
+    if repaired is not None:
+        values["repaired"] = {
+            "published": [run.run_id for run in repaired.published],
+            "unknown": [run.run_id for run in repaired.unknown],
+            "moved": [run.run_id for run in repaired.moved],
+            "refused": {run.run_id: reason for run, reason in repaired.refused},
+        }
+    return values

@@ -1,0 +1,73 @@
+"""``ledgerq task revoke``: take runs back, wherever they are."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import click
+
+from domain.cause import Cause
+from domain.refusal import Refusal
+from domain.task_run import (
+    RevocationAlreadyRequested,
+    TaskEvent,
+    TaskRevocationRequested,
+    TaskRun,
+    revocation_requested,
+    run_stream,
+)
+from infra.database import DatabaseUnreachableError
+from infra.event_store import EventStore, Log, LostRaceError, caused
+from infra.settings import load_settings
+
+
+@click.command()
+@click.argument("run_ids", nargs=-1, required=True, metavar="RUN_ID...")
+@click.option("--reason", required=True, help="Why; it is recorded, with your name.")
+@click.option(
+    "--task", "task_name", help="Name of the task, for runs that nothing is recorded of yet: calls by Celery clients."
+)
+def revoke(run_ids: tuple[str, ...], *, reason: str, task_name: str | None) -> None:
+    """Take runs back: what waits is not executed, what runs is ended.
+
+    The status is 1 if there was one that could not be taken back. Whoever has a run in hand hears of it within about a
+    second; `ledgerq task show` tells what became of it.
+    """
+    url = load_settings().database_url.get_secret_value()
+    with EventStore(url, connections=1, name="task command") as store:
+        done = [_revoke(store, run_id, reason=reason, task=task_name) for run_id in dict.fromkeys(run_ids)]
+    if not all(done):
+        raise click.exceptions.Exit(1)
+
+
+def _revoke(store: EventStore, run_id: str, *, reason: str, task: str | None) -> bool:
+    """Whether the run is going to be revoked; says so."""
+    now = datetime.now(UTC)
+    try:
+        event = _request(store, run_id, reason=reason, task=task, at=now)
+        if event is None:
+            click.echo(f"{run_id}: nothing is recorded of such a run; if a Celery client called it, name its --task")
+            return False
+        store.append(Log.TASKS, caused([event], Cause(id=uuid4(), at=now, actor=getpass.getuser())))
+    except (RevocationAlreadyRequested, LostRaceError):
+        click.echo(f"{run_id}: somebody has asked for that already")
+    except Refusal as refusal:
+        click.echo(str(refusal))
+        return False
+    except DatabaseUnreachableError as error:
+        raise click.ClickException(f"the database cannot be reached: {error}") from error
+    else:
+        click.echo(f"{run_id}: asked for")
+    return True
+
+
+def _request(
+    store: EventStore, run_id: str, *, reason: str, task: str | None, at: datetime
+) -> TaskRevocationRequested | None:
+    stream = run_stream(run_id)
+    told = [event for event in store.load(Log.TASKS, [stream]).get(stream, []) if isinstance(event, TaskEvent)]
+    if told:
+        return TaskRun.fold(told).request_revocation(reason=reason, at=at)
+    return revocation_requested(run_id, task=task, reason=reason, at=at) if task else None
