@@ -19,11 +19,12 @@ def test_a_healthy_broker_gives_no_finding(ward: Ward) -> None:
 def test_a_missing_queue_is_named(ward: Ward) -> None:
     ward.replace_queue("tasks.low", None)
     findings = ward.examine().findings
-    assert [(finding.check, finding.where) for finding in findings] == [
-        ("missing_queue", "queue tasks.low"),
-        ("missing_binding", "binding tasks → tasks.low (tasks.low)"),
-        ("missing_binding", "binding delay.out → tasks.low (*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.tasks.low)"),
-    ] or {finding.check for finding in findings} == {"missing_queue", "missing_binding"}
+    assert [finding.check for finding in findings] == ["missing_queue", "missing_binding", "missing_binding"]
+    assert [finding.where.partition(" (")[0] for finding in findings] == [
+        "queue tasks.low",
+        "binding tasks → tasks.low",
+        "binding delay.out → tasks.low",
+    ]
     assert "ledgerq topology apply" in findings[0].remedy
 
 
