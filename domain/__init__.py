@@ -13,6 +13,18 @@ from domain import (
     schedule,
     session,
     task_run,
+    unique_key,
 )
 
-__all__ = ["dead_letter", "failure_alert", "flow", "heartbeat", "ingest", "license", "schedule", "session", "task_run"]
+__all__ = [
+    "dead_letter",
+    "failure_alert",
+    "flow",
+    "heartbeat",
+    "ingest",
+    "license",
+    "schedule",
+    "session",
+    "task_run",
+    "unique_key",
+]

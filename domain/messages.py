@@ -46,6 +46,18 @@ Email = Annotated[
         description="up to 254 characters, none of them white space, with one @ among them",
     ),
 ]
+UniqueKey = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=200,
+        description="a second request for the same task with this key is folded into the run of the first",
+    ),
+]
+UniqueFor = Annotated[
+    float,
+    msgspec.Meta(gt=0, le=31_536_000, description="for how long from its acceptance on; without it until the run ends"),
+]
 TaskName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -127,6 +139,13 @@ class TaskRequestedData(TimedData, frozen=True, kw_only=True):
     run_id: RunId | None = None
     license_id: Id | None = None
     expires_at: Moment | None = None
+    unique_key: UniqueKey | None = None
+    unique_for_seconds: UniqueFor | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unique_for_seconds is not None and self.unique_key is None:
+            raise ValueError("unique_for_seconds: says for how long a unique_key holds, and there is none")
 
 
 class WatermarkData(MessageData, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from projections.dead_letters import DeadLetters
+from projections.folded_requests import FoldedRequests
 from projections.ingest_dead_letters import IngestDeadLetters
 from projections.licenses import Licenses
 from projections.projection import Projection
@@ -23,6 +24,7 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         TaskAttempts(),
         DeadLetters(),
         IngestDeadLetters(),
+        FoldedRequests(),
         Replays(),
         ReplayedRuns(),
     )

@@ -217,6 +217,18 @@ INGEST_DEAD_LETTERS: Final = sa.Table(
     _moment("dead_lettered_at"),
 )
 
+FOLDED_REQUESTS: Final = sa.Table(
+    "folded_requests",
+    METADATA,
+    _text("message_id", primary_key=True),
+    _text("task"),
+    _text("unique_key"),
+    _text("run_id"),
+    _text("asked_run_id"),
+    _text("asked_by"),
+    _moment("folded_at"),
+)
+
 PARKED_EVENTS: Final = sa.Table(
     "parked_events",
     METADATA,

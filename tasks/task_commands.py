@@ -16,6 +16,7 @@ from domain.messages import MessageInvalid
 from domain.run import RunState, TaskRun
 from domain.task_run import TaskEvent, run_stream
 from domain.tier import Tier
+from domain.unique_key import RequestFolded, folded_stream
 from infra.broker.emitter import Emitter
 from infra.broker.errors import BrokerError
 from infra.cloudevents import CloudEvent, new_event
@@ -28,6 +29,8 @@ from tasks.run_story import tell
 
 SOURCE: Final = "/ledgerq/task"
 LOOK_EVERY_SECONDS: Final = 0.2
+DECIDED_WITHIN_SECONDS: Final = 30.0
+"""How long a request with a unique key is looked for in the log."""
 
 
 @click.group()
@@ -49,6 +52,14 @@ for _command in (revoke, pause_task, resume_task, limit_task):
     help="Within the tier, higher is sooner; at most 10, 8, 5, 2 from critical to low. Default: the middle.",
 )
 @click.option("--license", "license_id", help="The license whose business this is.")
+@click.option("--unique-key", help="Fold this request into the run that has this key for the task, if there is one.")
+@click.option(
+    "--unique-for",
+    "unique_for_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="For how long the run keeps its key, from its acceptance on. Default: until it ends.",
+)
 @click.option("--wait", is_flag=True, help="Wait for the run's end and show its story; status 0 if it succeeded.")
 @click.option("--timeout", default=600.0, show_default=True, help="How long to wait at most, in seconds.")
 def run(name: str, *, kwargs: str, wait: bool, timeout: float, **asked: Any) -> None:
@@ -60,6 +71,8 @@ def run(name: str, *, kwargs: str, wait: bool, timeout: float, **asked: Any) -> 
             emitter.emit(event)
     except BrokerError as error:
         raise click.ClickException(str(error)) from error
+    if asked["unique_key"] is not None:
+        run_id = _holder(settings, event, run_id)
     click.echo(str(run_id))
     if wait:
         found = _ended(settings, run_id, within_seconds=timeout)
@@ -89,6 +102,25 @@ def _request(asked: dict[str, Any]) -> tuple[CloudEvent, UUID]:
         return msgspec.structs.replace(event, data=data, actor=getpass.getuser()), run_id
     except (MessageInvalid, msgspec.ValidationError, ValueError) as error:
         raise click.UsageError(str(error)) from error
+
+
+def _holder(settings: Settings, event: CloudEvent, run_id: UUID) -> UUID:
+    """The run that has the key, once the request is stored: its own, or the one it was folded into."""
+    folded, own = folded_stream(event.unique_id), run_stream(run_id)
+    deadline = time.monotonic() + DECIDED_WITHIN_SECONDS
+    with _store(settings) as store:
+        while time.monotonic() < deadline:
+            if store.load(Log.TASKS, [own]):
+                return run_id
+            for fact in store.load(Log.LICENSING, [folded]).get(folded, []):
+                if isinstance(fact, RequestFolded):
+                    click.echo(f"folded: a run of {fact.task} has the key {fact.key!r} already", err=True)
+                    return UUID(fact.run_id)
+            time.sleep(LOOK_EVERY_SECONDS)
+    raise click.ClickException(
+        f"the request was sent and is not stored after {DECIDED_WITHIN_SECONDS:g} s: is ingest running? "
+        f"It is run {run_id}, or folded into another (analytics.fct_folded_requests)"
+    )
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -42,6 +42,8 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "priority": 6,
         "license_id": _LICENSE,
         "expires_at": "2026-03-01T13:00:00Z",
+        "unique_key": "usage-2026-03-01",
+        "unique_for_seconds": 3600.0,
     },
     "ingest.watermark": {},
     "task.received": {**_ATTEMPT, "eta": "2026-03-01T12:05:00Z"},

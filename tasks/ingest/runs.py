@@ -26,6 +26,7 @@ from domain.task_run import (
 from infra.event_store import EventStore, Log, NewEvent, Transaction, caused
 from tasks.ingest.reading import Told
 from tasks.ingest.superseded import superseded
+from tasks.ingest.unique import sift
 
 REQUEST: Final = "task.requested"
 
@@ -133,12 +134,15 @@ def is_about_runs(message_type: str) -> bool:
 def append(transaction: Transaction, decided: Sequence[Decided]) -> list[tuple[Told, RunAlreadyRequested]]:
     """Append facts about runs, each on its own.
 
-    A repeat is nothing. An end after another end, or of an attempt that another one has superseded, is recorded as
-    ignored; so is the wish for another attempt after an attempt has come to something else.
+    A request whose key another run has is folded into that one. A repeat is nothing. An end after another end, or of an
+    attempt that another one has superseded, is recorded as ignored; so is the wish for another attempt after an attempt
+    has come to something else.
 
     Returns:
         the requests that are refused, because their run was requested by another message.
     """
+    decided, facts = sift(transaction, decided)
+    transaction.append_each(Log.LICENSING, facts)
     stale = superseded(transaction, decided)
     standing = [each for each in decided if each.event_id not in stale]
     verdicts = transaction.append_each(Log.TASKS, [each.new() for each in standing])

@@ -17,6 +17,7 @@ from domain.ingest import MessageDeadLettered
 from domain.license import License, LicenseState
 from domain.session import Session, SessionState
 from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
+from domain.unique_key import RequestFolded
 from infra.event_store import Log, NewEvent, Recorded
 
 NAMESPACE = UUID("6f1a1d5e-6a1d-4c57-9d3c-0f8a5f2f7b11")
@@ -77,7 +78,9 @@ class History:
     def __init__(self, seed: int, *, size: int = 12) -> None:
         self._chance = random.Random(seed)
         self.events: dict[Log, list[Event]] = {
-            Log.LICENSING: self._interleaved([*self._licenses(size), *self._refused(size // 3)]),
+            Log.LICENSING: self._interleaved(
+                [*self._licenses(size), *self._refused(size // 3), *self._folded(size // 3)]
+            ),
             Log.TASKS: self._shuffled(
                 [event for run in range(size) for event in self._run(run)] + self._batches(size // 3)
             ),
@@ -158,6 +161,10 @@ class History:
             [MessageDeadLettered.record(minted("m", number), reason="invalid", detail="no id", at=at(number))]
             for number in range(count)
         ]
+
+    def _folded(self, count: int) -> list[list[Event]]:
+        asked = {"task": "bill", "key": "k", "run_id": str(minted("run", 0)), "asked_run_id": str(minted("asked"))}
+        return [[RequestFolded.record(minted("f", number), at=at(number), **asked)] for number in range(count)]
 
     def _run(self, number: int) -> list[Event]:
         """One run's whole story; some are asked for and some are only met by a worker."""

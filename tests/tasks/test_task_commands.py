@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Thread
 from uuid import UUID, uuid4
 
@@ -16,6 +17,7 @@ from infra.event_store import EventStore, Log, caused
 from infra.settings import Settings
 from tasks.task_commands import task
 from tests.infra.broker.virtual_host import VirtualHost
+from tests.tasks.processes import Process
 
 NOW = datetime.now(UTC)
 
@@ -120,3 +122,16 @@ def test_show_says_when_nothing_is_recorded() -> None:
     done = call("show", "no-such-run")
     assert done.exit_code == 1
     assert "no-such-run" in done.output
+
+
+def test_a_request_under_a_key_that_a_run_has_prints_that_runs_id(
+    host: VirtualHost, platform: Settings, tmp_path: Path
+) -> None:
+    key = str(uuid4())
+    with Process("ingest", platform, log=tmp_path / "ingest.log"):
+        first = call("run", "report", "--unique-key", key, "--unique-for", "60")
+        second = call("run", "report", "--unique-key", key, "--unique-for", "60")
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
+    assert second.stdout == first.stdout
+    assert key in second.stderr
+    host.purge()
