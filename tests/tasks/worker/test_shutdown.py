@@ -17,6 +17,7 @@ from tasks.worker.shutdown import Shutdown
 from tests.infra.broker.relay import Relay
 from tests.tasks.worker.lab import ROOT, Lab
 from tests.tasks.worker.test_process import Waiting, begin
+from tests.tasks.worker.test_tiers import consumers as tier_consumers
 from tests.waiting import eventually
 
 TIER = Tier.HIGH
@@ -207,6 +208,7 @@ def test_all_tiers_are_hurried_together(lab: Lab, numbers: list[signal.Signals])
         stdin=subprocess.DEVNULL,
     )
     try:
+        eventually(lambda: tier_consumers(lab) == [1, 1, 1, 1], seconds=120)  # a signal ends what is still starting
         run = lab.publish("sample.work", duration_ms=600_000, tier=TIER)
         lab.ear.until(run, "task.started 1", seconds=60)
         for number in numbers:
