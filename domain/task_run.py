@@ -83,11 +83,7 @@ class TaskEvent(Event, frozen=True, kw_only=True):
 
 
 class TaskRequested(TaskEvent, frozen=True, kw_only=True):
-    """The platform accepted a task; from here on it will end in exactly one recorded way.
-
-    A replay of a dead letter names the run that died (``replay_of``), the batch (``replay_id``) and how many replays
-    lead here (``generation``), and carries what the dead message carried beside its arguments.
-    """
+    """The platform accepted a task; from here on it will end in exactly one recorded way."""
 
     TOPIC: ClassVar[str] = "task.requested"
     args: tuple[Any, ...] = ()
@@ -96,9 +92,9 @@ class TaskRequested(TaskEvent, frozen=True, kw_only=True):
     priority: int | None = None
     license_id: str | None = None
     expires_at: datetime | None = None
-    replay_of: str | None = None
+    replay_of: str | None = None  # the run that died, and in whose place this one is
     replay_id: str | None = None
-    generation: int = 0
+    generation: int = 0  # how many replays led here
     carried: Carried | None = None
 
     def slot(self) -> int:
@@ -243,7 +239,6 @@ class TaskDeadLettered(TaskEvent, frozen=True, kw_only=True):
 
     Where a worker rejected it, the end has been recorded with its reason and this only says where the message is.
     Where the broker did it (``expired``, ``maxlen``, ``delivery_limit``), no worker saw it and this is the end.
-    The broker keeps the message for a day; ``message`` is what the log keeps of it for ever.
     """
 
     TOPIC: ClassVar[str] = "task.dead_lettered"
@@ -251,7 +246,7 @@ class TaskDeadLettered(TaskEvent, frozen=True, kw_only=True):
     queue: str | None = None
     priority: int | None = None
     license_id: str | None = None
-    message: KeptMessage | None = None
+    message: KeptMessage | None = None  # the broker keeps it for a day, the log for ever
 
     def slot(self) -> int:
         """The end where the broker made it so; else the place after the end."""

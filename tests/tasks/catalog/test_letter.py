@@ -11,6 +11,18 @@ from tasks.catalog.letter import TEMPLATES, compose, message_id
 
 VALUES = {"license_id": "lic-1", "day": "2026-03-01", "valid_until": "2026-03-01 00:00", "days": "7 days"}
 
+ALERT = {
+    "task": "lic-1",
+    "ended": "failed",
+    "error_type": "ValueError",
+    "error": "no",
+    "run_id": "R1",
+    "worker": "w1",
+    "failed_at": "2026-03-01 00:00:00",
+    "window": "15 minutes",
+    "unannounced": "none",
+}
+
 
 def part(letter: EmailMessage, kind: str) -> str:
     found = letter.get_body((kind,))
@@ -21,7 +33,7 @@ def part(letter: EmailMessage, kind: str) -> str:
 
 @pytest.mark.parametrize("name", sorted({file.stem for file in TEMPLATES.iterdir()}))
 def test_every_letter_has_a_subject_a_text_and_an_html_part(name: str) -> None:
-    letter = compose(name, VALUES, to="holder@example.org")
+    letter = compose(name, VALUES | ALERT, to="holder@example.org")
     assert "lic-1" in letter["Subject"]
     assert "lic-1" in part(letter, "plain")
     assert "<strong>lic-1</strong>" in part(letter, "html")
