@@ -34,20 +34,37 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         """Publish a task, mandatory and with a priority that its tier's queue can order by.
 
         A message without a priority would count as 0, below every other; a task that names none gets the middle of
-        its tier. All else is Celery's ``Celery.send_task``.
+        its tier. What a running task sends (a link of its chain, a chord's body, another task) goes to the tier and has
+        the priority of that task where it names none of its own. All else is Celery's ``Celery.send_task``.
         """
         options.setdefault("mandatory", True)
+        self._inherit(options)
         queue = options.get("queue") or (None if options.get("exchange") is not None else Tier.NORMAL.queue)
         tier = _TIER_OF_QUEUE.get(str(getattr(queue, "name", queue)))
         if tier is not None:
             options["priority"] = tier.clamp(options.get("priority"))
         return super().send_task(name, args, kwargs, **options)
 
+    def _inherit(self, options: dict[str, Any]) -> None:
+        parent = self.current_worker_task
+        if parent is None or self.conf.task_routes:
+            return
+        delivered = parent.request.delivery_info or {}
+        if options.get("priority") is None:
+            options["priority"] = delivered.get("priority")
+        if not any(options.get(named) for named in ("queue", "exchange", "routing_key")):
+            options["queue"] = _tier_queue(str(delivered.get("routing_key")))
+
     def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
         """A connection to publish through, whose wait for a confirm has an end (``publish_timeout_seconds``)."""
         bound = {"publish_timeout_seconds": load_settings().publish_timeout_seconds}
         options["transport_options"] = {**bound, **(options.get("transport_options") or {})}
         return super().connection_for_write(url, **{"transport": ClientTransport, **options})
+
+
+def _tier_queue(routing_key: str) -> str | None:
+    """The tier's queue that a message of this routing key was in; what came down the delay ladder has a longer key."""
+    return next((queue for queue in _TIER_OF_QUEUE if f".{routing_key}".endswith(f".{queue}")), None)
 
 
 def configuration() -> dict[str, Any]:
@@ -76,6 +93,7 @@ def configuration() -> dict[str, Any]:
         "task_default_exchange": TASKS,
         "task_default_exchange_type": "topic",
         "task_default_routing_key": Tier.NORMAL.queue,
+        "task_inherit_parent_priority": True,
         "task_acks_late": True,
         "worker_consumer": "tasks.worker.consumer:RecordingConsumer",
         "worker_prefetch_multiplier": 1,

@@ -48,6 +48,8 @@ def use_stock_celery() -> None:
 if __name__ == "__main__":
     app.task_modules = lambda: [os.environ.get("LAB_TASKS", "tests.tasks.worker.lab_tasks")]
     consumer.Publisher = GatedPublisher  # type: ignore[misc, attr-defined]
+    if "LAB_RESULTS" in os.environ:
+        app.app.conf.result_backend = os.environ["LAB_RESULTS"]
     if os.environ.get("LAB_STOCK"):
         use_stock_celery()
     process.run(Tier(sys.argv[1]), int(sys.argv[2]))

@@ -280,3 +280,23 @@ def one_a_minute() -> None:
 def revoke_one(**_kwargs: Any) -> None:
     """As remote control would; there is none here."""
     state.revoked.add(REVOKED_RUN)
+
+
+@app.task(name="lab.total", bind=True, ignore_result=False)  # type: ignore[untyped-decorator]
+def total(self: Any, numbers: list[int]) -> dict[str, Any]:
+    """The body of a chord: what it got, and with which priority it was asked for."""
+    return {"total": sum(numbers), "priority": self.request.delivery_info["priority"]}
+
+
+@app.task(name="lab.double", ignore_result=False, max_retries=3, bind=True)  # type: ignore[untyped-decorator]
+def double(self: Any, number: int, *, fail_once: bool = False) -> int:
+    """A link of a chain, or a member of a chord."""
+    if fail_once and self.request.retries == 0:
+        raise self.retry(countdown=1, exc=ConnectionError("neighbor away"))
+    return 2 * number
+
+
+@app.task(name="lab.start_another", bind=True)  # type: ignore[untyped-decorator]
+def start_another(_self: Any, *, options: dict[str, Any]) -> str:
+    """Ask for another task from within one; its id."""
+    return str(add.apply_async((1, 1), **options).id)
