@@ -15,6 +15,7 @@ from typing import Any, Final
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
+from domain.limits import ConcurrencyLimit, Limits, RateLimit
 from domain.tier import Tier
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
@@ -103,6 +104,8 @@ def task(
     *,
     retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
     no_retry_for: tuple[type[BaseException], ...] = (),
+    rate: RateLimit | None = None,
+    concurrency: ConcurrencyLimit | None = None,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare a task with a retry policy: an exception brings about the next attempt while the budget lasts.
@@ -111,12 +114,15 @@ def task(
         name: stable name (``cleanup_zombie_sessions``); it is in the log and in messages for ever.
         retry_policy: how often and how patiently.
         no_retry_for: exceptions that end the run at once; a :class:`domain.refusal.Refusal` always does.
+        rate: how often it may begin, over all workers together.
+        concurrency: how many of its runs may be executed at once, over all workers together.
         options: any other option of ``Celery.task`` (``bind``, ``time_limit`` …).
     """
     declare: Callable[[Callable[..., Any]], Any] = app.task(
         name=name,
         retry_policy=retry_policy,
         no_retry_for=no_retry_for,
+        limits=Limits(rate, concurrency),
         max_retries=retry_policy.max_retries,
         default_retry_delay=None,  # `self.retry()` without a countdown waits as the policy says
         **options,
