@@ -117,3 +117,58 @@ create function flow.stay(
 $$;
 comment on function flow.stay(uuid, text, interval, text[], text[], text[]) is
     'Says that a worker lives and which leases it needs.';
+
+-- Views.
+
+alter table read_model.task_runs
+    add column revocation_requested_at timestamptz,
+    add column revocation_requested_by text,
+    add column revocation_reason text;
+
+create view analytics.fct_revocations as
+select run_id,
+       task,
+       revocation_requested_at as requested_at,
+       revocation_requested_by as requested_by,
+       revocation_reason       as reason,
+       state,
+       ended_at,
+       state = 'revoked'       as is_honored
+from read_model.task_runs
+where revocation_requested_at is not null;
+
+comment on view analytics.fct_revocations is 'One row per task run that somebody asked to be revoked. Join fct_task_runs on run_id.';
+comment on column analytics.fct_revocations.run_id is 'The run.';
+comment on column analytics.fct_revocations.task is 'Name of the Celery task.';
+comment on column analytics.fct_revocations.requested_at is 'When it was asked for.';
+comment on column analytics.fct_revocations.requested_by is 'Who asked.';
+comment on column analytics.fct_revocations.reason is 'Why.';
+comment on column analytics.fct_revocations.state is 'Where the run is now, as in fct_task_runs; another end than revoked came before anybody heard of it.';
+comment on column analytics.fct_revocations.ended_at is 'When it ended; empty while open.';
+comment on column analytics.fct_revocations.is_honored is 'Whether the run ended as revoked.';
+
+create view analytics.fct_flow_changes as
+select data->>'kind'                                as kind,
+       data->>'flow'                                as flow,
+       split_part(name, '.', 2)                     as change,
+       occurred_at                                  as changed_at,
+       metadata->>'actor'                           as changed_by,
+       data->>'reason'                              as reason,
+       (data->>'rate_permits')::integer             as rate_permits,
+       (data->>'rate_per_seconds')::double precision as rate_per_seconds,
+       (data->>'concurrency_most')::integer         as concurrency_most,
+       data->>'concurrency_key'                     as concurrency_key
+from event_store.licensing_events
+where name in ('flow.paused', 'flow.resumed', 'flow.limited', 'flow.limits_withdrawn');
+
+comment on view analytics.fct_flow_changes is 'One row per pause, resumption or change of limits of a queue or a task.';
+comment on column analytics.fct_flow_changes.kind is 'queue or task.';
+comment on column analytics.fct_flow_changes.flow is 'Name of the queue or the task.';
+comment on column analytics.fct_flow_changes.change is 'paused, resumed, limited (in place of what the task declares) or limits_withdrawn (as it declares again).';
+comment on column analytics.fct_flow_changes.changed_at is 'When it was asked for; workers hear of it within about a second.';
+comment on column analytics.fct_flow_changes.changed_by is 'Who asked.';
+comment on column analytics.fct_flow_changes.reason is 'Why.';
+comment on column analytics.fct_flow_changes.rate_permits is 'limited: how many may begin within rate_per_seconds, over all workers; empty: any number.';
+comment on column analytics.fct_flow_changes.rate_per_seconds is 'limited: the period of the rate.';
+comment on column analytics.fct_flow_changes.concurrency_most is 'limited: how many may run at once, over all workers; empty: any number.';
+comment on column analytics.fct_flow_changes.concurrency_key is 'limited: the argument whose every value is limited by itself; empty: the task as a whole.';
