@@ -25,6 +25,7 @@ from domain.task_run import (
     TaskOutcomeIgnored,
     TaskPublished,
     TaskRequested,
+    TaskRevocationRequested,
     TaskStarted,
 )
 from domain.tier import Tier
@@ -64,6 +65,9 @@ class RunRow(msgspec.Struct):
     correlation_id: str | None = None
     trace_id: str | None = None
     worker: str | None = None
+    revocation_requested_at: datetime | None = None
+    revocation_requested_by: str | None = None
+    revocation_reason: str | None = None
     recorded_at: datetime | None = None
     accepted_slot: int | None = None
     state_slot: int | None = None
@@ -75,7 +79,7 @@ class TaskRuns(Fold[RunRow]):
 
     name = "task_runs"
     question = "Where is each accepted task, and how did it end?"
-    follows: ClassVar = {Log.TASKS: (*STATE_AFTER, TaskOutcomeIgnored.TOPIC)}
+    follows: ClassVar = {Log.TASKS: (*STATE_AFTER, TaskOutcomeIgnored.TOPIC, TaskRevocationRequested.TOPIC)}
     table: ClassVar[sa.Table] = tables.TASK_RUNS
     shape = RunRow
 
@@ -95,6 +99,9 @@ class TaskRuns(Fold[RunRow]):
         _fold_state(row, event)
         _fold_place(row, event)
         _fold_attempt(row, event)
+        if isinstance(event, TaskRevocationRequested):
+            row.revocation_requested_at, row.revocation_reason = event.timestamp, event.reason
+            row.revocation_requested_by = recorded.metadata.get("actor")
 
 
 def run_id(event: Event) -> str:

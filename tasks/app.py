@@ -15,6 +15,7 @@ from typing import Any, Final
 from celery import Celery
 from kombu.entity import Exchange, Queue
 
+from domain.limits import ConcurrencyLimit, Limits, RateLimit
 from domain.tier import Tier
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
@@ -130,6 +131,8 @@ def task(
     retry_policy: RetryPolicy | None = None,
     no_retry_for: tuple[type[BaseException], ...] = (),
     critical: bool = False,
+    rate: RateLimit | None = None,
+    concurrency: ConcurrencyLimit | None = None,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare a task with a retry policy: an exception brings about the next attempt while the budget lasts.
@@ -139,6 +142,8 @@ def task(
         retry_policy: how often and how patiently; else what `tasks.worker.policies` says for the name.
         no_retry_for: exceptions that end the run at once; a :class:`domain.refusal.Refusal` always does.
         critical: people are told by e-mail when a run of it ends badly (``LEDGERQ_ALERT_EMAIL``).
+        rate: how often it may begin, over all workers together.
+        concurrency: how many of its runs may be executed at once, over all workers together.
         options: any other option of ``Celery.task`` (``bind``, ``time_limit`` …).
     """
     policy = declared_policy(name, retry_policy)
@@ -147,6 +152,7 @@ def task(
         retry_policy=policy,
         no_retry_for=no_retry_for,
         critical=critical,
+        limits=Limits(rate, concurrency),
         max_retries=policy.max_retries,
         default_retry_delay=None,  # `self.retry()` without a countdown waits as the policy says
         **options,

@@ -31,12 +31,14 @@ from tasks.worker.envelope import Envelope, MalformedMessageError, TaskMessage, 
 from tasks.worker.identity import code_version, worker_name
 from tasks.worker.inquiry import Answer, Inquiry
 from tasks.worker.large_pieces import read_in_large_pieces
+from tasks.worker.limited import LimitedRequest, limits_of
 from tasks.worker.line import Line
 from tasks.worker.next_message import raw_body
 from tasks.worker.odd_properties import tolerate_odd_properties
 from tasks.worker.outcome import Died, Failure, NotRun, cut
 from tasks.worker.pace import Pace
 from tasks.worker.pausing import TASK_LOOKED_AFTER, Pausing
+from tasks.worker.permits import Permits
 from tasks.worker.recorder import Recorder
 from tasks.worker.registrar import NO_RULES, InHand, Registrar
 from tasks.worker.request import RecordedRequest
@@ -47,6 +49,7 @@ from tasks.worker.verdict import Fate
 
 FLUSH_WITHIN: Final = timedelta(seconds=15)
 """How long a worker that shuts down waits for its last outcomes to be confirmed."""
+PERMITS_BACK_WITHIN: Final = timedelta(seconds=3)
 LOOK_FOR_DEATHS_SECONDS: Final = 0.5
 DIRECTIVES_WITHIN: Final = timedelta(seconds=8)
 """How long a worker that starts waits to hear what is asked of all; without it, it might begin what was revoked."""
@@ -116,6 +119,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             partial(EventStore, settings.database_url.get_secret_value(), connections=1, name="ledgerq worker")
         )
         self.directives = Directives(settings.database_url.get_secret_value(), interval=settings.directives_interval)
+        self.permits = Permits(settings.database_url.get_secret_value(), worker=self.worker_name)
         self.pausing = Pausing(self.directives, self, app.amqp.queues.consume_from)
         self.revoking = Revoking(self.directives, self.registrar, self.pool)
         self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
@@ -139,6 +143,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         super().shutdown()
         self.recorder.stop()
         self.directives.stop()
+        self.permits.stop(PERMITS_BACK_WITHIN)
 
     def on_ready(self) -> None:
         """Messages are coming; called for every new connection."""
@@ -192,6 +197,10 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         """Put the messages back that wait for a child."""
         for request in self.line.leave():
             request.hand_back()
+
+    def give_place_back(self) -> None:
+        """The next in line may have the child that is free."""
+        self.controller._quick_release()  # noqa: SLF001  as Celery's own, where an attempt turns out to be revoked
 
     def is_connected(self) -> bool:
         """Whether there is a connection that messages come on."""
@@ -274,15 +283,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             self._begin(message, in_hand, task)
 
     def _begin(self, message: Any, in_hand: InHand, task: Any) -> None:
-        request = RecordedRequest(
-            message,
-            in_hand=in_hand,
-            registrar=self.registrar,
-            pace=self.pace,
-            app=self.app,
-            task=task,
-            hostname=self.hostname,
-        )
+        request = self._request(message, in_hand, task)
         if request.revoked():
             return
         if in_hand.is_redelivered:
@@ -300,6 +301,20 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         """Whether a later copy of the message was announced; this one must not be executed beside it."""
         latest = self.directives.copies.get(envelope.id)
         return latest is not None and latest.attempt == envelope.attempt and envelope.copy < latest.number
+
+    def _request(self, message: Any, in_hand: InHand, task: Any) -> RecordedRequest:
+        told: dict[str, Any] = {
+            "in_hand": in_hand,
+            "registrar": self.registrar,
+            "pace": self.pace,
+            "app": self.app,
+            "task": task,
+            "hostname": self.hostname,
+        }
+        limits = limits_of(task, self.directives.limits)
+        if limits:
+            return LimitedRequest(message, limits=limits, permits=self.permits, place=self, **told)
+        return RecordedRequest(message, **told)
 
     def _conclude_redelivered(self, in_hand: InHand, rules: AttemptRules, answer: Answer) -> None:
         if not self.registrar.has(in_hand):

@@ -55,6 +55,8 @@ class InHand:
     withheld: Sequence[OutgoingMessage] = ()
     revocation: str | None = None
     revoked_at: float | None = None
+    let_go: Callable[[], None] | None = None
+    """Gives back what it holds among all workers, once it is decided what becomes of it."""
 
     @property
     def is_redelivered(self) -> bool:
@@ -156,6 +158,13 @@ class Registrar:
     def forget(self, in_hand: InHand) -> None:
         """Nothing will be said of the attempt by way of ``in_hand``."""
         self._in_hand.pop(in_hand.attempt.key, None)
+        self.drop_lease(in_hand)
+
+    def drop_lease(self, in_hand: InHand) -> None:
+        """It is not executed any longer: what it holds among all workers is free."""
+        if in_hand.let_go is not None:
+            in_hand.let_go()
+            in_hand.let_go = None
 
     def has(self, in_hand: InHand) -> bool:
         """Whether it is still in hand, and what becomes of it is open."""
@@ -250,6 +259,7 @@ class Registrar:
 
     def _record(self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate) -> None:
         in_hand.fate = fate
+        self.drop_lease(in_hand)
         if messages and not self._is_ours(in_hand):
             in_hand.withheld, messages = messages, []
         self._submit(in_hand, events, messages)

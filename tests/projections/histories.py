@@ -189,6 +189,8 @@ class History:
                 if self._chance.random() < 0.3:
                     late = {"attempt": attempt, "outcome": "succeeded", **worker}
                     story.append(told(run, "outcome_ignored", attempt * 10 + 7, **late))
+        if self._chance.random() < 0.3:
+            story.append(told(run, "revocation_requested", attempts * 10 + 8, reason="ordered twice"))
         return story + self._end(run, attempts, worker)
 
     def _end(self, run: UUID, attempt: int, worker: dict[str, str]) -> list[Event]:

@@ -44,6 +44,13 @@ def test_a_queue_of_no_tier_leaves_the_tier_open() -> None:
     assert (row.queue, row.tier) == ("celery", None)
 
 
+def test_that_somebody_asked_for_a_revocation_is_told_and_changes_no_state() -> None:
+    asked = told(RUN, "revocation_requested", 3, reason="ordered twice")
+    row = folded(requested(RUN), told(RUN, "started", 2, attempt=1), asked, actor="pat")
+    assert (row.state, row.revocation_requested_at) == ("running", at(3))
+    assert (row.revocation_requested_by, row.revocation_reason) == ("pat", "ordered twice")
+
+
 def test_a_run_that_succeeds_at_the_second_attempt_forgets_the_error_of_the_first() -> None:
     why = {"spent_by": "exception", "error_type": "OSError", "error": "busy", "delay_seconds": 2.0}
     retrying = [requested(RUN), told(RUN, "started", 1, attempt=1), told(RUN, "retry_scheduled", 2, attempt=1, **why)]

@@ -11,6 +11,7 @@ from celery import Task, shared_task, signals
 from celery.exceptions import Ignore, Reject, Retry
 from celery.worker import state
 
+from domain.limits import ConcurrencyLimit, RateLimit
 from domain.refusal import Refusal
 from tasks.app import app, task
 from tasks.worker.retry import NO_RETRIES, RetryPolicy
@@ -269,6 +270,17 @@ def mark(self: Any, path: str, *, seconds: float, then: str) -> str:
     if attempt == 1 and then == "snooze":
         raise Snooze(0.5)
     return then
+
+
+@task("lab.limited_rate", retry_policy=NO_RETRIES, rate=RateLimit(20, timedelta(seconds=10)))
+def limited_rate() -> None:
+    pass
+
+
+@task("lab.limited_to_two", retry_policy=SOON, concurrency=ConcurrencyLimit(2, key="license_id"))
+def limited_to_two(*, started: str, go: str, license_id: str = "") -> int:
+    del license_id
+    return int(wait_for(started, go))
 
 
 @app.task(name="lab.one_a_minute", rate_limit="1/m")
