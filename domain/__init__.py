@@ -3,6 +3,6 @@
 Importing this package makes the name of every event known; each process that reads events imports it first.
 """
 
-from domain import heartbeat, ingest, license, schedule, session, task_run  # noqa: A004
+from domain import backpressure, heartbeat, ingest, license, schedule, session, task_run  # noqa: A004
 
-__all__ = ["heartbeat", "ingest", "license", "schedule", "session", "task_run"]
+__all__ = ["backpressure", "heartbeat", "ingest", "license", "schedule", "session", "task_run"]

@@ -46,6 +46,7 @@ Email = Annotated[
         description="up to 254 characters, none of them white space, with one @ among them",
     ),
 ]
+Force = Annotated[bool, msgspec.Meta(description="accepted although the backlog of its tier is full")]
 TaskName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -127,6 +128,7 @@ class TaskRequestedData(TimedData, frozen=True, kw_only=True):
     run_id: RunId | None = None
     license_id: Id | None = None
     expires_at: Moment | None = None
+    force: Force = False
 
 
 class WatermarkData(MessageData, frozen=True, kw_only=True):

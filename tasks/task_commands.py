@@ -21,6 +21,7 @@ from infra.cloudevents import CloudEvent, new_event
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore, Log
 from infra.settings import Settings, load_settings
+from tasks.backlog_check import check_backlog
 from tasks.revoke_command import revoke
 from tasks.run_story import tell
 
@@ -46,12 +47,15 @@ task.add_command(revoke)
     help="Within the tier, higher is sooner; at most 10, 8, 5, 2 from critical to low. Default: the middle.",
 )
 @click.option("--license", "license_id", help="The license whose business this is.")
+@click.option("--force", is_flag=True, default=None, help="Ask although the backlog of the tier is full.")
 @click.option("--wait", is_flag=True, help="Wait for the run's end and show its story; status 0 if it succeeded.")
 @click.option("--timeout", default=600.0, show_default=True, help="How long to wait at most, in seconds.")
 def run(name: str, *, kwargs: str, wait: bool, timeout: float, **asked: Any) -> None:
     """Ask for a run of the task NAME and print the run's id, once the broker has the request."""
     settings = load_settings()
     event, run_id = _request({"task": name, "kwargs": _json_object(kwargs), **asked})
+    if not asked["force"]:
+        check_backlog(settings, Tier(asked["tier"]))
     try:
         with Emitter(settings, role="task command") as emitter:
             emitter.emit(event)

@@ -12,6 +12,8 @@ import psycopg
 
 from domain.aggregate import Event
 from domain.task_run import run_stream
+from domain.tier import Tier
+from infra.event_store.backlog import count_backlog
 from infra.event_store.datastore import Datastore
 from infra.event_store.envelope import (
     EventUnreadableError,
@@ -131,6 +133,11 @@ class EventStore:
         with self._datastore.pool.connection() as connection:
             found = reader.requested(connection, after=after, upto=reader.safe_position(connection))
         return {run_stream(each.run_id): each for each in found}
+
+    def backlog(self, tier: Tier, *, most: int) -> int:
+        """How many accepted runs of the tier dispatch has not published; counted up to ``most``."""
+        with self._datastore.pool.connection() as connection:
+            return count_backlog(connection, tier, most=most)
 
     def safe_position(self, log: Log) -> int:
         """The log is final up to here: no event will appear at or below. 0 where it is empty."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final, Self
 
 from infra import logs
+from infra.broker.depths import QueueDepths
 from infra.broker.errors import BrokerUnreachableError
 from infra.broker.publisher import Publisher
 from infra.database import Leadership
@@ -15,6 +16,7 @@ from infra.event_store import EventStore
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from tasks.dispatch.policies import PolicyFollower
+from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.publishing import PublishingFollower
 from tasks.leading import lead
 
@@ -47,7 +49,12 @@ class Dispatcher:
         self._publisher = Publisher(settings, role="dispatch")
         page = settings.dispatch_batch_runs
         self._policies = PolicyFollower(self._store, clock=_now, page_events=page)
-        self._publishing = PublishingFollower(self._store, self._publisher, clock=_now, page_runs=page)
+        self._depths = QueueDepths(settings, role="dispatch depths")
+        limit = settings.tier_ready_limit_messages
+        pressure = Pressure(self._store, self._depths, clock=_now, limit_messages=limit)
+        self._publishing = PublishingFollower(
+            self._store, self._publisher, clock=_now, page_runs=page, pressure=pressure
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -55,6 +62,7 @@ class Dispatcher:
     def __exit__(self, *_exc: object) -> None:
         with suppress(BrokerUnreachableError):  # it is away already; everything it confirmed is recorded
             self._publisher.close()
+        self._depths.close()
         self._store.close()
 
     def work(self, leadership: Leadership) -> None:
