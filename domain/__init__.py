@@ -4,6 +4,7 @@ Importing this package makes the name of every event known; each process that re
 """
 
 from domain import (
+    backpressure,
     dead_letter,
     failure_alert,
     flow,
@@ -17,6 +18,7 @@ from domain import (
 )
 
 __all__ = [
+    "backpressure",
     "dead_letter",
     "failure_alert",
     "flow",

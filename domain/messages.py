@@ -58,6 +58,7 @@ UniqueFor = Annotated[
     float,
     msgspec.Meta(gt=0, le=31_536_000, description="for how long from its acceptance on; without it until the run ends"),
 ]
+Force = Annotated[bool, msgspec.Meta(description="accepted although the backlog of its tier is full")]
 TaskName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -139,6 +140,7 @@ class TaskRequestedData(TimedData, frozen=True, kw_only=True):
     run_id: RunId | None = None
     license_id: Id | None = None
     expires_at: Moment | None = None
+    force: Force = False
     unique_key: UniqueKey | None = None
     unique_for_seconds: UniqueFor | None = None
 

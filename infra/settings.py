@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     """How long a client's ``apply_async`` waits for the broker's confirm before it raises."""
     dispatch_batch_runs: int = Field(default=500, ge=1, le=10_000)
     """Runs published per pipelined confirm wait at most."""
+    tier_ready_limit_messages: int = Field(default=10_000, ge=1, le=10_000_000)
+    """Waiting messages in a tier's queue from which on dispatch keeps the tier's further runs in the log."""
+    tier_backlog_limit_runs: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Accepted runs of a tier not yet published from which on requests for it are refused; none: they never are."""
     projection_batch_events: int = Field(default=1000, ge=1, le=50_000)
     poll_interval_ms: int = Field(default=25, ge=1, le=10_000)
     """Longest pause of a follower between two looks at a log that has nothing new."""

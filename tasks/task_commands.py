@@ -23,6 +23,7 @@ from infra.cloudevents import CloudEvent, new_event
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore, Log
 from infra.settings import Settings, load_settings
+from tasks.backlog_check import check_backlog
 from tasks.flow_commands import limit_task, pause_task, resume_task
 from tasks.revoke_command import revoke
 from tasks.run_story import tell
@@ -60,12 +61,15 @@ for _command in (revoke, pause_task, resume_task, limit_task):
     metavar="SECONDS",
     help="For how long the run keeps its key, from its acceptance on. Default: until it ends.",
 )
+@click.option("--force", is_flag=True, default=None, help="Ask although the backlog of the tier is full.")
 @click.option("--wait", is_flag=True, help="Wait for the run's end and show its story; status 0 if it succeeded.")
 @click.option("--timeout", default=600.0, show_default=True, help="How long to wait at most, in seconds.")
 def run(name: str, *, kwargs: str, wait: bool, timeout: float, **asked: Any) -> None:
     """Ask for a run of the task NAME and print the run's id, once the broker has the request."""
     settings = load_settings()
     event, run_id = _request({"task": name, "kwargs": _json_object(kwargs), **asked})
+    if not asked["force"]:
+        check_backlog(settings, Tier(asked["tier"]))
     try:
         with Emitter(settings, role="task command") as emitter:
             emitter.emit(event)

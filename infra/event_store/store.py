@@ -14,6 +14,8 @@ import psycopg
 from domain.aggregate import Event
 from domain.flow import FlowEvent
 from domain.task_run import run_stream
+from domain.tier import Tier
+from infra.event_store.backlog import count_backlog
 from infra.event_store.copies import log_time
 from infra.event_store.datastore import Datastore
 from infra.event_store.envelope import (
@@ -155,6 +157,11 @@ class EventStore:
         reader = FlowReader()
         with self._datastore.pool.connection() as connection:
             return reader.events(connection, after=0, upto=reader.safe_position(connection))
+
+    def backlog(self, tier: Tier, *, most: int) -> int:
+        """How many accepted runs of the tier dispatch has not published; counted up to ``most``."""
+        with self._datastore.pool.connection() as connection:
+            return count_backlog(connection, tier, most=most)
 
     def safe_position(self, log: Log) -> int:
         """The log is final up to here: no event will appear at or below. 0 where it is empty."""

@@ -9,6 +9,7 @@ from uuid import UUID
 from domain.task_run import TaskRequested
 from domain.tier import Tier
 from infra.event_store import Log, Page, Recorded, Unreadable
+from infra.event_store.backlog import publishing_follower
 from tasks.dispatch.backoff import Backoff
 from tasks.dispatch.place import Place
 
@@ -29,7 +30,7 @@ class Lane:
 
     def __init__(self, tier: Tier) -> None:
         self.tier = tier
-        self.place = Place(f"dispatch.publish.{tier}", Log.TASKS)
+        self.place = Place(publishing_follower(tier), Log.TASKS)
         self.backoff = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self.doubtful_to = 0
         self.confirmed: set[UUID] = set()

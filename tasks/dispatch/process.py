@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from infra import logs
+from infra.broker.depths import QueueDepths
 from infra.broker.errors import BrokerUnreachableError
 from infra.broker.publisher import Publisher
 from infra.database import Leadership
@@ -16,6 +17,7 @@ from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from tasks.dispatch.copies import CopiesFollower
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
+from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.publishing import PublishingFollower
 from tasks.leading import lead
 
@@ -52,7 +54,12 @@ class Dispatcher:
             PolicyFollower(self._store, clock=_now, page_events=page, log=log, alert_window=window) for log in FOLLOWERS
         )
         self._copies = CopiesFollower(self._store, self._publisher)
-        self._publishing = PublishingFollower(self._store, self._publisher, clock=_now, page_runs=page)
+        self._depths = QueueDepths(settings, role="dispatch depths")
+        limit = settings.tier_ready_limit_messages
+        pressure = Pressure(self._store, self._depths, clock=_now, limit_messages=limit)
+        self._publishing = PublishingFollower(
+            self._store, self._publisher, clock=_now, page_runs=page, pressure=pressure
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +67,7 @@ class Dispatcher:
     def __exit__(self, *_exc: object) -> None:
         with suppress(BrokerUnreachableError):  # it is away already; everything it confirmed is recorded
             self._publisher.close()
+        self._depths.close()
         self._store.close()
 
     def work(self, leadership: Leadership) -> None:

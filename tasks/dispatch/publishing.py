@@ -16,6 +16,7 @@ from infra.broker.publisher import Publisher
 from infra.event_store import EventStore, Log, Page
 from tasks.dispatch.lane import Lane
 from tasks.dispatch.parcel import OutgoingRun, Parcel, pack
+from tasks.dispatch.pressure import Pressure
 
 PUBLISH_TIMEOUT: Final = timedelta(seconds=10)
 FAILURES_BORNE: Final = 8
@@ -34,9 +35,16 @@ class PublishingFollower:
     """
 
     def __init__(
-        self, store: EventStore, publisher: Publisher, *, clock: Callable[[], datetime], page_runs: int
+        self,
+        store: EventStore,
+        publisher: Publisher,
+        *,
+        clock: Callable[[], datetime],
+        page_runs: int,
+        pressure: Pressure,
     ) -> None:
         self._store = store
+        self._pressure = pressure
         self._publisher = publisher
         self._clock = clock
         self._page_runs = page_runs
@@ -49,15 +57,17 @@ class PublishingFollower:
             for lane in self.lanes:
                 lane.place.load(transaction.connection)
                 lane.doubtful_to = safe
+        for lane in self.lanes:
+            self._pressure.take_over(lane)
 
     def step(self) -> bool:
-        """Publish a page of each lane that is not pausing; whether there was anything to publish.
+        """Publish a page of each lane that is neither pausing nor held; whether there was anything to look at.
 
         Raises:
             CheckpointMovedError: another dispatcher is at work.
         """
         now = time.monotonic()
-        ready = (lane for lane in self.lanes if lane.backoff.is_over(now))
+        ready = (lane for lane in self.lanes if lane.backoff.is_over(now) and self._pressure.lets_go(lane))
         waiting = sorted(ready, key=lambda lane: lane.place.position)
         busy = False
         while waiting:
@@ -80,14 +90,16 @@ class PublishingFollower:
             place.stored(position)
 
     def _serve(self, page: Page, lanes: list[Lane]) -> bool:
-        parcels = [pack(page, lane, store=self._store, clock=self._clock) for lane in lanes]
+        packed = [pack(page, lane, store=self._store, clock=self._clock) for lane in lanes]
+        parcels = [parcel for parcel in packed if not (parcel.waiting and self._pressure.holds(parcel.lane))]
         filled = [parcel for parcel in parcels if parcel]
         self._hand_over(filled)
         self._record(filled, to=page.position)
         for parcel in parcels:
             if not parcel:
                 parcel.lane.place.position = page.position
-        return bool(filled)
+        # Runs of lanes that are held or pausing are passed over at once: there may be many of them before the next.
+        return bool(filled or page.events)
 
     def _hand_over(self, parcels: list[Parcel]) -> None:
         waiting = [(parcel, run) for parcel in parcels for run in parcel.waiting]
@@ -141,4 +153,5 @@ class PublishingFollower:
         for lane in finished:
             lane.place.stored(to)
         for parcel in parcels:
+            self._pressure.note_published(parcel.lane, len(parcel.waiting))
             parcel.settle(now=time.monotonic(), page_end=to)

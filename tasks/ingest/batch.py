@@ -13,6 +13,7 @@ from domain.refusal import Refusal
 from infra.event_store import EventStore, Log, NewEvent
 from infra.settings import Settings
 from tasks.ingest import licensing, runs
+from tasks.ingest.admission import Admission
 from tasks.ingest.delivery import Delivery
 from tasks.ingest.heartbeats import packed
 from tasks.ingest.reading import Reading, Told, read
@@ -34,7 +35,7 @@ class Batches:
 
     Args:
         store: where to.
-        settings: for the size limit and the default patience.
+        settings: for the size limit, the default patience and the limit of the backlog.
         log_time: which markers count; it remembers.
         in_company: whether other processes consume the queue at this moment; asked when a marker comes through.
     """
@@ -46,6 +47,7 @@ class Batches:
         self._settings = settings
         self._in_company = in_company
         self._log_time = log_time
+        self._admission = Admission(store, limit_runs=settings.tier_backlog_limit_runs)
 
     def take(self, deliveries: Sequence[Delivery], *, again: bool = False) -> list[Rejected]:
         """Store what the messages say, in one transaction; once it returns they may be acknowledged.
@@ -110,7 +112,7 @@ class Batches:
                 decisions.rejected.append(each.refused(reason=refusal.code, detail=str(refusal)))
 
     def _decide_runs(self, told: Sequence[Told], decisions: Decisions) -> None:
-        decided = runs.decide_all(self._store, told)
+        decided = runs.decide_all(self._store, told, admission=self._admission)
         decisions.runs.extend(decided.facts)
         for each, refusal in decided.refused:
             decisions.rejected.append(each.refused(reason=refusal.code, detail=str(refusal)))

@@ -10,6 +10,7 @@ import msgspec
 
 from domain.cause import Cause
 from domain.messages import LIFECYCLE, TaskRequestedData
+from domain.refusal import Refusal
 from domain.run_id import requested_run_id
 from domain.task_run import (
     SLOT_END,
@@ -24,6 +25,7 @@ from domain.task_run import (
     task_event,
 )
 from infra.event_store import EventStore, Log, NewEvent, Transaction, caused
+from tasks.ingest.admission import Admission
 from tasks.ingest.reading import Told
 from tasks.ingest.superseded import superseded
 from tasks.ingest.unique import sift
@@ -76,11 +78,11 @@ class Decisions(NamedTuple):
     """What the messages of a batch say about runs."""
 
     facts: list[Decided]
-    refused: list[tuple[Told, RunAlreadyRequested]]
-    """Requests for a run that exists already."""
+    refused: list[tuple[Told, Refusal]]
+    """Requests for a run that exists already, and those for which the backlog has no room."""
 
 
-def decide_all(store: EventStore, told: Sequence[Told]) -> Decisions:
+def decide_all(store: EventStore, told: Sequence[Told], *, admission: Admission) -> Decisions:
     """What messages say about runs, in order of arrival, without the requests that are stored already.
 
     Where two processes take in requests at the same moment, neither finds the other's. The same request twice then
@@ -90,6 +92,7 @@ def decide_all(store: EventStore, told: Sequence[Told]) -> Decisions:
     Args:
         store: where streams of runs that requests name, and the requests that came before, are looked for.
         told: messages of which :func:`is_about_runs`.
+        admission: whether there is room for another request.
     """
     decisions = Decisions([], [])
     begun, known = _looked_up(store, [each for each in told if each.event.type == REQUEST])
@@ -103,6 +106,9 @@ def decide_all(store: EventStore, told: Sequence[Told]) -> Decisions:
             if stream in begun:
                 decisions.refused.append((each, RunAlreadyRequested(stream)))
                 continue
+        if isinstance(each.data, TaskRequestedData) and (refusal := admission.refusal(each.data, stream)):
+            decisions.refused.append((each, refusal))
+            continue
         begun.add(stream)
         decisions.facts.append(decided)
     return decisions

@@ -135,3 +135,37 @@ def test_a_request_under_a_key_that_a_run_has_prints_that_runs_id(
     assert second.stdout == first.stdout
     assert key in second.stderr
     host.purge()
+
+
+@pytest.fixture
+def full_backlog(platform: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One critical run waits to be published, and no more may."""
+    record(platform, "task.requested", str(uuid4()), tier="critical")
+    monkeypatch.setenv("LEDGERQ_TIER_BACKLOG_LIMIT_RUNS", "1")
+
+
+@pytest.mark.usefixtures("full_backlog")
+def test_run_refuses_where_the_backlog_of_the_tier_is_full(host: VirtualHost) -> None:
+    done = call("run", "report", "--tier", "critical")
+    assert done.exit_code == 1
+    assert "the backlog of tier critical is full" in done.output
+    assert "--force" in done.output
+    assert host.depth("ingest") == 0
+
+
+@pytest.mark.usefixtures("full_backlog")
+def test_run_asks_all_the_same_where_it_is_forced(host: VirtualHost) -> None:
+    assert call("run", "report", "--tier", "critical", "--force").exit_code == 0
+    _, data = requested(host)
+    assert data.force
+
+
+@pytest.mark.usefixtures("full_backlog")
+def test_where_the_backlog_cannot_be_counted_run_leaves_it_to_ingest(
+    host: VirtualHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEDGERQ_DATABASE_URL", "postgresql://127.0.0.1:1/nothing")
+    done = call("run", "report", "--tier", "critical")
+    assert done.exit_code == 0, done.output
+    assert "ingest will decide" in done.stderr
+    assert not requested(host)[1].force

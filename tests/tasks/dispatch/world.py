@@ -15,9 +15,11 @@ from domain.task_run import SLOT_REQUESTED, TaskRequested, run_stream
 from domain.tier import Tier
 from infra.broker import topology
 from infra.broker.connection import connect
+from infra.broker.depths import QueueDepths
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore, Log, NewEvent, caused
 from infra.settings import Settings
+from tasks.dispatch.pressure import Depths, Pressure
 from tasks.dispatch.publishing import PublishingFollower
 
 
@@ -35,6 +37,7 @@ class World:
 
     Attributes:
         channel: a pika channel.
+        depths: what followers ask about queues.
     """
 
     def __init__(self, settings: Settings, store: EventStore) -> None:
@@ -44,6 +47,7 @@ class World:
         self.channel = self._connection.channel()
         self.publishers: list[Publisher] = []
         self._tampered = False
+        self.depths = QueueDepths(settings, role="test depths")
 
     def accept(self, task: str = "a.task", *, run_id: UUID | None = None, **fields: Any) -> str:
         """Accept one run; its id."""
@@ -61,12 +65,20 @@ class World:
         self.store.append(Log.TASKS, new)
         return [str(run_id) for run_id, _, _ in runs]
 
-    def follower(self, publisher: Publisher | None = None, *, page_runs: int = 100) -> PublishingFollower:
+    def follower(
+        self,
+        publisher: Publisher | None = None,
+        *,
+        page_runs: int = 100,
+        limit_messages: int = 1_000_000,
+        depths: Depths | None = None,
+    ) -> PublishingFollower:
         """A publishing follower that has taken over."""
         if publisher is None:
             publisher = Publisher(self.settings, role="test dispatch")
             self.publishers.append(publisher)
-        made = PublishingFollower(self.store, publisher, clock=lambda: datetime.now(UTC), page_runs=page_runs)
+        pressure = Pressure(self.store, depths or self.depths, clock=_now, limit_messages=limit_messages)
+        made = PublishingFollower(self.store, publisher, clock=_now, page_runs=page_runs, pressure=pressure)
         made.take_over()
         return made
 
@@ -144,7 +156,12 @@ class World:
                 self.channel.queue_delete(tier.queue)
             self.channel.queue_purge("unrouted")
             topology.apply(self.settings)
+        self.depths.close()
         self._connection.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _requested(run_id: UUID, task: str, at: datetime, fields: dict[str, Any]) -> TaskRequested:

@@ -1,0 +1,68 @@
+"""How many messages wait in a queue, asked of the broker itself and not of its management interface."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import amqp
+
+from infra.broker.connection import CONNECT_TIMEOUT, broker_faults, open_amqp
+from infra.broker.errors import BrokerError, BrokerUnreachableError
+from infra.settings import Settings
+
+
+class QueueDepths:
+    """Asks by declaring passively, over a connection that publishes nothing: no alarm makes the broker stop reading it.
+
+    It connects when first used, and again at the next use after an error. For one thread.
+
+    Args:
+        settings: for ``broker_url``.
+        role: who asks, for the connection's name in the management UI.
+    """
+
+    def __init__(self, settings: Settings, *, role: str) -> None:
+        self._settings = settings
+        self._role = role
+        self._connection: amqp.Connection | None = None
+
+    def ready(self, queue: str) -> int | None:
+        """Messages in the queue that no consumer has in hand; None where there is no such queue.
+
+        Raises:
+            BrokerUnreachableError: no connection, or no answer within five seconds.
+            BrokerRefusedError: permission is missing.
+        """
+        if self._connection is not None:
+            with suppress(BrokerUnreachableError):  # left alone for long it may be dead; a new one is tried once
+                return self._ask(queue, self._connection)
+        connection = open_amqp(self._settings, role=self._role)
+        connection.sock.settimeout(CONNECT_TIMEOUT.total_seconds())
+        self._connection = connection
+        return self._ask(queue, connection)
+
+    def close(self) -> None:
+        """Close the connection, if there is one; the next question would open another."""
+        if self._connection is not None:
+            with suppress(BrokerError), broker_faults(self._settings):  # it is away already
+                self._connection.close()
+            self._abandon()
+
+    def _ask(self, queue: str, connection: amqp.Connection) -> int | None:
+        try:
+            with broker_faults(self._settings):
+                channel = connection.channel()
+                try:
+                    waiting: int = channel.queue_declare(queue, passive=True).message_count
+                except amqp.exceptions.NotFound:  # and the broker has closed the channel
+                    return None
+                channel.close()
+        except BaseException:
+            self._abandon()
+            raise
+        return waiting
+
+    def _abandon(self) -> None:
+        if self._connection is not None:
+            self._connection.collect()
+        self._connection = None
