@@ -23,6 +23,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from domain.tier import Tier
+from infra.broker.topology import DEAD_RECORD
 from tasks.reconcile.look import Hand, Look, Process, process_of
 from tasks.reconcile.open_run import OpenRun, Place
 
@@ -138,6 +139,8 @@ def _standing(run: OpenRun, evidence: Evidence) -> Standing:  # noqa: PLR0911  o
     # A worker that lost its connection tells of the next attempt and leaves it to whoever gets this message again:
     # a run that is to wait in the ladder may be in the queue.
     if (run.is_held or _waits(run, evidence)) and not _is_not_in_ladder(evidence):
+        return Standing.EXPECTED
+    if evidence.looks[-1].ready[DEAD_RECORD]:  # the broker may have ended it, and nobody has recorded that yet
         return Standing.EXPECTED
     if _is_not_ready(run, evidence) and _is_not_in_hand(run, evidence):
         return Standing.NOWHERE

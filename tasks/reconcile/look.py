@@ -13,6 +13,7 @@ import pika
 from domain.tier import Tier
 from infra.broker.delay import LEVELS, rung
 from infra.broker.management import ManagementApi
+from infra.broker.topology import DEAD_RECORD
 
 STATS_SECONDS: Final = 6.0
 """The broker refreshes what its management API says about messages in hand every five seconds."""
@@ -43,7 +44,7 @@ class Look(NamedTuple):
 
     Attributes:
         at: the database's clock just before.
-        ready: messages ready to be delivered, exact, by queue: the tiers' and the ladder's.
+        ready: messages ready to be delivered, exact, by queue: the tiers', the ladder's and `dead.record`.
         hands: of each tier's consumers.
         unacknowledged: of each tier's queue, as its own count goes.
         processes: those of ours that are connected.
@@ -69,7 +70,7 @@ def look(channel: pika.adapters.blocking_connection.BlockingChannel, api: Manage
         api: for everything else.
         at: the database's clock.
     """
-    queues = (*(tier.queue for tier in Tier), *RUNGS)
+    queues = (*(tier.queue for tier in Tier), *RUNGS, DEAD_RECORD)
     ready = {name: int(channel.queue_declare(name, passive=True).method.message_count) for name in queues}
     connections = {each["name"]: each for each in _list(api, "connections")}
     hands = _hands(api, connections)

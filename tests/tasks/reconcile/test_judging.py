@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from domain.tier import Tier
+from infra.broker.topology import DEAD_RECORD
 from tasks.reconcile.judging import Begun, Evidence, Shortfall, Standing, judge, shortfalls
 from tasks.reconcile.look import RUNGS, Hand, Look
 from tasks.reconcile.open_run import OpenRun, Place
@@ -40,11 +41,23 @@ def run(**changes: Any) -> OpenRun:
 
 
 def look(
-    second: float, *, ready: int = 0, ladder: int = 0, hands: tuple[Hand, ...] = (), unacknowledged: int = 0
+    second: float,
+    *,
+    ready: int = 0,
+    ladder: int = 0,
+    hands: tuple[Hand, ...] = (),
+    unacknowledged: int = 0,
+    letters: int = 0,
 ) -> Look:
     return Look(
         at(second),
-        {**{tier.queue: 0 for tier in Tier}, **dict.fromkeys(RUNGS, 0), "tasks.normal": ready, RUNGS[0]: ladder},
+        {
+            **{tier.queue: 0 for tier in Tier},
+            **dict.fromkeys(RUNGS, 0),
+            "tasks.normal": ready,
+            RUNGS[0]: ladder,
+            DEAD_RECORD: letters,
+        },
         {tier: hands if tier is Tier.NORMAL else () for tier in Tier},
         {tier: unacknowledged if tier is Tier.NORMAL else 0 for tier in Tier},
         frozenset({SOMEBODY}),
@@ -108,6 +121,10 @@ def test_a_run_that_waits_in_the_ladder_is_not_named_while_the_ladder_holds_anyt
 
 def test_a_run_that_was_put_back_is_in_the_queue_at_the_third_look() -> None:
     assert standing(run(), evidence(look(0), look(7), look(14, ready=1))) is Standing.EXPECTED
+
+
+def test_nothing_is_named_while_dead_letters_wait_to_be_recorded() -> None:
+    assert standing(run(), evidence(look(0), look(7), look(14, letters=1))) is Standing.EXPECTED
 
 
 def test_a_run_that_is_to_wait_in_the_ladder_may_have_come_back_to_the_queue_with_a_lost_connection() -> None:
