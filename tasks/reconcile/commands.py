@@ -28,12 +28,11 @@ NAMED_AT_MOST: Final = 50
 """Runs that are named one by one; ``--json`` names all."""
 _CANNOT_SAY: Final = 2
 _SPOKEN: Final = {
-    Standing.AT_DISPATCH: "wait for dispatch",
-    Standing.EXPECTED: "wait where they should",
-    Standing.SEEN: "were seen waiting",
-    Standing.AT_WORKER: "are being executed",
+    Standing.AT_DISPATCH: "waiting for dispatch",
+    Standing.EXPECTED: "waiting where it should, for all we know",
+    Standing.SEEN: "seen waiting",
+    Standing.AT_WORKER: "being executed",
     Standing.MOVING: "moved while we looked",
-    Standing.NOWHERE: "are nowhere",
 }
 
 
@@ -65,8 +64,8 @@ def reconcile(*, repair: bool, read: bool, patience: float, settle: float, as_js
     """
     settings = load_settings()
     tell = (lambda _line: None) if as_json else click.echo
-    searcher = Searcher(settings, timedelta(seconds=patience), timedelta(seconds=settle), reads=read, tell=tell)
     try:
+        searcher = Searcher(settings, timedelta(seconds=patience), timedelta(seconds=settle), reads=read, tell=tell)
         with database.connect(settings, name="reconcile") as connection:
             found = searcher.find(connection)
         repaired = _repair(settings, found.nowhere) if repair and found.nowhere else None
@@ -96,7 +95,7 @@ def _is_well(found: Found, repaired: Repaired | None) -> bool:
 def _print(found: Found, repaired: Repaired | None) -> None:
     for standing, runs in found.standings.items():
         if runs and standing is not Standing.NOWHERE:
-            click.echo(f"{len(runs):>8,} open runs {_SPOKEN[standing]}")
+            click.echo(f"{len(runs):>8,} open, {_SPOKEN[standing]}")
     click.echo(f"{len(found.nowhere):>8,} {'run is' if len(found.nowhere) == 1 else 'runs are'} nowhere")
     for (seen, task), count in Counter((run.tier.queue, run.task) for run in found.nowhere).most_common():
         click.echo(f"           {count:,} of {task}, {seen}")
