@@ -44,7 +44,9 @@ class NotSettledError(Exception):
     metavar="SECONDS",
     help="How long, after the last kill, nothing may come to its end before it is given up.",
 )
-@click.option("--keep", is_flag=True, help="Keep logs and data of the servers and processes afterwards.")
+@click.option(
+    "--keep", is_flag=True, help="Keep logs and data afterwards; after a broken promise they are kept anyway."
+)
 def command(*, kills: int, seed: int, patience: float, keep: bool) -> None:
     """Kill children, workers, ingest, dispatch, projector, scheduler, connections, broker and database under load.
 
@@ -57,6 +59,7 @@ def command(*, kills: int, seed: int, patience: float, keep: bool) -> None:
             findings = _fight(field, chosen, patience_seconds=patience, tell=progress.tell)
             for line in findings.lines():
                 click.echo(line)
+            field.is_kept |= not findings.are_kept
             status = 0 if findings.are_kept else 1
     except Stopped:
         status = STOPPED_BY_PERSON
@@ -122,7 +125,24 @@ def _settle(
             fewest, moved_at = left, time.monotonic()
     said = f"{left} runs and messages do not move, given up" if left else "everything ended"
     tell(f"{said} {time.monotonic() - began:.1f} s after the last kill")
+    if left:
+        _say_where(field, tell=tell)
     return cut
+
+
+def _say_where(field: Field, *, tell: Callable[[str], None]) -> None:
+    """While everything is still up: is what does not move nowhere, or does somebody hold it?"""
+    for line in field.held():
+        tell(line)
+    asked = subprocess.run(
+        (sys.executable, "-m", "infra.cli", "reconcile"),
+        env=field.built.environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    for line in (asked.stdout + asked.stderr).splitlines():
+        tell(f"reconcile: {line}")
 
 
 def _left(field: Field, ledger: Ledger, cut: datetime) -> int:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from domain.tier import Tier
 from infra.broker.connection import connect
+from infra.broker.management import ManagementApi
 from infra.broker.topology import TOPOLOGY, UNROUTED
 from infra.local import processes
 from infra.local.chaos.plan import Victim
@@ -44,12 +45,14 @@ class Field:
         built: the platform.
         servers: the nodes, by what the plan calls them.
         directory: of this run.
+        is_kept: whether logs and data are left afterwards.
     """
 
     def __init__(self, built: Platform, servers: Mapping[Victim, Node], directory: Path) -> None:
         self.built = built
         self.servers = servers
         self.directory = directory
+        self.is_kept = False
 
     def start(self) -> None:
         """Start every process, two children to a worker, and wait until all queues of work are consumed."""
@@ -67,6 +70,13 @@ class Field:
             names = [queue.name for queue in TOPOLOGY.queues if queue.name not in _KEPT_FOR_PEOPLE]
             depths = {name: channel.queue_declare(name, passive=True).method.message_count for name in names}
         return {name: int(depth) for name, depth in depths.items() if depth}
+
+    def held(self) -> list[str]:
+        """A line for each queue with messages that somebody has and has not acknowledged, as the broker's counts go."""
+        api = ManagementApi(self.built.settings)
+        queues = api.get(api.of_vhost("queues")) or []
+        counts = {queue["name"]: queue.get("messages_unacknowledged", 0) for queue in queues}
+        return [f"queue {name}: {count} unacknowledged" for name, count in counts.items() if count]
 
     @contextmanager
     def projector(self) -> Iterator[Supervisor]:
@@ -104,7 +114,11 @@ def battlefield(root: Path, *, keep: bool, tell: Callable[[str], None]) -> Itera
     )
     try:
         with guarded(slot), _up(broker, database, tell=tell), _platform(slot, broker, database, tell=tell) as built:
-            yield Field(built, {Victim.BROKER: broker, Victim.DATABASE: database}, slot.directory)
+            field = Field(built, {Victim.BROKER: broker, Victim.DATABASE: database}, slot.directory)
+            try:
+                yield field
+            finally:
+                keep |= field.is_kept
     finally:
         if keep:
             tell(f"kept: {slot.directory}")
