@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from signal import SIGKILL
 from typing import Any, Final
@@ -15,35 +15,30 @@ from celery.worker.consumer import Consumer
 from celery.worker.consumer.connection import Connection
 from celery.worker.consumer.consumer import Evloop
 from celery.worker.consumer.tasks import Tasks
-from celery.worker.state import task_reserved
 
-from domain.run_id import message_run_id
-from domain.task_run import LAST_ATTEMPT, HoldReason, TaskRejected
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
 from infra.settings import load_settings
 from tasks.worker import child
+from tasks.worker.admission import Admission
 from tasks.worker.ahead import TICK_SECONDS, Ahead, cancel
-from tasks.worker.attempt import TRACEPARENT, Attempt
+from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
-from tasks.worker.envelope import Envelope, MalformedMessageError, TaskMessage, read
+from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
 from tasks.worker.identity import code_version, worker_name
-from tasks.worker.inquiry import Answer, Inquiry
+from tasks.worker.inquiry import Inquiry
 from tasks.worker.large_pieces import read_in_large_pieces
-from tasks.worker.limited import LimitedRequest, limits_of
 from tasks.worker.line import Line
-from tasks.worker.next_message import raw_body
+from tasks.worker.malformed import attempt_of_malformed
 from tasks.worker.odd_properties import tolerate_odd_properties
-from tasks.worker.outcome import Died, Failure, NotRun, cut
+from tasks.worker.outcome import Failure, cut
 from tasks.worker.pace import Pace
-from tasks.worker.pausing import TASK_LOOKED_AFTER, Pausing
+from tasks.worker.pausing import Pausing
 from tasks.worker.permits import Permits
 from tasks.worker.recorder import Recorder
-from tasks.worker.registrar import NO_RULES, InHand, Registrar
-from tasks.worker.request import RecordedRequest
-from tasks.worker.retry import AttemptRules
-from tasks.worker.revoking import Revoking, revoked
+from tasks.worker.registrar import Registrar
+from tasks.worker.revoking import Revoking
 from tasks.worker.shutdown import LOOK_EVERY_SECONDS, Shutdown
 from tasks.worker.verdict import Fate
 
@@ -122,6 +117,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.permits = Permits(settings.database_url.get_secret_value(), worker=self.worker_name)
         self.pausing = Pausing(self.directives, self, app.amqp.queues.consume_from)
         self.revoking = Revoking(self.directives, self.registrar, self.pool)
+        self.admission = Admission(self)
         self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
 
     def start(self) -> None:
@@ -257,98 +253,20 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         if in_hand is None:
             return
         try:
-            self._start(message, told, in_hand)
+            self.admission.admit(message, told, in_hand)
         except Exception:
             self.registrar.forget(in_hand)
             raise
 
-    def _start(self, message: Any, told: TaskMessage, in_hand: InHand) -> None:
-        task = self.app.tasks.get(told.envelope.task)
-        if self._is_superseded(told.envelope):
-            self.registrar.let_go(in_hand, Fate.ACKNOWLEDGED)
-            return
-        if (revocation := self.directives.revocations.get(told.envelope.id)) is not None:
-            self.registrar.conclude(in_hand, revoked(revocation), NO_RULES)
-        elif self.pausing.holds(in_hand.attempt.queue) and not in_hand.is_redelivered:
-            self.registrar.hand_back(in_hand)
-        elif task is None:
-            failure = Failure("NotRegistered", f"no task is called {told.envelope.task!r}")
-            self.registrar.conclude(in_hand, NotRun(TaskRejected.TOPIC, failure), NO_RULES)
-        elif told.eta is not None and told.eta > (now := datetime.now(UTC)):
-            self.registrar.hold(in_hand, eta=told.eta, now=now)
-        elif told.envelope.task in self.directives.paused_tasks and not in_hand.is_redelivered:
-            now = datetime.now(UTC)
-            self.registrar.hold(in_hand, eta=now + TASK_LOOKED_AFTER, now=now, because=HoldReason.PAUSED)
-        else:
-            self._begin(message, in_hand, task)
-
-    def _begin(self, message: Any, in_hand: InHand, task: Any) -> None:
-        request = self._request(message, in_hand, task)
-        if request.revoked():
-            return
-        if in_hand.is_redelivered:
-            answer = partial(self.call_soon, self._conclude_redelivered, in_hand, AttemptRules.of(task))
-            self.inquiry.ask(in_hand.attempt, answer)
-            return
-        bucket = self.task_buckets[task.name]
-        if bucket:
-            self._limit_task(request, bucket, 1)
-        else:
-            task_reserved(request)
-            self.on_task_request(request)
-
-    def _is_superseded(self, envelope: Envelope) -> bool:
-        """Whether a later copy of the message was announced; this one must not be executed beside it."""
-        latest = self.directives.copies.get(envelope.id)
-        return latest is not None and latest.attempt == envelope.attempt and envelope.copy < latest.number
-
-    def _request(self, message: Any, in_hand: InHand, task: Any) -> RecordedRequest:
-        told: dict[str, Any] = {
-            "in_hand": in_hand,
-            "registrar": self.registrar,
-            "pace": self.pace,
-            "app": self.app,
-            "task": task,
-            "hostname": self.hostname,
-        }
-        limits = limits_of(task, self.directives.limits)
-        if limits:
-            return LimitedRequest(message, limits=limits, permits=self.permits, place=self, **told)
-        return RecordedRequest(message, **told)
-
-    def _conclude_redelivered(self, in_hand: InHand, rules: AttemptRules, answer: Answer) -> None:
-        if not self.registrar.has(in_hand):
-            return  # its connection was lost meanwhile; it will come again
-        if answer in {Answer.ENDED, Answer.ENDED_DEAD}:
-            self.registrar.let_go(in_hand, Fate.DEAD_LETTERED if answer is Answer.ENDED_DEAD else Fate.ACKNOWLEDGED)
-            return
-        failure = Failure("Redelivered", "the worker that had it in hand died or lost its connection")
-        outcome = Died(failure, spent_by="redelivered", is_spared=answer is Answer.NOT_BEGUN)
-        self.registrar.conclude(in_hand, outcome, rules)
-
     def _refuse(self, message: Any, reason: str, text: str) -> None:
         """The message cannot be executed: it goes to the dead letters, once the reason is recorded."""
         try:
-            self._record_refusal(message, reason, text)
+            attempt = attempt_of_malformed(message, queue=self._queue_of(message), worker=self.worker_name)
+            self.registrar.refuse(attempt, Delivery(message), Failure(reason, cut(text)))
         except Exception:  # noqa: BLE001  it is logged, and the message is kept
             _log.exception("a refusal cannot be recorded; its message becomes a dead letter without it")
             self.settlements.add(Delivery(message), Fate.DEAD_LETTERED, self._channel())
             self.settlements.send()
-
-    def _record_refusal(self, message: Any, reason: str, text: str) -> None:
-        told = {
-            name: value for name, value in message.headers.items() if not isinstance(value, str) or _is_sound(value)
-        }
-        task, number, trace = told.get("task"), told.get("ledgerq-attempt"), told.get("traceparent")
-        attempt = Attempt(
-            run_id=message_run_id(raw_body(message), told),
-            number=number if type(number) is int and 0 < number <= LAST_ATTEMPT else 1,
-            task=cut(task, 200) if isinstance(task, str) and task else "unknown",
-            queue=self._queue_of(message),
-            worker=self.worker_name,
-            traceparent=trace if isinstance(trace, str) and TRACEPARENT.fullmatch(trace) else None,
-        )
-        self.registrar.refuse(attempt, Delivery(message), Failure(reason, cut(text)))
 
     def _queue_of(self, message: Any) -> str:
         tag = str((message.delivery_info or {}).get("consumer_tag"))
@@ -362,12 +280,3 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
 
     def _wake(self) -> None:
         self.call_soon(self.registrar.release)
-
-
-def _is_sound(text: str) -> bool:
-    """Whether it is Unicode; py-amqp lets halves of surrogate pairs through."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
