@@ -26,7 +26,7 @@ def folded_stream(message_id: UUID) -> str:
 class KeyClaimed(Event, frozen=True, kw_only=True):
     """The run took the key for its task, until a moment or (``until`` is none) until it ends, however it ends."""
 
-    TOPIC: ClassVar[str] = "unique_key.claimed"
+    TOPIC: ClassVar[str] = "key.claimed"
     task: str
     key: str
     run_id: str
