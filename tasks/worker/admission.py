@@ -94,7 +94,7 @@ class Admission:
     def _conclude_redelivered(self, in_hand: InHand, rules: AttemptRules, answer: Answer) -> None:
         if not self._registrar.has(in_hand):
             return  # its connection was lost meanwhile; it will come again
-        if answer in {Answer.ENDED, Answer.ENDED_DEAD}:
+        if answer in {Answer.ENDED, Answer.ENDED_DEAD, Answer.GONE_ON}:
             self._registrar.let_go(in_hand, Fate.DEAD_LETTERED if answer is Answer.ENDED_DEAD else Fate.ACKNOWLEDGED)
             return
         failure = Failure("Redelivered", "the worker that had it in hand died or lost its connection")

@@ -27,7 +27,7 @@ from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
 from tasks.worker.identity import code_version, worker_name
-from tasks.worker.inquiry import Inquiry
+from tasks.worker.inquiry import Answer, Inquiry
 from tasks.worker.large_pieces import read_in_large_pieces
 from tasks.worker.line import Line
 from tasks.worker.malformed import attempt_of_malformed
@@ -37,7 +37,7 @@ from tasks.worker.pace import Pace
 from tasks.worker.pausing import Pausing
 from tasks.worker.permits import Permits
 from tasks.worker.recorder import Recorder
-from tasks.worker.registrar import Registrar
+from tasks.worker.registrar import InHand, Registrar
 from tasks.worker.revoking import Revoking
 from tasks.worker.shutdown import LOOK_EVERY_SECONDS, Shutdown
 from tasks.worker.verdict import Fate
@@ -46,6 +46,8 @@ FLUSH_WITHIN: Final = timedelta(seconds=15)
 """How long a worker that shuts down waits for its last outcomes to be confirmed."""
 PERMITS_BACK_WITHIN: Final = timedelta(seconds=3)
 LOOK_FOR_DEATHS_SECONDS: Final = 0.5
+ASK_EVERY_SECONDS: Final = 2.0
+"""How often the log is asked whether another worker went on with what was withheld here."""
 DIRECTIVES_WITHIN: Final = timedelta(seconds=8)
 """How long a worker that starts waits to hear what is asked of all; without it, it might begin what was revoked."""
 
@@ -165,6 +167,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         hub.call_repeatedly(TICK_SECONDS, self._look_ahead)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.shutting_down.look)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.registrar.beat)
+        hub.call_repeatedly(ASK_EVERY_SECONDS, self._ask_after_the_bereft)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.revoking.look)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.pausing.look)
 
@@ -220,6 +223,14 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.ahead.take(self.pace.ahead(now=now))
         if self.pace.is_stuck(now=now):
             self.hand_back_waiting()
+
+    def _ask_after_the_bereft(self) -> None:
+        for in_hand in self.registrar.bereft():
+            self.inquiry.ask(in_hand.attempt, partial(self.call_soon, self._hear_of_the_bereft, in_hand))
+
+    def _hear_of_the_bereft(self, in_hand: InHand, answer: Answer) -> None:
+        if answer in {Answer.GONE_ON, Answer.ENDED, Answer.ENDED_DEAD}:
+            self.registrar.overtaken(in_hand)
 
     def create_task_handler(self, *_args: Any, **_kwargs: Any) -> Callable[[Any], None]:
         """What is done with every message of a new connection."""

@@ -39,6 +39,8 @@ has reached the log would be tried for ever."""
 PATIENCE_SECONDS: Final = 10.0
 """How long an answer is waited for while the database is away."""
 _PAUSE_SECONDS: Final = 0.5
+SETTLING_SECONDS: Final = 0.5
+"""Before the log is asked: what a dying worker said last is to be stored by then."""
 _DEAD_ENDS: Final = (TaskFailed, TaskTimedOut, TaskLost, TaskRejected)
 
 _log = structlog.get_logger("ledgerq.worker")
@@ -51,6 +53,8 @@ class Answer(Enum):
     """A child began the attempt, or enough redeliveries were spared, or nobody can say: it counts."""
     NOT_BEGUN = auto()
     """Nothing is known of a beginning. It may have been so shortly before the end that nobody heard of it."""
+    GONE_ON = auto()
+    """Another attempt follows, and its message has arrived: that is recorded only then."""
     ENDED = auto()
     """The run has ended: only its message is left, of a worker that died between record and acknowledgment."""
     ENDED_DEAD = auto()
@@ -87,6 +91,7 @@ class Inquiry:
         store = self._open_store()
         while True:
             questions = [self._questions.get()]
+            time.sleep(SETTLING_SECONDS)
             while not self._questions.empty():
                 questions.append(self._questions.get())
             for question, answer in zip(questions, _answers(store, questions), strict=True):
@@ -113,7 +118,13 @@ def _answer(story: Sequence[Event], attempt: int) -> Answer:
     if end is not None:
         return Answer.ENDED_DEAD if isinstance(end, _DEAD_ENDS) and end.attempt == attempt else Answer.ENDED
     slots = {event.originator_version for event in story}
-    if any(attempt_slot(attempt, phase) in slots for phase in (Phase.STARTED, Phase.OUTCOME, Phase.IGNORED)):
+    if any(
+        attempt_slot(attempt, Phase.OUTCOME) == slot or slot >= attempt_slot(attempt + 1, 0)
+        for slot in slots
+        if slot < SLOT_END
+    ):
+        return Answer.GONE_ON
+    if any(attempt_slot(attempt, phase) in slots for phase in (Phase.STARTED, Phase.IGNORED)):
         return Answer.BEGUN
     spared = sum(isinstance(e, TaskRetryScheduled) and e.is_spared and e.spent_by == "redelivered" for e in story)
     return Answer.NOT_BEGUN if spared < SPARED_AT_MOST else Answer.BEGUN

@@ -62,8 +62,8 @@ class Entry:
     """What is to be confirmed before something may happen.
 
     Attributes:
-        events: what is said.
-        messages: what is published beside it, such as the next attempt.
+        events: what is said, once the messages have arrived.
+        messages: what is published before, such as the next attempt.
         then: called by :meth:`Recorder.release` once all of it is confirmed.
         is_urgent: whether somebody waits for it; what is not urgent may be kept back for a moment.
     """
@@ -85,11 +85,16 @@ class Entry:
         self.texts = [storable(encode_structured(event).body) for event in self.events]
         self.size = sum(map(len, self.texts)) + 2 * len(self.texts)
 
-    def withdraw(self) -> list[OutgoingMessage]:
-        """The messages that are not confirmed by now; they are not sent (again)."""
-        indexes = sorted(self.unconfirmed - {-1})
-        self.unconfirmed.difference_update(indexes)
-        return [self.messages[index] for index in indexes]
+    def withdraw(self) -> bool:
+        """Leave it all unsaid, unless its messages have arrived; whether that was possible.
+
+        A message that is on its way at this moment may arrive all the same.
+        """
+        if not self.unconfirmed - {-1}:
+            return False
+        self.then = None
+        self.unconfirmed.clear()
+        return True
 
 
 class Recorder(threading.Thread):
@@ -257,9 +262,11 @@ def _parcels(entries: Sequence[Entry]) -> Iterator[_Parcel]:
     batch: list[Entry] = []
     size = 0
     for entry in entries:
-        for index in sorted(entry.unconfirmed - {-1}):
+        waited_for = sorted(entry.unconfirmed - {-1})
+        for index in waited_for:
             yield _Parcel(entry.messages[index], [entry], index)
-        if -1 in entry.unconfirmed:
+        # What is told of an attempt that another one follows has to be true: the next message first.
+        if -1 in entry.unconfirmed and not waited_for:
             size += entry.size
             if batch and size > BATCH_BYTES:
                 yield _Parcel(_batch_message(batch), batch)

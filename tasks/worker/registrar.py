@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -35,12 +35,19 @@ _log = structlog.get_logger("ledgerq.worker")
 _heard = logging.getLogger("ledgerq.worker")
 
 
+class Withheld(NamedTuple):
+    """What another worker may be deciding about at this moment."""
+
+    events: Sequence[CloudEvent]
+    messages: Sequence[OutgoingMessage]
+
+
 @dataclass(eq=False)
 class InHand:
     """An attempt, the deliveries that wait for its outcome, and how far it is.
 
     Attributes:
-        withheld: messages to be published in this one's place, once it is certain that it is ours to replace.
+        withheld: what is to be published in this one's place, and said, once it is certain that it is ours to replace.
     """
 
     attempt: Attempt
@@ -52,7 +59,7 @@ class InHand:
     fate: Fate | None = None
     is_recorded: bool = False
     entry: Entry | None = None
-    withheld: Sequence[OutgoingMessage] = ()
+    withheld: Withheld | None = None
     revocation: str | None = None
     revoked_at: float | None = None
     let_go: Callable[[], None] | None = None
@@ -112,7 +119,7 @@ class Registrar:
             return taken
         self._in_hand[attempt.key] = known
         known.deliveries.append(delivery)
-        if known.is_recorded:
+        if known.is_recorded or known.withheld is not None:
             self._let_go_of(known)
             self._settlements.send()
         return None
@@ -225,23 +232,34 @@ class Registrar:
     def connection_lost(self) -> None:
         """The deliveries in hand cannot be acknowledged any more and will come again.
 
-        What was not started will not be (the pool forgets it too); what runs or has run waits for its redelivery. What
-        was to be published in the place of a delivery waits too: the message may come to another worker, and then that
-        one decides what follows. A message that is on its way at this moment may still arrive beside the redelivery.
+        What was not started will not be (the pool forgets it too); what runs or has run waits for its redelivery. So
+        does what was to be published in the place of a delivery, and what is said of it: the message may come to
+        another worker, and then that one decides what follows. A message that is on its way at this moment may still
+        arrive beside the redelivery.
         """
         for in_hand in self.not_started():
             self.forget(in_hand)
         for in_hand in self._in_hand.values():
             in_hand.deliveries.clear()
-            if in_hand.entry is not None:
-                in_hand.withheld = in_hand.entry.withdraw() or in_hand.withheld
+            entry = in_hand.entry
+            if entry is not None and entry.withdraw():
+                in_hand.withheld, in_hand.entry = Withheld(entry.events, entry.messages), None
 
     def beat(self) -> None:
         """The worker's loop turns; called often."""
         if self._possession.beat():
-            for in_hand in list(self._in_hand.values()):
-                if in_hand.withheld and in_hand.is_recorded:
-                    self._let_go_of(in_hand)
+            for in_hand in [each for each in self._in_hand.values() if each.withheld is not None]:
+                self._let_go_of(in_hand)
+
+    def bereft(self) -> list[InHand]:
+        """Attempts of which something is withheld, and whose message has not come back."""
+        return [i for i in self._in_hand.values() if i.withheld is not None and not i.deliveries]
+
+    def overtaken(self, in_hand: InHand) -> None:
+        """Another worker has the message of a bereft attempt, and has decided: what is said here comes too late."""
+        if in_hand.withheld is not None and not in_hand.deliveries:
+            events, in_hand.withheld = in_hand.withheld.events, None
+            self._submit(in_hand, events, [])
 
     def not_started(self) -> list[InHand]:
         """Attempts in hand that nobody has begun."""
@@ -261,8 +279,9 @@ class Registrar:
         in_hand.fate = fate
         self.drop_lease(in_hand)
         if messages and not self._is_ours(in_hand):
-            in_hand.withheld, messages = messages, []
-        self._submit(in_hand, events, messages)
+            in_hand.withheld = Withheld(events, messages)
+        else:
+            self._submit(in_hand, events, messages)
 
     def _submit(self, in_hand: InHand, events: Sequence[CloudEvent], messages: Sequence[OutgoingMessage]) -> None:
         in_hand.is_recorded = False
@@ -277,12 +296,12 @@ class Registrar:
         self._let_go_of(in_hand)
 
     def _let_go_of(self, in_hand: InHand) -> None:
-        """Of what is recorded: publish what was withheld, if it is ours to, else settle its deliveries."""
-        if not in_hand.withheld or not in_hand.deliveries:
+        """Say and publish what was withheld, if it is ours to; settle the deliveries of what is recorded."""
+        if in_hand.withheld is None:
             self._settle(in_hand)
         elif self._is_ours(in_hand):
-            messages, in_hand.withheld = in_hand.withheld, ()
-            self._submit(in_hand, [], messages)
+            (events, messages), in_hand.withheld = in_hand.withheld, None
+            self._submit(in_hand, events, messages)
 
     def _settle(self, in_hand: InHand) -> None:
         key, channel, fate = in_hand.attempt.key, self._channel(), in_hand.fate

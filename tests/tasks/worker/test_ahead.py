@@ -19,7 +19,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.system
 
 TIER = Tier.HIGH
-MANY = 2_000
+MANY = 6_000
 
 
 def flood(lab: Lab, count: int, *, priority: int = 1, tier: Tier = TIER) -> list[str]:

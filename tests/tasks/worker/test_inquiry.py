@@ -32,7 +32,8 @@ def asked(inquiry: Inquiry, attempt: int) -> Answer:
 STORIES = {
     "nothing": ([], 1, Answer.NOT_BEGUN),
     "started": ([told("started", attempt=1)], 1, Answer.BEGUN),
-    "an outcome": ([retry(1, spared=False)], 1, Answer.BEGUN),
+    "another attempt follows": ([told("started", attempt=1), retry(1, spared=False)], 1, Answer.GONE_ON),
+    "a later attempt began": ([told("started", attempt=2)], 1, Answer.GONE_ON),
     "only the attempt before": ([told("started", attempt=1), retry(1, spared=False)], 2, Answer.NOT_BEGUN),
     "held until it was time": ([told("received", attempt=1)], 1, Answer.NOT_BEGUN),
     "an end": ([told("started", attempt=1), told("succeeded", attempt=1)], 1, Answer.ENDED),

@@ -139,6 +139,16 @@ def test_an_entry_waits_for_its_message_too_and_only_what_is_missing_is_sent_aga
     assert broker.others() == ["next", "next", "next"]
 
 
+def test_that_another_attempt_follows_is_said_after_its_message_has_arrived(recorder: Recorder, broker: Broker) -> None:
+    broker.answer = lambda m: Outcome.NACKED if m.message_id == "next" else Outcome.CONFIRMED
+    recorder.submit(Entry([event("a")], [message("next")]))
+    eventually(lambda: len(broker.others()) > 1)
+    assert broker.events() == []
+    broker.answer = lambda _message: Outcome.CONFIRMED
+    assert recorder.flush(timedelta(seconds=5))
+    assert broker.events() == [["a"]]
+
+
 def test_one_that_is_refused_does_not_hold_up_the_others(recorder: Recorder, broker: Broker) -> None:
     broker.answer = lambda m: Outcome.NACKED if m.message_id == "stuck" else Outcome.CONFIRMED
     done: list[str] = []

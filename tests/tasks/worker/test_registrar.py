@@ -183,12 +183,12 @@ def test_the_next_attempt_is_not_published_while_the_message_in_hand_may_be_with
     desk.start(in_hand)
     desk.reconnect()
     desk.registrar.conclude(in_hand, Raised(Failure("Boom", "")), RULES)
-    assert desk.recorder.told() == ["task.started", "task.retry_scheduled"]
-    assert desk.recorder.sent() == []
+    assert (desk.recorder.told(), desk.recorder.sent()) == (["task.started"], [])
     desk.recorder.confirm()
     desk.registrar.beat()
-    assert desk.recorder.sent() == []
+    assert (desk.recorder.told(), desk.recorder.sent()) == ([], [])
     assert desk.deliver(tag=5, redelivered=True) is None
+    assert desk.recorder.told() == ["task.retry_scheduled"]
     assert len(desk.recorder.sent()) == 1
     desk.recorder.confirm()
     assert desk.channel is not None
@@ -202,9 +202,9 @@ def test_a_next_attempt_that_is_not_yet_confirmed_is_withdrawn_with_a_lost_conne
     entry = desk.recorder.entries[-1]
     assert entry.unconfirmed == {-1, 0}
     desk.reconnect()
-    assert entry.unconfirmed == {-1}
-    assert desk.deliver(tag=5, redelivered=True) is None
+    assert entry.unconfirmed == set()
     desk.recorder.confirm()
+    assert desk.deliver(tag=5, redelivered=True) is None
     assert len(desk.recorder.sent()) == 1
     desk.reconnect()
     desk.recorder.confirm()
@@ -213,6 +213,41 @@ def test_a_next_attempt_that_is_not_yet_confirmed_is_withdrawn_with_a_lost_conne
     desk.recorder.confirm()
     assert desk.channel is not None
     assert desk.channel.told == [("ack", 7)]
+
+
+def test_what_is_withheld_is_said_without_its_message_once_another_worker_went_on(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.reconnect()
+    desk.registrar.conclude(in_hand, Raised(Failure("Boom", "")), RULES)
+    desk.recorder.confirm()
+    assert desk.registrar.bereft() == [in_hand]
+    desk.registrar.overtaken(in_hand)
+    assert (desk.recorder.told(), desk.recorder.sent()) == (["task.retry_scheduled"], [])
+    desk.recorder.confirm()
+    assert desk.registrar.bereft() == []
+
+
+def test_what_came_back_meanwhile_is_not_given_up(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.reconnect()
+    desk.registrar.conclude(in_hand, Raised(Failure("Boom", "")), RULES)
+    desk.recorder.confirm()
+    assert desk.deliver(tag=5, redelivered=True) is None
+    desk.registrar.overtaken(in_hand)
+    assert (desk.recorder.told(), len(desk.recorder.sent())) == (["task.retry_scheduled"], 1)
+
+
+def test_a_next_attempt_that_has_arrived_is_told_whatever_becomes_of_the_connection(desk: Desk) -> None:
+    in_hand = desk.deliver()
+    desk.start(in_hand)
+    desk.registrar.conclude(in_hand, Raised(Failure("Boom", "")), RULES)
+    entry = desk.recorder.entries[-1]
+    entry.unconfirmed.discard(0)
+    desk.reconnect()
+    assert entry.unconfirmed == {-1}
+    assert desk.registrar.bereft() == []
 
 
 def test_after_a_pause_the_next_attempt_waits_until_a_lost_connection_would_have_been_noticed(desk: Desk) -> None:

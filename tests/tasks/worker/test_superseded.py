@@ -31,6 +31,7 @@ class Site:
     def __init__(self, settings: Settings, store: EventStore, directory: Path) -> None:
         self.settings, self._store = settings, store
         self.lab = Lab(settings, directory, listens=False)
+        self.lab.environment["LEDGERQ_DATABASE_URL"] = settings.database_url.get_secret_value()
         self.marks, self._go = directory / "marks", directory / "go"
         self.first = self.lab.worker(TIER)
         self.run = self.lab.publish("lab.wait_my_turn", str(self.marks), str(self._go), tier=TIER)
