@@ -144,6 +144,8 @@ class TaskStarted(AttemptEvent, frozen=True, kw_only=True):
     pid: int | None = None
     code_version: str | None = None
     license_id: str | None = None
+    copy: int = 0
+    """Which message of the attempt it was (header ``ledgerq-copy``)."""
 
     def slot(self) -> int:
         """Second within the attempt."""

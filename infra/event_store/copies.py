@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
-from domain.task_run import SLOT_END, run_stream
+from domain.task_run import run_stream
 from infra.event_store.log import Log
 from infra.event_store.log_table import LogTable
 
+COUNTS_FOR: Final = timedelta(days=30)
+"""For so long an older message may still lie somewhere; after that nobody remembers that there is a later one."""
 # The name stands in the text and is no parameter: else the planner could not see that the partial index has the rows.
-_OUTSTANDING: Final = f"""
-    select stream_id, (data->>'attempt')::bigint, (data->>'copy')::bigint
-    from event_store.task_events as asked
-    where name = 'task.republished' and position > %b and position <= %b
-        and not exists (
-            select from event_store.task_events as ended
-            where ended.stream_id = asked.stream_id and ended.version = {SLOT_END})
+_ANNOUNCED: Final = """
+    select stream_id, (data->>'attempt')::bigint, (data->>'copy')::bigint, recorded_at
+    from event_store.task_events
+    where name = 'task.republished' and position > %b and position <= %b and recorded_at > now() - %b
     order by position
-"""  # noqa: S608  constants
+"""
 _LOG_TIME: Final = """
     select occurred_at from event_store.heartbeat_events
     where name = 'ingest.watermark_passed' order by position desc limit 1
@@ -33,10 +32,12 @@ class Copy(NamedTuple):
     Attributes:
         attempt: the attempt it is for; messages of other attempts are not touched by it.
         number: which copy; 0 is the first message.
+        at: when it was announced.
     """
 
     attempt: int
     number: int
+    at: datetime
 
 
 class CopyReader:
@@ -49,10 +50,13 @@ class CopyReader:
         """The log is final up to here."""
         return self._table.safe_position(connection)
 
-    def outstanding(self, connection: Connection[Any], *, after: int, upto: int) -> dict[str, Copy]:
-        """By run id, the latest copy recorded between two positions, of runs that have no end yet."""
-        found = connection.execute(_OUTSTANDING.encode(), [after, upto]).fetchall()
-        return {_run_id(stream): Copy(attempt, number) for stream, attempt, number in found}
+    def announced(self, connection: Connection[Any], *, after: int, upto: int) -> dict[str, Copy]:
+        """By run id, the latest copy announced between two positions, within :data:`COUNTS_FOR`.
+
+        Those of runs that have ended, too: the older message is the one that waits longest.
+        """
+        found = connection.execute(_ANNOUNCED.encode(), [after, upto, COUNTS_FOR]).fetchall()
+        return {_run_id(stream): Copy(attempt, number, at) for stream, attempt, number, at in found}
 
 
 def log_time(connection: Connection[Any]) -> datetime | None:

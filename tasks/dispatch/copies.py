@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 from msgspec.structs import replace
 
-from domain.task_run import SLOT_END, STARVING, AttemptEvent, TaskRepublished, TaskRequested
+from domain.aggregate import Event
+from domain.task_run import SLOT_END, STARVING, AttemptEvent, TaskReceived, TaskRepublished, TaskRequested
 from infra.broker.errors import BrokerError
 from infra.broker.frames import OutgoingMessage
 from infra.broker.publisher import Publisher
@@ -29,7 +31,7 @@ from tasks.dispatch.place import Place
 FOLLOWER: Final = "dispatch.copies"
 NAMES: Final = (TaskRepublished.TOPIC,)
 PAGE: Final = 200
-HEARD_WITHIN: Final = timedelta(seconds=10)
+HEARD_WITHIN: Final = timedelta(seconds=30)
 """By then every worker that reaches the database has looked at the log, and has let go of what it had not begun."""
 PUBLISH_TIMEOUT: Final = timedelta(seconds=10)
 LOOK_EVERY_SECONDS: Final = 0.5
@@ -53,6 +55,7 @@ class CopiesFollower:
         self._monotonic = monotonic
         self._backoff = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self._look_at = 0.0
+        self._confirmed: set[UUID] = set()
         self.place = Place(FOLLOWER, Log.TASKS)
 
     def take_over(self) -> None:
@@ -77,13 +80,15 @@ class CopiesFollower:
         ripe, to = self._ripe(page.events, page.position)
         if to == self.place.position:
             return False
-        if not self._publish([message for each in ripe if (message := self._copy(each)) is not None]):
+        outgoing = [(each, message) for each in ripe if (message := self._copy(each)) is not None]
+        if not self._publish(outgoing):
             self._backoff.fail(now)
             return False
         self._backoff.succeed()
         with self._store.transaction() as transaction:
             self.place.store(transaction, to=to)
         self.place.stored(to)
+        self._confirmed.clear()
         return True
 
     def note_position(self) -> None:
@@ -109,7 +114,7 @@ class CopiesFollower:
         assert isinstance(event, TaskRepublished)  # noqa: S101  only those are asked for
         try:
             story = self._store.load_recorded(Log.TASKS, [stream]).get(stream, [])
-            if any(isinstance(e.event, AttemptEvent) or e.event.originator_version == SLOT_END for e in story):
+            if any(_is_taken_up(each.event) for each in story):
                 return None
             first = celery_message(next(each for each in story if isinstance(each.event, TaskRequested)))
         except (EventUnreadableError, UnpublishableError, StopIteration) as error:
@@ -119,18 +124,26 @@ class CopiesFollower:
         headers = {**(first.headers or {}), "ledgerq-copy": event.copy}
         return replace(first, headers=headers, priority=event.priority, message_id=f"{first.message_id}/{event.copy}")
 
-    def _publish(self, messages: list[OutgoingMessage]) -> bool:
-        """Whether the broker took all of them."""
-        if not messages:
+    def _publish(self, outgoing: list[tuple[Recorded, OutgoingMessage]]) -> bool:
+        """Whether the broker has all of them by now; what it confirmed is not published again."""
+        waiting = [(fact, message) for fact, message in outgoing if fact.event_id not in self._confirmed]
+        if not waiting:
             return True
         try:
-            answers = self._publisher.publish(messages, timeout=PUBLISH_TIMEOUT)
+            answers = self._publisher.publish([message for _, message in waiting], timeout=PUBLISH_TIMEOUT)
         except BrokerError as error:
-            log.warning("raised copies not published; they are tried again", copies=len(messages), reason=str(error))
+            log.warning("raised copies not published; they are tried again", copies=len(waiting), reason=str(error))
             return False
+        self._confirmed |= {fact.event_id for (fact, _), a in zip(waiting, answers, strict=True) if a.confirmed}
         refused = [answer.text for answer in answers if not answer.confirmed]
         if refused:
             log.warning("raised copies refused; they are tried again", copies=len(refused), reason=refused[0])
             return False
-        log.info("runs raised above those that passed them", copies=len(messages))
+        log.info("runs raised above those that passed them", copies=len(waiting))
         return True
+
+
+def _is_taken_up(event: Event) -> bool:
+    """Whether it shows that a worker began the run, or that it ended; one that is only held has to be raised still."""
+    is_begun = isinstance(event, AttemptEvent) and not isinstance(event, TaskReceived)
+    return is_begun or event.originator_version == SLOT_END

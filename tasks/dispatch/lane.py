@@ -25,6 +25,7 @@ class Lane:
     Attributes:
         doubtful_to: runs accepted up to this position may have been published without our having recorded it: by the
             dispatcher before us, or by a try of ours whose answer was lost.
+        tried_to: up to this position a try of ours failed, and what was published of it is not known.
         confirmed: events whose publication the broker confirmed and the store has not taken in yet.
     """
 
@@ -33,6 +34,7 @@ class Lane:
         self.place = Place(publishing_follower(tier), Log.TASKS)
         self.backoff = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self.doubtful_to = 0
+        self.tried_to = 0
         self.confirmed: set[UUID] = set()
 
     def runs_in(self, page: Page) -> list[Recorded]:

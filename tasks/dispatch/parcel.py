@@ -96,6 +96,7 @@ class Parcel:
         self.lane.confirmed.clear()
         if not self.is_done:
             self.lane.doubtful_to = max(self.lane.doubtful_to, page_end)
+            self.lane.tried_to = max(self.lane.tried_to, page_end)
         if not self.left:
             self.lane.backoff.succeed()
             log.debug("runs published", tier=self.lane.tier.value, runs=len(self.facts))
@@ -124,7 +125,8 @@ def pack(page: Page, lane: Lane, *, store: EventStore, clock: Callable[[], datet
     for run in runs:
         known = told.get(run.event.originator_id, Evidence.NONE)
         revocation = revocations.get(run.event.originator_id)
-        if revocation and known is Evidence.NONE and run.event_id not in lane.confirmed:
+        may_be_out = run.position <= lane.tried_to  # then its worker ends it
+        if revocation and known is Evidence.NONE and not may_be_out and run.event_id not in lane.confirmed:
             parcel.revoke(run, revocation, at=now)
         else:
             parcel.sort(run, known=known, at=now)

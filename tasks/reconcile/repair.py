@@ -9,7 +9,7 @@ from uuid import uuid5
 
 from msgspec.structs import replace
 
-from domain.task_run import SLOT_END, TaskEvent, TaskRepublished, TaskRequested, run_stream, task_event
+from domain.task_run import SLOT_END, TaskEvent, TaskRepublished, TaskRequested, TaskStarted, run_stream, task_event
 from infra.broker.delay import delay_route
 from infra.broker.frames import OutgoingMessage
 from infra.broker.publisher import Publisher
@@ -120,7 +120,10 @@ def _has_moved(run: OpenRun, events: Iterable[object]) -> bool:
     ended = any(event.originator_version == SLOT_END for event in told)
     attempts = [getattr(event, "attempt", 1) for event in told]
     copies = sum(isinstance(event, TaskRepublished) for event in told)
-    return ended or copies != run.copies or max(attempts, default=1) > run.attempt
+    begun = run.place is not Place.WORKER and any(
+        isinstance(event, TaskStarted) and event.attempt == run.attempt for event in told
+    )
+    return ended or begun or copies != run.copies or max(attempts, default=1) > run.attempt
 
 
 def _copy(run: OpenRun, requested: Recorded, *, now: datetime) -> _Copy:

@@ -39,7 +39,7 @@ class Admission:
     def admit(self, message: Any, told: TaskMessage, in_hand: InHand) -> None:
         """Begin the attempt, or say why not."""
         task = self._consumer.app.tasks.get(told.envelope.task)
-        if self._is_superseded(told.envelope):
+        if self._is_superseded(told.envelope) and not in_hand.is_redelivered:  # else the log is asked
             self._registrar.let_go(in_hand, Fate.ACKNOWLEDGED)
             return
         if (revocation := self._directives.revocations.get(told.envelope.id)) is not None:
@@ -72,6 +72,17 @@ class Admission:
             task_reserved(request)
             self._consumer.on_task_request(request)
 
+    def _stands(self, in_hand: InHand) -> bool:
+        """Whether what waited for a child, or for its rate, may still begin; if not, it is let go or put back."""
+        if in_hand.fate is not None:
+            return False
+        envelope = in_hand.attempt.envelope
+        if envelope is not None and self._is_superseded(envelope):
+            self._registrar.let_go(in_hand, Fate.ACKNOWLEDGED)
+        elif self._consumer.pausing.holds(in_hand.attempt.queue):
+            self._registrar.hand_back(in_hand)
+        return in_hand.fate is None
+
     def _is_superseded(self, envelope: Envelope) -> bool:
         """Whether a later copy of the message was announced; this one must not be executed beside it."""
         latest = self._directives.copies.get(envelope.id)
@@ -85,6 +96,7 @@ class Admission:
             "app": self._consumer.app,
             "task": task,
             "hostname": self._consumer.hostname,
+            "stands": partial(self._stands, in_hand),
         }
         limits = limits_of(task, self._directives.limits)
         if limits:

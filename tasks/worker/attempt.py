@@ -43,6 +43,11 @@ class Attempt(NamedTuple):
         return (self.run_id, self.number)
 
     @property
+    def copy(self) -> int:
+        """Which message of the attempt this one is; 0 is the first."""
+        return self.envelope.copy if self.envelope else 0
+
+    @property
     def spared(self) -> int:
         """How many of the attempts before it did not count against the budget."""
         return self.envelope.spared if self.envelope else 0

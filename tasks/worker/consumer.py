@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 from celery import bootsteps, signals
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.connection import Connection
 from celery.worker.consumer.consumer import Evloop
@@ -155,6 +156,10 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         super().on_close()
         if self.connection is None:
             self.registrar.connection_lost()
+            running = state.active_requests
+            self.pace.forget([request for request in self.pace.occupied() if request not in running])
+            # Celery has counted every child as free.
+            self.controller.semaphore.value = max(0, self.pool.limit - len(running))
 
     def register_with_event_loop(self, hub: Any) -> None:
         """Also look often for children that died.

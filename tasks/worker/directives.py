@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -20,8 +20,7 @@ import structlog
 from domain.flow import Flow, FlowKind
 from domain.limits import Limits
 from infra.database import ConnectionPool, DatabaseUnreachableError, parameters
-from infra.event_store import EventUnreadableError
-from infra.event_store.copies import Copy, CopyReader
+from infra.event_store.copies import COUNTS_FOR, Copy, CopyReader
 from infra.event_store.ends import ended_runs
 from infra.event_store.flows import FlowReader
 from infra.event_store.revocations import Revocation, RevocationReader
@@ -79,7 +78,7 @@ class Directives(threading.Thread):
         while not self._closing.wait(pause if self._known.is_set() or self._is_away else 0):
             try:
                 self._look()
-            except (DatabaseUnreachableError, EventUnreadableError, psycopg.Error) as error:
+            except Exception as error:  # noqa: BLE001  a worker that hears of nothing any more would not be noticed
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                 self._say_away(error)
                 if not isinstance(error, DatabaseUnreachableError):
@@ -123,17 +122,18 @@ class Directives(threading.Thread):
     def _look_for_copies(self, connection: psycopg.Connection[Any]) -> None:
         safe = self._copy_reader.safe_position(connection)
         if safe > self._copies_position:
-            self.copies.update(self._copy_reader.outstanding(connection, after=self._copies_position, upto=safe))
+            self.copies.update(self._copy_reader.announced(connection, after=self._copies_position, upto=safe))
         self._copies_position = safe
 
     def _forget(self, connection: psycopg.Connection[Any]) -> None:
-        asked = self.revocations.keys() | self.copies.keys()
-        if not asked or time.monotonic() - self._forgot_at < FORGET_EVERY_SECONDS:
+        if not (self.revocations or self.copies) or time.monotonic() - self._forgot_at < FORGET_EVERY_SECONDS:
             return
         self._forgot_at = time.monotonic()
-        for run_id in ended_runs(connection, asked):
-            self.revocations.pop(run_id, None)
-            self.copies.pop(run_id, None)
+        for run_id in ended_runs(connection, list(self.revocations)):
+            del self.revocations[run_id]
+        # Not those of runs that have ended: the older message may still wait in its queue.
+        for run_id in [each for each, copy in self.copies.items() if copy.at < datetime.now(UTC) - COUNTS_FOR]:
+            del self.copies[run_id]
 
     def _say_away(self, error: Exception) -> None:
         if not self._is_away:

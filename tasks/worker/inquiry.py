@@ -14,7 +14,6 @@ from enum import Enum, auto
 from queue import SimpleQueue
 from typing import Final, NamedTuple
 
-import psycopg
 import structlog
 
 from domain.aggregate import Event
@@ -25,6 +24,7 @@ from domain.task_run import (
     TaskLost,
     TaskRejected,
     TaskRetryScheduled,
+    TaskStarted,
     TaskTimedOut,
     attempt_slot,
     run_stream,
@@ -54,7 +54,7 @@ class Answer(Enum):
     NOT_BEGUN = auto()
     """Nothing is known of a beginning. It may have been so shortly before the end that nobody heard of it."""
     GONE_ON = auto()
-    """Another attempt follows, and its message has arrived: that is recorded only then."""
+    """Another attempt follows, and its message has arrived: that is recorded only then. Or a later copy was begun."""
     ENDED = auto()
     """The run has ended: only its message is left, of a worker that died between record and acknowledgment."""
     ENDED_DEAD = auto()
@@ -104,16 +104,21 @@ def _answers(store: EventStore, questions: Sequence[Question]) -> list[Answer]:
     while True:
         try:
             known = store.load(Log.TASKS, streams)
-            return [_answer(known.get(run_stream(q.attempt.run_id), ()), q.attempt.number) for q in questions]
+            return [_answer(known.get(run_stream(q.attempt.run_id), ()), q.attempt) for q in questions]
         except DatabaseUnreachableError as error:
             if time.monotonic() > deadline:
                 return _nobody_can_say(questions, error)
             time.sleep(_PAUSE_SECONDS)
-        except (EventUnreadableError, psycopg.Error) as error:
+        except EventUnreadableError as error:
+            if len(questions) == 1:
+                return _nobody_can_say(questions, error)
+            return [answer for each in questions for answer in _answers(store, [each])]
+        except Exception as error:  # noqa: BLE001  each question gets an answer: a message waits for it
             return _nobody_can_say(questions, error)
 
 
-def _answer(story: Sequence[Event], attempt: int) -> Answer:
+def _answer(story: Sequence[Event], asked: Attempt) -> Answer:
+    attempt = asked.number
     end = next((event for event in story if event.originator_version == SLOT_END), None)
     if end is not None:
         return Answer.ENDED_DEAD if isinstance(end, _DEAD_ENDS) and end.attempt == attempt else Answer.ENDED
@@ -124,6 +129,8 @@ def _answer(story: Sequence[Event], attempt: int) -> Answer:
         if slot < SLOT_END
     ):
         return Answer.GONE_ON
+    if any(isinstance(e, TaskStarted) and e.attempt == attempt and e.copy > asked.copy for e in story):
+        return Answer.GONE_ON  # with a later copy of the message
     if any(attempt_slot(attempt, phase) in slots for phase in (Phase.STARTED, Phase.IGNORED)):
         return Answer.BEGUN
     spared = sum(isinstance(e, TaskRetryScheduled) and e.is_spared and e.spent_by == "redelivered" for e in story)

@@ -104,4 +104,6 @@ def lease_of(attempt: Attempt, limits: Limits, kwargs: Mapping[str, Any]) -> Lea
     value = None if name is None else kwargs.get(name)
     if value is None and name == "license_id" and attempt.envelope is not None:
         value = attempt.envelope.license_id
-    return Lease(attempt.task, "" if value is None else cut(str(value), KEY_CHARACTERS), attempt.run_id)
+    return Lease(
+        attempt.task, "" if value is None else cut(str(value).replace("\0", "\ufffd"), KEY_CHARACTERS), attempt.run_id
+    )

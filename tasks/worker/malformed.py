@@ -20,15 +20,22 @@ def attempt_of_malformed(message: Any, *, queue: str, worker: str) -> Attempt:
         worker: who has it in hand.
     """
     told = {name: value for name, value in message.headers.items() if not isinstance(value, str) or _is_sound(value)}
-    task, number, trace = told.get("task"), told.get("ledgerq-attempt"), told.get("traceparent")
+    task, trace = told.get("task"), told.get("traceparent")
     return Attempt(
         run_id=message_run_id(raw_body(message), told),
-        number=number if type(number) is int and 0 < number <= LAST_ATTEMPT else 1,
+        number=_number(told.get("ledgerq-attempt")),
         task=cut(task, 200) if isinstance(task, str) and task else "unknown",
         queue=queue,
         worker=worker,
         traceparent=trace if isinstance(trace, str) and TRACEPARENT.fullmatch(trace) else None,
     )
+
+
+def _number(told: object) -> int:
+    """The attempt's number, which may be written as text, too; the first where it is none."""
+    text = str(told) if type(told) in {int, str} else ""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(LAST_ATTEMPT)) else 0
+    return number if 0 < number <= LAST_ATTEMPT else 1
 
 
 def _is_sound(text: str) -> bool:

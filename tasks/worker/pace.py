@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
@@ -43,6 +44,15 @@ class Pace:
         if begun is not None:
             self._finished += 1
             self._occupied_seconds += now - begun
+
+    def forget(self, attempts: Collection[object]) -> None:
+        """No child will be heard of about ``attempts``: the pool was emptied before they began."""
+        for attempt in attempts:
+            self._begun.pop(attempt, None)
+
+    def occupied(self) -> list[object]:
+        """The attempts that were given to children which are not free again."""
+        return list(self._begun)
 
     def is_stuck(self, *, now: float) -> bool:
         """Whether an attempt has kept its child for so long that nothing may wait behind it."""

@@ -136,6 +136,7 @@ class Registrar:
             pid=pid,
             code_version=self._code_version,
             license_id=attempt.envelope.license_id or None if attempt.envelope else None,
+            copy=attempt.copy or None,
         )
         self._recorder.submit(Entry([event], is_urgent=False))
         _say(attempt, TaskStarted.TOPIC, logging.DEBUG, pid=pid)

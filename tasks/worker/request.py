@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -33,11 +34,21 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
     acknowledged: bool = False
     """Celery's word for "its end is decided"."""
 
-    def __init__(self, message: Any, *, in_hand: InHand, registrar: Registrar, pace: Pace, **celery: Any) -> None:
+    def __init__(
+        self,
+        message: Any,
+        *,
+        in_hand: InHand,
+        registrar: Registrar,
+        pace: Pace,
+        stands: Callable[[], bool] = lambda: True,
+        **celery: Any,
+    ) -> None:
         super().__init__(message, **celery)
         self._in_hand = in_hand
         self._registrar = registrar
         self._pace = pace
+        self._stands = stands
         self._received_at = datetime.now(UTC)
 
     def execute_using_pool(self, pool: Any, **kwargs: Any) -> Any:
@@ -47,7 +58,7 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
             TaskRevokedError: it could not be, or is not to be, and its end is told; Celery then takes its place back.
                 After any other exception it would not.
         """
-        if self._registrar.is_closed or self._in_hand.fate is not None:
+        if self._registrar.is_closed or not self._stands():
             state.task_ready(self)
             raise TaskRevokedError(self.id)  # not begun: it is handed back, or was revoked while it waited
         self._in_hand.is_sent = True

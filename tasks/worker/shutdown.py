@@ -99,6 +99,8 @@ class Shutdown:
         if self._clock() >= self._due_at:
             self._hand_back()
         if not self._registrar.running():
+            for in_hand in self._registrar.not_started():  # now, while it is certain that they are ours
+                self._registrar.hand_back(in_hand)
             state.should_stop = os.EX_OK
 
     def _hand_back(self) -> None:

@@ -194,6 +194,8 @@ class Stage:
             assert told is not None, f"nothing is told of {sent.run_id}"
             assert told.run["state"] == state, told
             assert told.letters or not dead, told
+            # The two views are projected one after the other.
+            assert len(told.attempts) == told.run["attempt_count"], told
             assert [a for a in told.attempts if a["outcome"] in {"running", "held"} and told.run["is_ended"]] == []
             return told
 

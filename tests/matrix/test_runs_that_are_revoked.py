@@ -50,12 +50,16 @@ def test_revoked_while_all_workers_are_down(stage: Stage) -> None:
 
 
 def test_revoked_while_queued(stage: Stage, tmp_path: Path) -> None:
-    worker = stage.worker(Tier.HIGH, concurrency=1)
-    running = stage.publish("deadly.wait", str(tmp_path / "go"), tier=Tier.HIGH)
-    until_it_runs(stage, running, 1)
-    queued = stage.publish("deadly.succeed", tier=Tier.HIGH)
-    revoke(stage, queued)
+    worker = stage.worker(Tier.HIGH, concurrency=2)
+    running, other = (stage.publish("deadly.wait", str(tmp_path / go), tier=Tier.HIGH) for go in ("go", "never"))
+    for each in (running, other):
+        until_it_runs(stage, each, 1)
+    queued, blocker = (stage.publish("deadly.wait", str(tmp_path / "go"), tier=Tier.HIGH) for _ in range(2))
+    revoke(stage, queued, other)
+    # Asked for in one go, and heard of in one look: where the one has ended, the other is known.
+    expect(stage, other, "revoked", outcomes=["revoked"], executions=1, is_dead=False, why=WHY)
     (tmp_path / "go").touch()
+    expect(stage, blocker, "succeeded", outcomes=["succeeded"], executions=1, is_dead=False)
     expect(stage, queued, "revoked", outcomes=["revoked"], executions=0, is_dead=False, why=WHY)
     expect(stage, running, "succeeded", outcomes=["succeeded"], executions=1, is_dead=False)
     assert worker.stop() == 0

@@ -64,6 +64,18 @@ def test_a_run_is_not_listed_because_of_one(world: World, other: list[Event]) ->
     assert inversions(world, run("urgent", 4, published=10, started=20), other) == []
 
 
+def test_a_run_that_was_held_waited_only_until_a_worker_first_had_it(world: World) -> None:
+    urgent = run("urgent", 4, published=10, started=30, received=29)
+    urgent.insert(2, told(minted("urgent"), "received", 11, attempt=1, queue="tasks.normal", worker="w"))
+    assert inversions(world, urgent, run("other", 1, published=1, started=20)) == []
+
+
+def test_a_run_that_was_raised_had_a_lower_priority_while_it_waited(world: World) -> None:
+    raised = run("raised", 4, published=10, started=30)
+    raised.append(told(minted("raised"), "republished", 25, copy=1, attempt=1, reason="starving", priority=4))
+    assert inversions(world, raised, run("other", 1, published=1, started=20)) == []
+
+
 def test_a_run_that_still_waits_is_listed_too(world: World) -> None:
     (found,) = inversions(world, run("urgent", 4, published=10, started=None), run("other", 0, published=1, started=12))
     assert found["first_started_at"] is None

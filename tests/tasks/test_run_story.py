@@ -36,4 +36,6 @@ def test_the_story_is_told_in_the_run_s_own_order_with_the_time_since_its_beginn
 def test_long_and_many_lined_values_are_told_short_in_one_line() -> None:
     told = tell(TaskRun.fold([happened("task.failed", 0, attempt=1, error_type="E", error="a\nb" * 500)]))
     assert len(told.splitlines()) == 2
-    assert told.endswith("…")
+    assert "a ba ba" in told
+    assert "…" in told
+    assert len(told) < 400

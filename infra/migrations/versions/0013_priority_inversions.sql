@@ -19,6 +19,7 @@ select waiting.run_id,
        extract(epoch from coalesce(waiting.first_started_at, now()) - passing.first_started_at)::double precision
                                 as inverted_seconds
 from read_model.task_runs waiting
+left join read_model.task_attempts mine on mine.run_id = waiting.run_id and mine.attempt = 1
 cross join lateral (
     select lower.run_id, lower.task, lower.priority, begun.received_at, lower.first_started_at
     from generate_series(0, waiting.priority - 1) as level
@@ -27,7 +28,7 @@ cross join lateral (
         from read_model.task_runs
         where queue = waiting.queue and priority = level
             and first_started_at > waiting.published_at
-            and first_started_at < coalesce(waiting.first_started_at, waiting.ended_at, now())
+            and first_started_at < coalesce(mine.received_at, waiting.first_started_at, waiting.ended_at, now())
         order by first_started_at
         limit 64
     ) lower
@@ -36,10 +37,13 @@ cross join lateral (
     order by lower.first_started_at
     limit 1
 ) passing
-where waiting.published_at is not null and waiting.queue is not null and waiting.priority > 0;
+where waiting.published_at is not null and waiting.queue is not null and waiting.priority > 0
+    and not exists (  -- raised: it had a lower priority while it waited
+        select from event_store.task_events copy
+        where copy.stream_id = 'task_run-' || waiting.run_id and copy.version between 2147483649 and 2148483648);
 
 comment on view analytics.fct_priority_inversions is
-    'One row per task run that waited in its queue while a run of lower priority was handed to a worker of that queue and began; with the first such run. Of first attempts: retries wait elsewhere. Join fct_task_runs on run_id and on lower_run_id. Among those that began after it was published, a run is compared with the first 64 of each priority.';
+    'One row per task run that waited in its queue while a run of lower priority was handed to a worker of that queue and began; with the first such run. Of first attempts, and until a worker first had the run in hand: retries and held runs wait elsewhere. Runs whose message was published once more (raised, repaired) are left out. Join fct_task_runs on run_id and on lower_run_id. Among those that began after it was published, a run is compared with the first 64 of each priority.';
 comment on column analytics.fct_priority_inversions.run_id is 'The run that waited.';
 comment on column analytics.fct_priority_inversions.task is 'Name of its Celery task.';
 comment on column analytics.fct_priority_inversions.queue is 'The broker''s queue of both.';

@@ -101,6 +101,28 @@ def test_a_copy_that_the_broker_does_not_take_is_tried_again(world: World, follo
     assert [message.run_id for message in world.waiting_in(Tier.LOW)] == [run_id]
 
 
+def test_of_several_copies_only_those_are_tried_again_that_were_not_confirmed(
+    world: World, follower: CopiesFollower
+) -> None:
+    runs = [starving(world), starving(world)]
+    world.waiting_in(Tier.LOW)
+    pass_log_time(world, datetime.now(UTC) + HEARD + timedelta(seconds=5))
+    world.make_small(Tier.LOW)
+    assert not follower.step()
+    assert [message.run_id for message in world.waiting_in(Tier.LOW)] == runs[:1]
+    assert follower.step()
+    assert [message.run_id for message in world.waiting_in(Tier.LOW)] == runs[1:]
+
+
+def test_a_run_that_is_only_held_is_raised_too(world: World, follower: CopiesFollower) -> None:
+    run_id = starving(world)
+    world.waiting_in(Tier.LOW)
+    world.record(told(run_id, "received", attempt=1, worker="w"))
+    pass_log_time(world, datetime.now(UTC) + HEARD + timedelta(seconds=5))
+    assert follower.step()
+    assert [message.run_id for message in world.waiting_in(Tier.LOW)] == [run_id]
+
+
 def test_copies_for_other_reasons_are_others_to_publish(world: World, follower: CopiesFollower) -> None:
     run_id = world.accept(tier="low")
     world.record(told(run_id, "republished", copy=1, attempt=1, reason="missing"))

@@ -1,6 +1,7 @@
 """Of several messages of one attempt only the latest copy counts."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -63,6 +64,40 @@ def test_a_worker_hears_of_a_copy_while_it_runs(stored_lab: Lab, log: EventStore
     lab.ear.until(after, "task.succeeded 1")
     assert lab.ear.story(run) == []
     assert worker.stop() == 0
+
+
+def test_the_older_copy_is_dropped_also_when_the_later_one_has_long_ended_the_run(
+    stored_lab: Lab, log: EventStore
+) -> None:
+    lab, run = stored_lab, str(uuid4())
+    announce(log, run, copy=1)
+    end = task_event("task.succeeded", run, at=datetime.now(UTC), data={"task": "lab.add", "attempt": 1})
+    log.append(Log.TASKS, [NewEvent(end, uuid4(), {})])
+    worker = lab.worker(TIER)
+    lab.publish("lab.add", 1, 1, tier=TIER, headers={"id": run})
+    after = lab.publish("lab.add", 1, 1, tier=TIER)
+    lab.ear.until(after, "task.succeeded 1")
+    assert lab.ear.story(run) == []
+    assert worker.stop() == 0
+
+
+def test_an_older_copy_that_had_begun_when_its_worker_was_killed_is_tried_again(
+    stored_lab: Lab, log: EventStore, tmp_path: Path
+) -> None:
+    lab = stored_lab
+    started, go = tmp_path / "started", tmp_path / "go"
+    killed = lab.worker(TIER)
+    run = lab.publish("lab.wait_for", str(started), str(go), tier=TIER)
+    eventually(started.exists)
+    begun = {"task": "lab.wait_for", "attempt": 1}
+    log.append(Log.TASKS, [NewEvent(task_event("task.started", run, at=datetime.now(UTC), data=begun), uuid4(), {})])
+    announce(log, run, copy=1)
+    killed.kill()
+    following = lab.worker(TIER)
+    lab.ear.until(run, "task.started 2")
+    go.touch()
+    lab.ear.until(run, "task.succeeded 2")
+    assert following.stop() == 0
 
 
 def test_messages_of_later_attempts_are_not_touched(stored_lab: Lab, log: EventStore) -> None:

@@ -29,12 +29,13 @@ def asked(inquiry: Inquiry, attempt: int) -> Answer:
     return answers.get(timeout=20)
 
 
-STORIES = {
+STORIES: dict[str, tuple[list[TaskEvent], int, Answer]] = {
     "nothing": ([], 1, Answer.NOT_BEGUN),
     "started": ([told("started", attempt=1)], 1, Answer.BEGUN),
     "another attempt follows": ([told("started", attempt=1), retry(1, spared=False)], 1, Answer.GONE_ON),
     "a later attempt began": ([told("started", attempt=2)], 1, Answer.GONE_ON),
     "only the attempt before": ([told("started", attempt=1), retry(1, spared=False)], 2, Answer.NOT_BEGUN),
+    "started with a later copy": ([told("started", attempt=1, copy=2)], 1, Answer.GONE_ON),
     "held until it was time": ([told("received", attempt=1)], 1, Answer.NOT_BEGUN),
     "an end": ([told("started", attempt=1), told("succeeded", attempt=1)], 1, Answer.ENDED),
     "an end as a dead letter": ([told("failed", attempt=2, error_type="E", error="")], 2, Answer.ENDED_DEAD),

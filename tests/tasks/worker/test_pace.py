@@ -42,6 +42,16 @@ def test_behind_an_attempt_that_takes_long_nothing_is_taken_and_nothing_may_wait
     assert not pace.is_stuck(now=1.3)
 
 
+def test_an_attempt_that_its_child_never_began_is_forgotten() -> None:
+    pace = paced(attempts=20, seconds_each=0.001)
+    pace.begin("never", now=0.0)
+    assert pace.occupied() == ["never"]
+    assert pace.is_stuck(now=60.0)
+    pace.forget(pace.occupied())
+    assert not pace.is_stuck(now=60.0)
+    assert pace.ahead(now=60.0) > 0
+
+
 def test_an_attempt_that_ends_twice_counts_once() -> None:
     pace = Pace(allowance=ALLOWANCE, children=1)
     pace.begin("a", now=0.0)

@@ -53,7 +53,7 @@ def test_a_task_of_ours_without_a_policy_has_that_of_its_name(name: str, policy:
     def work() -> None: ...
 
     try:
-        assert AttemptRules.of(work) == (policy, policy.max_retries, timedelta(0))
+        assert AttemptRules.of(work) == AttemptRules(policy, policy.max_retries)
         assert work.max_retries == policy.max_retries
     finally:
         declaring.app.tasks.pop(name)
