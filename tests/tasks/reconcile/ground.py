@@ -21,6 +21,7 @@ from domain.run import END_NAMES, RunState, TaskRun
 from domain.task_run import TaskEvent, run_stream
 from domain.tier import Tier
 from infra.broker.emitter import Emitter
+from infra.broker.management import ManagementApi
 from infra.broker.topology import TOPOLOGY
 from infra.cloudevents import CloudEvent
 from infra.event_store import EventStore, Log
@@ -72,6 +73,16 @@ class Ground:
         )
         self.channel.basic_publish("tasks", tier.queue, b"[[], {}, {}]", properties, mandatory=True)
         return run
+
+    def let_the_statistics_catch_up(self) -> None:
+        """Wait until the management API lists the consumers of the workers that live, and no others."""
+        api = ManagementApi(self.settings)
+        queues = {tier.queue for tier in Tier}
+
+        def listed() -> int:
+            return sum(each["queue"]["name"] in queues for each in api.get(api.of_vhost("consumers")) or [])
+
+        eventually(lambda: listed() == sum(worker.poll() is None for worker in self._workers), seconds=30, every=0.5)
 
     def purge(self, *queues: str) -> int:
         """Throw away what is ready in these queues; how much that was."""
