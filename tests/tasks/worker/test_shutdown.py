@@ -58,6 +58,9 @@ class Workplace:
     def running(self) -> list[Running]:
         return self.in_hand
 
+    def not_started(self) -> list[Running]:
+        return []
+
     def give_up(self, in_hand: Running, outcome: Outcome) -> None:
         self.said.append(f"give up: {outcome.spent_by}, {outcome.is_spared}")  # type: ignore[union-attr]
         self.in_hand.remove(in_hand)
