@@ -125,7 +125,7 @@ def test_a_paused_task_is_begun_by_nobody_spends_no_attempt_and_holds_up_no_othe
         assert told["because"] == "paused"
     stored_lab.ear.until(other, "task.succeeded 1")
     eventually(lambda: stored_lab.depth("delay.03") == len(runs))
-    eventually(lambda: stored_lab.depth("delay.03") < len(runs), seconds=20)  # they have come back …
+    eventually(lambda: stored_lab.depth("delay.03") < len(runs), seconds=20, every=0.001)  # they have come back …
     eventually(lambda: stored_lab.depth("delay.03") == len(runs), seconds=20)  # … and were held once more
     ask(task_command, "resume", "lab.add")
     for run in runs:
