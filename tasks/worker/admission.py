@@ -40,7 +40,7 @@ class Admission:
         """Begin the attempt, or say why not."""
         task = self._consumer.app.tasks.get(told.envelope.task)
         if self._is_superseded(told.envelope) and not in_hand.is_redelivered:  # else the log is asked
-            self._registrar.let_go(in_hand, Fate.ACKNOWLEDGED)
+            self._registrar.let_go(in_hand, Fate.ACKNOWLEDGED, is_replaced=True)
             return
         if (revocation := self._directives.revocations.get(told.envelope.id)) is not None:
             self._registrar.conclude(in_hand, revoked(revocation), NO_RULES)
@@ -78,7 +78,7 @@ class Admission:
             return False
         envelope = in_hand.attempt.envelope
         if envelope is not None and self._is_superseded(envelope):
-            self._registrar.let_go(in_hand, Fate.ACKNOWLEDGED)
+            self._registrar.let_go(in_hand, Fate.ACKNOWLEDGED, is_replaced=True)
         elif self._consumer.pausing.holds(in_hand.attempt.queue):
             self._registrar.hand_back(in_hand)
         return in_hand.fate is None
@@ -107,7 +107,8 @@ class Admission:
         if not self._registrar.has(in_hand):
             return  # its connection was lost meanwhile; it will come again
         if answer in {Answer.ENDED, Answer.ENDED_DEAD, Answer.GONE_ON}:
-            self._registrar.let_go(in_hand, Fate.DEAD_LETTERED if answer is Answer.ENDED_DEAD else Fate.ACKNOWLEDGED)
+            fate = Fate.DEAD_LETTERED if answer is Answer.ENDED_DEAD else Fate.ACKNOWLEDGED
+            self._registrar.let_go(in_hand, fate, is_replaced=answer is Answer.GONE_ON)
             return
         failure = Failure("Redelivered", "the worker that had it in hand died or lost its connection")
         outcome = Died(failure, spent_by="redelivered", is_spared=answer is Answer.NOT_BEGUN)

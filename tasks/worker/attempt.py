@@ -48,6 +48,15 @@ class Attempt(NamedTuple):
         return self.envelope.copy if self.envelope else 0
 
     @property
+    def returned(self) -> int:
+        """How often a worker put its message back."""
+        return self.envelope.returned if self.envelope else 0
+
+    def is_later_than(self, other: Attempt) -> bool:
+        """Whether its message was published after that of ``other``, which is the same attempt."""
+        return (self.copy, self.returned) > (other.copy, other.returned)
+
+    @property
     def spared(self) -> int:
         """How many of the attempts before it did not count against the budget."""
         return self.envelope.spared if self.envelope else 0

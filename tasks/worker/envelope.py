@@ -20,6 +20,8 @@ from infra.broker.odd_headers import UNREADABLE
 JSON: Final = "application/json"
 DEEPEST: Final = 100
 """How deep headers may be nested; the pool's pickle fails at a few hundred."""
+MOST_RETURNS: Final = 1_000_000_000
+"""How often one message of an attempt is put back at most, as far as it is counted."""
 Limit = Annotated[float, Meta(ge=0)]
 Label = Annotated[str, Meta(max_length=255)]
 AttemptNumber = Annotated[int, Meta(ge=1, le=LAST_ATTEMPT)]
@@ -60,6 +62,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     attempt_header: AttemptNumber | AttemptText | None = field(name="ledgerq-attempt", default=None)
     spared_header: SparedNumber | SparedText = field(name="ledgerq-spared", default=0)
     copy_header: Annotated[int, Meta(ge=0, le=LAST_COPY)] | None = field(name="ledgerq-copy", default=None)
+    returned_header: Annotated[int, Meta(ge=0, le=MOST_RETURNS)] | None = field(name="ledgerq-returned", default=None)
     correlation_header: Label | None = field(name="ledgerq-correlation-id", default=None)
     causation_header: Label | None = field(name="ledgerq-causation-id", default=None)
     held_header: Label | None = field(name="ledgerq-held", default=None)
@@ -89,6 +92,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     def copy(self) -> int:
         """Which message of its attempt this is; 0 is the first one."""
         return self.copy_header or 0
+
+    @property
+    def returned(self) -> int:
+        """How often a worker put this message back, to come again as the same attempt."""
+        return self.returned_header or 0
 
     @property
     def correlation_id(self) -> str:

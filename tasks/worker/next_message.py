@@ -14,9 +14,11 @@ from infra.broker.delay import MAX_DELAY, delay_route
 from infra.broker.frames import OutgoingMessage, publish_frames
 from infra.broker.headers import clean_headers
 from tasks.worker.attempt import Attempt
+from tasks.worker.envelope import MOST_RETURNS
 from tasks.worker.outcome import Resend
 from tasks.worker.verdict import NextAttempt
 
+RETURNED: Final = "ledgerq-returned"
 _REPR_LIMIT: Final = 1024
 _FRAME_MAX: Final = 131_072
 """RabbitMQ's default (``frame_max``)."""
@@ -36,7 +38,7 @@ def next_message(message: Any, attempt: Attempt, following: NextAttempt) -> Outg
         raise ValueError(f"attempt {number} is the last one there can be")
     queue = resend.queue or attempt.queue
     exchange, routing_key = delay_route(min(following.delay, MAX_DELAY), queue)
-    same = same_message(message, attempt)
+    same = _copied(message, attempt, timedelta(0))
     reprs = {} if resend.args is None else {"argsrepr": resend.args, "kwargsrepr": resend.kwargs or ""}
     # Celery counts the retries it is told of: with ours told, its own limits and ours are one budget.
     spared = attempt.spared + following.is_spared
@@ -59,26 +61,34 @@ def next_message(message: Any, attempt: Attempt, following: NextAttempt) -> Outg
 def same_message(message: Any, attempt: Attempt, delay: timedelta = timedelta(0)) -> OutgoingMessage:
     """The message once more, to be delivered after ``delay``; a longer one than the ladder's is cut to that.
 
+    It says how often it was put back: a worker may get it before it has let the one before it go, and must not take
+    the two for one that was delivered twice.
+
     Raises:
         ValueError: its queue is none that a delay leads to, or it cannot be put into frames.
     """
+    same = _copied(message, attempt, delay)
+    returned = min(attempt.returned + 1, MOST_RETURNS)
+    return _checked(replace(same, headers={**same.headers, RETURNED: returned}))
+
+
+def _copied(message: Any, attempt: Attempt, delay: timedelta) -> OutgoingMessage:
     exchange, routing_key = delay_route(min(delay, MAX_DELAY), attempt.queue)
     properties = message.properties
     headers = clean_headers(message.headers)
     headers.pop("compression", None)  # kombu has expanded the body
-    return _checked(
-        OutgoingMessage(
-            exchange=exchange,
-            routing_key=routing_key,
-            body=raw_body(message),
-            message_id=f"{attempt.run_id}/{attempt.number}",
-            content_type=message.content_type,
-            content_encoding=message.content_encoding,
-            headers=headers,
-            priority=properties.get("priority"),
-            correlation_id=properties.get("correlation_id"),
-            reply_to=properties.get("reply_to") or None,
-        )
+    headers.pop(RETURNED, None)
+    return OutgoingMessage(
+        exchange=exchange,
+        routing_key=routing_key,
+        body=raw_body(message),
+        message_id=f"{attempt.run_id}/{attempt.number}",
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+        headers=headers,
+        priority=properties.get("priority"),
+        correlation_id=properties.get("correlation_id"),
+        reply_to=properties.get("reply_to") or None,
     )
 
 

@@ -48,6 +48,7 @@ class InHand:
 
     Attributes:
         withheld: what is to be published in this one's place, and said, once it is certain that it is ours to replace.
+        is_replaced: whether only this message is done with: the attempt goes on with a later message of its own.
     """
 
     attempt: Attempt
@@ -60,6 +61,7 @@ class InHand:
     is_recorded: bool = False
     entry: Entry | None = None
     withheld: Withheld | None = None
+    is_replaced: bool = False
     revocation: str | None = None
     revoked_at: float | None = None
     let_go: Callable[[], None] | None = None
@@ -109,14 +111,18 @@ class Registrar:
         Returns:
             The attempt, in hand from now on; None where it already was: then the delivery shares that one's fate. It
             is the same message come again, because the connection it came on was lost or because it was published
-            twice.
+            twice. The message that replaces one in hand is another: it can arrive before that one could be let go.
         """
         known = self._in_hand.get(attempt.key)
         if known is None and delivery.is_redelivered:
-            known = self._let_go.pop(attempt.key, None)
+            known = self._let_go.get(attempt.key)
+        if known is not None and known.is_replaced and attempt.is_later_than(known.attempt):
+            self._say_withheld(known)  # what was to be published is here
+            known = None
         if known is None:
             self._in_hand[attempt.key] = taken = InHand(attempt, delivery.message, [delivery])
             return taken
+        self._let_go.pop(attempt.key, None)
         self._in_hand[attempt.key] = known
         known.deliveries.append(delivery)
         if known.is_recorded or known.withheld is not None:
@@ -149,6 +155,7 @@ class Registrar:
         except ValueError as error:
             self.conclude(in_hand, Raised(Failure.of(error), final=True), NO_RULES)
             return
+        in_hand.is_replaced = True
         if because is None:
             _say(in_hand.attempt, TaskReceived.TOPIC, logging.INFO, eta=eta.isoformat())
             self._record(in_hand, [event], [message], Fate.ACKNOWLEDGED)
@@ -183,10 +190,12 @@ class Registrar:
 
         A message the broker requeues is marked as redelivered, which counts as a death of its worker.
         """
+        in_hand.is_replaced = True
         self._record(in_hand, [], [same_message(in_hand.message, in_hand.attempt)], Fate.ACKNOWLEDGED)
 
-    def let_go(self, in_hand: InHand, fate: Fate) -> None:
-        """What became of the run is in the log already: only this message is left."""
+    def let_go(self, in_hand: InHand, fate: Fate, *, is_replaced: bool = False) -> None:
+        """What became of the run is in the log already, or a later message has replaced it: only this one is left."""
+        in_hand.is_replaced = is_replaced
         self._record(in_hand, [], [], fate)
 
     def conclude(
@@ -258,9 +267,8 @@ class Registrar:
 
     def overtaken(self, in_hand: InHand) -> None:
         """Another worker has the message of a bereft attempt, and has decided: what is said here comes too late."""
-        if in_hand.withheld is not None and not in_hand.deliveries:
-            events, in_hand.withheld = in_hand.withheld.events, None
-            self._submit(in_hand, events, [])
+        if not in_hand.deliveries:
+            self._say_withheld(in_hand)
 
     def not_started(self) -> list[InHand]:
         """Attempts in hand that nobody has begun."""
@@ -289,6 +297,12 @@ class Registrar:
         in_hand.entry = Entry(events, messages, then=lambda: self._recorded(in_hand), is_urgent=self._is_idle())
         self._recorder.submit(in_hand.entry)
 
+    def _say_withheld(self, in_hand: InHand) -> None:
+        """Say what is withheld, and publish nothing."""
+        if in_hand.withheld is not None:
+            events, in_hand.withheld = in_hand.withheld.events, None
+            self._submit(in_hand, events, [])
+
     def _is_ours(self, in_hand: InHand) -> bool:
         return bool(in_hand.deliveries) and self._possession.is_certain
 
@@ -313,7 +327,7 @@ class Registrar:
         was_noted = self._in_hand.get(key) is in_hand
         if was_noted:
             del self._in_hand[key]
-        if was_noted and not all(settled):
+        if (was_noted or in_hand.is_replaced) and not all(settled):
             self._let_go[key] = in_hand
             if len(self._let_go) > REMEMBERED:
                 self._let_go.popitem(last=False)

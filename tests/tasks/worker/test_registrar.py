@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,11 +8,13 @@ import pytest
 from domain.task_run import LAST_ATTEMPT
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
+from tasks.worker.envelope import read_headers
 from tasks.worker.outcome import Died, Failure, Raised, Resend, RetryAsked, Returned
 from tasks.worker.possession import Possession
 from tasks.worker.recorder import Entry
-from tasks.worker.registrar import REMEMBERED, Registrar
+from tasks.worker.registrar import REMEMBERED, InHand, Registrar
 from tasks.worker.retry import AttemptRules, RetryPolicy
+from tasks.worker.verdict import Fate
 from tests.tasks.worker.received import Channel, received
 
 ATTEMPT = Attempt("run-1", 1, "lab.add", "tasks.high", "high@lab:1")
@@ -300,6 +303,71 @@ def test_what_is_held_or_handed_back_stays_the_same_attempt(desk: Desk) -> None:
     desk.recorder.confirm()
     desk.registrar.hand_back(desk.deliver(tag=2))
     assert (desk.recorder.told(), desk.recorder.sent()) == ([], ["tasks.high"])
+
+
+def later(**headers: int) -> Attempt:
+    """The attempt as another message of it names it."""
+    told = {f"ledgerq-{name}": number for name, number in headers.items()}
+    return ATTEMPT._replace(envelope=read_headers({"id": "run-1", "task": "lab.add", **told}))
+
+
+def held(desk: Desk, in_hand: InHand) -> None:
+    desk.registrar.hold(in_hand, eta=NOW + timedelta(seconds=3), now=NOW)
+
+
+def handed_back(desk: Desk, in_hand: InHand) -> None:
+    desk.registrar.hand_back(in_hand)
+
+
+def superseded(desk: Desk, in_hand: InHand) -> None:
+    desk.registrar.let_go(in_hand, Fate.ACKNOWLEDGED, is_replaced=True)
+
+
+@pytest.mark.parametrize(
+    ("replace", "second"),
+    [(handed_back, later(returned=1)), (held, later(returned=1)), (superseded, later(copy=1))],
+)
+def test_what_comes_in_the_place_of_a_message_that_is_not_let_go_yet_is_taken(
+    desk: Desk, replace: Callable[[Desk, InHand], None], second: Attempt
+) -> None:
+    replace(desk, desk.deliver())
+    again = desk.deliver(attempt=second, tag=2)
+    assert again is not None
+    desk.recorder.confirm()
+    assert desk.channel is not None
+    assert desk.channel.told == [("ack", 1)]
+    desk.registrar.conclude(again, Returned(None), RULES)
+    assert desk.recorder.told() == ["task.succeeded"]
+    desk.recorder.confirm()
+    assert desk.channel.told == [("ack", 1), ("ack", 2)]
+
+
+def test_what_was_put_back_and_comes_first_again_is_not_put_back_a_second_time(desk: Desk) -> None:
+    desk.registrar.hand_back(desk.deliver())
+    desk.recorder.entries.clear()  # on its way when the connection is lost, and confirmed to nobody
+    desk.reconnect()
+    assert desk.deliver(attempt=later(returned=1), tag=1) is not None
+    assert desk.deliver(tag=2, redelivered=True) is None
+    assert desk.recorder.sent() == []
+
+
+def test_a_message_put_back_is_not_taken_for_the_one_whose_acknowledgment_was_lost(desk: Desk) -> None:
+    desk.registrar.hand_back(desk.deliver())
+    desk.channel = Channel()
+    desk.recorder.confirm()
+    # A broker that was killed marks as redelivered whatever waits in a queue.
+    assert desk.deliver(attempt=later(returned=1), tag=1, redelivered=True) is not None
+    assert desk.deliver(tag=2, redelivered=True) is None
+
+
+def test_what_is_put_back_counts_it_and_the_next_attempt_begins_anew(desk: Desk) -> None:
+    in_hand = desk.deliver(attempt=later(returned=4))
+    desk.registrar.hand_back(in_hand)
+    assert [m.headers["ledgerq-returned"] for m in desk.recorder.entries[-1].messages] == [5]
+    desk.recorder.confirm()
+    following = desk.deliver(attempt=later(returned=5), tag=2)
+    desk.registrar.conclude(following, Raised(Failure("Boom", "")), RULES)
+    assert ["ledgerq-returned" in m.headers for m in desk.recorder.entries[-1].messages] == [False]
 
 
 def test_what_cannot_be_let_go_is_remembered_within_a_bound(desk: Desk) -> None:
