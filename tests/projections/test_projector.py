@@ -68,7 +68,8 @@ def leader_of(projection: str, world: World) -> int | None:
     """Backend that holds the leadership of a projection."""
     found = world.rows(
         """select pid from pg_stat_activity join pg_locks using (pid)
-           where application_name = %(name)s and locktype = 'advisory' and granted""",
+           where application_name = %(name)s and datname = current_database()
+             and locktype = 'advisory' and granted""",
         name=f"ledgerq leadership projection.{projection}",
     )
     return found[0]["pid"] if found else None

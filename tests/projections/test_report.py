@@ -79,7 +79,8 @@ def test_runs_accepted_after_it_was_asked_for_do_not_count(world: World, asking:
     waiting = threading.Thread(target=lambda: found.append(make_report(asking, wait=timedelta(seconds=20))))
     waiting.start()
     has_asked = (
-        "select from pg_stat_activity where application_name = 'ledgerq asking' and query like '%%not is_ended%%'"
+        "select from pg_stat_activity where datname = current_database() "
+        "and application_name = 'ledgerq asking' and query like '%%not is_ended%%'"
     )
     eventually(lambda: len(world.rows(has_asked)))
     world.record(Log.TASKS, requested(minted("later")))

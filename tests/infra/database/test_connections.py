@@ -64,7 +64,8 @@ def test_the_server_ends_a_transaction_that_is_left_open(settings: Settings) -> 
 
 
 def is_there(connection: psycopg.Connection[tuple[object, ...]], name: str) -> bool:
-    found = connection.execute("select from pg_stat_activity where application_name = %s", (name,)).fetchone()
+    query = "select from pg_stat_activity where application_name = %s and datname = current_database()"
+    found = connection.execute(query, (name,)).fetchone()
     return found is not None
 
 
