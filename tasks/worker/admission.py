@@ -10,11 +10,12 @@ from celery.worker.state import task_reserved
 
 from domain.task_run import HoldReason, TaskRejected
 from tasks.worker.envelope import Envelope, TaskMessage
+from tasks.worker.in_hand import InHand
 from tasks.worker.inquiry import Answer
 from tasks.worker.limited import LimitedRequest, limits_of
 from tasks.worker.outcome import Died, Failure, NotRun
 from tasks.worker.pausing import TASK_LOOKED_AFTER
-from tasks.worker.registrar import NO_RULES, InHand
+from tasks.worker.registrar import NO_RULES
 from tasks.worker.request import RecordedRequest
 from tasks.worker.retry import AttemptRules
 from tasks.worker.revoking import revoked

@@ -28,6 +28,7 @@ from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
 from tasks.worker.identity import code_version, worker_name
+from tasks.worker.in_hand import InHand
 from tasks.worker.inquiry import Answer, Inquiry
 from tasks.worker.large_pieces import read_in_large_pieces
 from tasks.worker.line import Line
@@ -38,7 +39,7 @@ from tasks.worker.pace import Pace
 from tasks.worker.pausing import Pausing
 from tasks.worker.permits import Permits
 from tasks.worker.recorder import Recorder
-from tasks.worker.registrar import InHand, Registrar
+from tasks.worker.registrar import Registrar
 from tasks.worker.revoking import Revoking
 from tasks.worker.shutdown import LOOK_EVERY_SECONDS, Shutdown
 from tasks.worker.verdict import Fate

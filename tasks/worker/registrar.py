@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import structlog
 
@@ -18,6 +17,7 @@ from infra.cloudevents import CloudEvent
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.hold import held, marked_held, was_held
+from tasks.worker.in_hand import InHand, Withheld
 from tasks.worker.next_message import next_message, same_message
 from tasks.worker.outcome import Failure, NotRun, Outcome, Raised
 from tasks.worker.possession import Possession
@@ -33,44 +33,6 @@ NO_RULES: Final = AttemptRules(policy=None, max_retries=0)
 
 _log = structlog.get_logger("ledgerq.worker")
 _heard = logging.getLogger("ledgerq.worker")
-
-
-class Withheld(NamedTuple):
-    """What another worker may be deciding about at this moment."""
-
-    events: Sequence[CloudEvent]
-    messages: Sequence[OutgoingMessage]
-
-
-@dataclass(eq=False)
-class InHand:
-    """An attempt, the deliveries that wait for its outcome, and how far it is.
-
-    Attributes:
-        withheld: what is to be published in this one's place, and said, once it is certain that it is ours to replace.
-        is_replaced: whether only this message is done with: the attempt goes on with a later message of its own.
-    """
-
-    attempt: Attempt
-    message: Any
-    deliveries: list[Delivery]
-    is_sent: bool = False
-    is_started: bool = False
-    pid: int | None = None
-    fate: Fate | None = None
-    is_recorded: bool = False
-    entry: Entry | None = None
-    withheld: Withheld | None = None
-    is_replaced: bool = False
-    revocation: str | None = None
-    revoked_at: float | None = None
-    let_go: Callable[[], None] | None = None
-    """Gives back what it holds among all workers, once it is decided what becomes of it."""
-
-    @property
-    def is_redelivered(self) -> bool:
-        """Whether somebody had it in hand before and never said what became of it."""
-        return self.deliveries[0].is_redelivered
 
 
 class Registrar:

@@ -15,9 +15,10 @@ from celery.worker import state
 from celery.worker.request import Request
 
 from domain.task_run import TaskExpired, TaskRejected, TaskRevoked
+from tasks.worker.in_hand import InHand
 from tasks.worker.outcome import Died, Failure, NotRun, Outcome, Raised, TimedOut
 from tasks.worker.pace import Pace
-from tasks.worker.registrar import NO_RULES, InHand, Registrar
+from tasks.worker.registrar import NO_RULES, Registrar
 from tasks.worker.retry import AttemptRules
 
 _DEADLY: Final = (WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)

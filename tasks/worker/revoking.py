@@ -15,7 +15,8 @@ from tasks.worker.outcome import Failure, NotRun, cut
 
 if TYPE_CHECKING:
     from tasks.worker.directives import Directives
-    from tasks.worker.registrar import InHand, Registrar
+    from tasks.worker.in_hand import InHand
+    from tasks.worker.registrar import Registrar
 
 GRACE_SECONDS: Final = 5.0
 """How long a task that was told to end (SIGTERM, an exception ``SystemExit`` in it) may take before it is killed."""

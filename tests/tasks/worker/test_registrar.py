@@ -9,10 +9,11 @@ from domain.task_run import LAST_ATTEMPT
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.envelope import read_headers
+from tasks.worker.in_hand import InHand
 from tasks.worker.outcome import Died, Failure, Raised, Resend, RetryAsked, Returned
 from tasks.worker.possession import Possession
 from tasks.worker.recorder import Entry
-from tasks.worker.registrar import REMEMBERED, InHand, Registrar
+from tasks.worker.registrar import REMEMBERED, Registrar
 from tasks.worker.retry import AttemptRules, RetryPolicy
 from tasks.worker.verdict import Fate
 from tests.tasks.worker.received import Channel, received
