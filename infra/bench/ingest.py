@@ -53,7 +53,7 @@ class IngestBench:
 
     def singles(self, *, messages: int) -> dict[str, float]:
         """Single-heartbeat messages a second; beside it, a plain pika consumer that stores nothing."""
-        bodies = [_outgoing(encode_structured(_heartbeat(number))) for number in range(messages)]
+        bodies = [outgoing(encode_structured(single_heartbeat(f"s{number}"))) for number in range(messages)]
         rate = messages / self._until_stored(lambda: self._publish(bodies), messages)
         limit = messages / self._bare_consumption(bodies)
         return {
@@ -67,7 +67,7 @@ class IngestBench:
         before = self._stored()
         began = time.monotonic()
         for tick in range(seconds * 10):
-            part = [_outgoing(encode_structured(_heartbeat(number))) for number in range(per_second // 10)]
+            part = [outgoing(encode_structured(single_heartbeat(f"s{number}"))) for number in range(per_second // 10)]
             self._publish(part)
             time.sleep(max(0.0, began + (tick + 1) / 10 - time.monotonic()))
         took = time.monotonic() - began
@@ -76,9 +76,8 @@ class IngestBench:
 
     def batches(self, *, messages: int, heartbeats_each: int) -> dict[str, float]:
         """Heartbeats a second where gateways send CloudEvents batches."""
-        bodies = [
-            _outgoing(encode_batch([_heartbeat(each) for each in range(heartbeats_each)])) for _ in range(messages)
-        ]
+        names = [f"s{number}" for number in range(heartbeats_each)]
+        bodies = [outgoing(encode_batch([single_heartbeat(name) for name in names])) for _ in range(messages)]
         total = messages * heartbeats_each
         return {"heartbeats_per_second": total / self._until_stored(lambda: self._publish(bodies), total)}
 
@@ -86,7 +85,7 @@ class IngestBench:
         name = f"bench-{uuid4()}"
         data = {"license_id": name, "valid_until": (datetime.now(UTC) + timedelta(days=900)).isoformat()}
         event = new_event("license.issued", source=SOURCE, subject=name, data=data)
-        message = _outgoing(encode_structured(event), routing_key="license.issued")
+        message = outgoing(encode_structured(event), routing_key="license.issued")
         began = time.monotonic()
         self._publisher.publish([message], timeout=_WITHIN)
         while self._database.execute(_VISIBLE, (name,)).fetchone() is None:
@@ -154,11 +153,13 @@ def _consume(channel: BlockingChannel, queue: str, messages: int) -> None:
     channel.start_consuming()
 
 
-def _heartbeat(number: int) -> CloudEvent:
-    return new_event("session.heartbeat", source=SOURCE, subject=f"s{number}", data={"session_id": f"s{number}"})
+def single_heartbeat(session_id: str) -> CloudEvent:
+    """A sign of life of the session, now."""
+    return new_event("session.heartbeat", source=SOURCE, subject=session_id, data={"session_id": session_id})
 
 
-def _outgoing(encoded: Encoded, *, routing_key: str = "session.heartbeat") -> OutgoingMessage:
+def outgoing(encoded: Encoded, *, routing_key: str = "session.heartbeat") -> OutgoingMessage:
+    """The event as a message to exchange ``events``."""
     return OutgoingMessage(
         exchange=EVENTS, routing_key=routing_key, body=encoded.body, content_type=encoded.content_type
     )
