@@ -75,16 +75,8 @@ class RawWriter:
 
     def prepare(self, size: int) -> list[list[Any]]:
         """Columns of so many rows; a row's values, each a list of one, where it is one."""
-        rows = [self._mapper.to_row(new) for new in self._source.events(size)]
-        return [
-            [row.originator_id for row in rows],
-            [row.originator_version for row in rows],
-            [row.topic for row in rows],
-            [row.state.decode() for row in rows],
-            [row.metadata.decode() for row in rows],
-            [row.event_id for row in rows],
-            [row.occurred_at for row in rows],
-        ]
+        rows = [self._mapper.values(new) for new in self._source.events(size)]
+        return [list(column) for column in zip(*rows, strict=True)]
 
     def commit(self, prepared: list[list[Any]]) -> None:
         """One statement, one commit."""

@@ -94,7 +94,7 @@ class StoreBench:
 
     def __init__(self, url: str, *, scale: float, tell: Tell) -> None:
         self._url = url
-        self._rounds = 5 if scale == 1 else 3
+        self._rounds = 9 if scale == 1 else 3  # many short ones: on a busy machine one long one says little
         self._scale = scale
         self._tell = tell
         with psycopg.connect(url, autocommit=True) as connection:
@@ -104,7 +104,7 @@ class StoreBench:
     def append_batch(self, *, writers: int = 1) -> dict[str, float]:
         """A thousand events a commit, by so many processes."""
         found = self._race(
-            Stint(self._commits(30 // writers), BATCH),
+            Stint(self._commits(20 // writers), BATCH),
             ours=Contender(StoreWriter, writers),
             raw=raw(_STARTS, processes=writers),
             library=Contender(LibraryWriter, writers),
@@ -114,7 +114,7 @@ class StoreBench:
     def append_single(self) -> dict[str, float]:
         """One event a commit, one after the other."""
         found = self._race(
-            Stint(self._commits(1000), 1),
+            Stint(self._commits(500), 1),
             ours=Contender(StoreWriter),
             raw=raw(_STARTS),
             library=Contender(LibraryWriter),
@@ -124,7 +124,7 @@ class StoreBench:
     def append_single16(self) -> dict[str, float]:
         """One event a call by sixteen at once: ours threads of one process, raw as either, the better one counting."""
         found = self._race(
-            Stint(self._commits(200), 1),
+            Stint(self._commits(100), 1),
             ours=Contender(partial(StoreWriter, connections=CALLERS), threads=CALLERS),
             raw=raw(_STARTS, processes=CALLERS),
             raw_threads=raw(_STARTS, threads=CALLERS),
@@ -136,7 +136,7 @@ class StoreBench:
         """What workers tell, a thousand a commit, none, a tenth and all of it told before."""
         shares = {"": 0.0, "_10": 0.1, "_100": 1.0}
         ours = {f"ours{name}": Contender(partial(LifecycleWriter, told_before=share)) for name, share in shares.items()}
-        found = self._race(Stint(self._commits(20), BATCH), **ours, raw=raw(_RUNS))
+        found = self._race(Stint(self._commits(12), BATCH), **ours, raw=raw(_RUNS))
         figures: dict[str, float] = {}
         for name in shares:
             measured = [{"ours": each[f"ours{name}"], "raw": each["raw"]} for each in found]
@@ -146,7 +146,7 @@ class StoreBench:
     def heartbeats(self) -> dict[str, float]:
         """Heartbeats by the thousand in an event; a row each; an event of the library's aggregate each."""
         found = self._race(
-            Stint(self._commits(30), BATCH),
+            Stint(self._commits(20), BATCH),
             ours=Contender(HeartbeatWriter),
             raw_rows=raw(_BEATS),
             library=Contender(LibraryHeartbeats),

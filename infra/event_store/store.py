@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Any, Self, cast
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
@@ -22,7 +22,6 @@ from infra.event_store.envelope import (
     EventUnreadableError,
     LostRaceError,
     NewEvent,
-    Outcome,
     Page,
     Recorded,
     Unreadable,
@@ -30,7 +29,7 @@ from infra.event_store.envelope import (
 )
 from infra.event_store.flows import FlowReader
 from infra.event_store.log import Log
-from infra.event_store.log_table import Claim, Found, LogTable
+from infra.event_store.log_table import Appended, Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
 from infra.event_store.recorder import LogRecorder
 from infra.event_store.revocations import Revocation, RevocationReader
@@ -212,16 +211,16 @@ class Transaction:
         Raises:
             LostRaceError: a place is taken by another event. Nothing of this call is kept; the transaction goes on.
         """
+        if not events:
+            return []
         appended = self._append(log, events, all_or_nothing=True)
-        for new, (outcome, _position) in zip(events, appended, strict=True):
-            if outcome == "taken":
-                raise LostRaceError(new.event.originator_id, new.event.originator_version)
-        return [position for _outcome, position in appended if position is not None]
+        if (lost := appended.taken()) is not None:
+            raise LostRaceError(events[lost].event.originator_id, events[lost].event.originator_version)
+        return appended.kept()
 
     def append_each(self, log: Log, events: Sequence[NewEvent]) -> list[Verdict]:
         """Append each event whose place is free; a verdict for each, in order. Never raises for a taken place."""
-        appended = self._append(log, events, all_or_nothing=False)
-        return [Verdict(cast("Outcome", outcome), position) for outcome, position in appended]
+        return self._append(log, events, all_or_nothing=False).verdicts() if events else []
 
     def overtaken(self, log: Log, claims: Sequence[Claim]) -> dict[UUID, bool]:
         """Whether each claim comes too late, by its event's id; those that are in their stream already are left out.
@@ -231,10 +230,6 @@ class Transaction:
         """
         return self._tables[log].overtaken(self.connection, claims) if claims else {}
 
-    def _append(
-        self, log: Log, events: Sequence[NewEvent], *, all_or_nothing: bool
-    ) -> Sequence[tuple[str, int | None]]:
-        if not events:
-            return []
-        rows = [self._mapper.to_row(new) for new in events]
+    def _append(self, log: Log, events: Sequence[NewEvent], *, all_or_nothing: bool) -> Appended:
+        rows = [self._mapper.values(new) for new in events]
         return self._tables[log].append(self.connection, rows, all_or_nothing=all_or_nothing)
