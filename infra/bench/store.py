@@ -124,7 +124,7 @@ class StoreBench:
     def append_single16(self) -> dict[str, float]:
         """One event a call by sixteen at once: ours threads of one process, raw as either, the better one counting."""
         found = self._race(
-            Stint(self._commits(100), 1),
+            Stint(self._commits(60), 1),
             ours=Contender(partial(StoreWriter, connections=CALLERS), threads=CALLERS),
             raw=raw(_STARTS, processes=CALLERS),
             raw_threads=raw(_STARTS, threads=CALLERS),

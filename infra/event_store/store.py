@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -33,6 +34,7 @@ from infra.event_store.log_table import Appended, Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
 from infra.event_store.recorder import LogRecorder
 from infra.event_store.revocations import Revocation, RevocationReader
+from infra.event_store.shared_appends import SharedAppends
 
 
 class EventStore:
@@ -51,6 +53,8 @@ class EventStore:
         self._datastore = Datastore(database_url, name=name, connections=connections)
         self._mapper = EventMapper()
         self._tables = {log: LogRecorder(self._datastore, events_table_name=log.table).table for log in Log}
+        self._shared = {log: SharedAppends(table, self._datastore.pool) for log, table in self._tables.items()}
+        self._open = _OpenTransactions()
 
     def close(self) -> None:
         """Close the connections."""
@@ -67,12 +71,19 @@ class EventStore:
         return self._transaction()
 
     def append(self, log: Log, events: Sequence[NewEvent]) -> list[int]:
-        """:meth:`Transaction.append` in a transaction of its own, in one round trip."""
+        """:meth:`Transaction.append` in a transaction of its own, in one round trip.
+
+        A single event shares its transaction with those that other threads append just then.
+        """
+        if len(events) == 1:
+            return [self._append_single(log, events[0])]
         with self._datastore.pool.connection() as connection:
             return self._on(connection).append(log, events)
 
     def append_each(self, log: Log, events: Sequence[NewEvent]) -> list[Verdict]:
-        """:meth:`Transaction.append_each` in a transaction of its own, in one round trip."""
+        """:meth:`Transaction.append_each` in a transaction of its own, in one round trip; see :meth:`append`."""
+        if len(events) == 1:
+            return [self._verdict(log, events[0])]
         with self._datastore.pool.connection() as connection:
             return self._on(connection).append_each(log, events)
 
@@ -167,6 +178,17 @@ class EventStore:
         with self._datastore.pool.connection() as connection:
             return self._tables[log].safe_position(connection)
 
+    def _append_single(self, log: Log, new: NewEvent) -> int:
+        verdict = self._verdict(log, new)
+        if verdict.position is None:
+            raise LostRaceError(new.event.originator_id, new.event.originator_version)
+        return verdict.position
+
+    def _verdict(self, log: Log, new: NewEvent) -> Verdict:
+        shared, row = self._shared[log], self._mapper.values(new)
+        # Others may wait for what this thread's transaction holds; who waited for them would wait for itself.
+        return shared.append_alone(row) if self._open.count else shared.append(row)
+
     def _recorded(self, row: Found) -> Recorded:
         metadata = msgspec.json.decode(row.metadata)
         event = self._mapper.to_event(
@@ -185,7 +207,17 @@ class EventStore:
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
         with self._datastore.pool.connection() as connection, connection.transaction():
-            yield self._on(connection)
+            self._open.count += 1
+            try:
+                yield self._on(connection)
+            finally:
+                self._open.count -= 1
+
+
+class _OpenTransactions(threading.local):
+    """How many transactions of a store this thread has open."""
+
+    count = 0
 
 
 class Transaction:
