@@ -19,11 +19,13 @@ class Contender(NamedTuple):
         make: called with the database's URL in every process; has to be picklable.
         processes: how many.
         threads: how many in each of them.
+        part: of a stint's commits that it does; the slow need not take long for their rate to be known.
     """
 
     make: Callable[[str], Writer]
     processes: int = 1
     threads: int = 1
+    part: float = 1.0
 
 
 class WriterFailedError(Exception):
@@ -41,8 +43,11 @@ def race(
     found: list[dict[str, float]] = []
     with ExitStack() as stack:
         teams = {name: stack.enter_context(_team(each, url)) for name, each in contenders.items()}
+        stints = {
+            name: Stint(max(1, round(stint.commits * each.part)), stint.size) for name, each in contenders.items()
+        }
         for number in range(rounds):
-            found.append({name: team.rate(stint) for name, team in teams.items()})
+            found.append({name: team.rate(stints[name]) for name, team in teams.items()})
             tell(f"  round {number + 1}: " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in found[-1].items()))
     return found
 

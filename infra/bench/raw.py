@@ -97,6 +97,6 @@ class RawWriter:
         return connection
 
 
-def raw(source: Source, *, processes: int = 1, threads: int = 1) -> Contender:
+def raw(source: Source, *, processes: int = 1, threads: int = 1, part: float = 1.0) -> Contender:
     """So many plain writers."""
-    return Contender(partial(RawWriter, source=source), processes, threads)
+    return Contender(partial(RawWriter, source=source), processes, threads, part)

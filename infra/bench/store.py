@@ -104,10 +104,10 @@ class StoreBench:
     def append_batch(self, *, writers: int = 1) -> dict[str, float]:
         """A thousand events a commit, by so many processes."""
         found = self._race(
-            Stint(self._commits(20 // writers), BATCH),
+            Stint(self._commits(40 // writers), BATCH),
             ours=Contender(StoreWriter, writers),
             raw=raw(_STARTS, processes=writers),
-            library=Contender(LibraryWriter, writers),
+            library=Contender(LibraryWriter, writers, part=0.3),
         )
         return _named("append_batch" + ("" if writers == 1 else str(writers)), found, raw=("raw",))
 
@@ -124,11 +124,11 @@ class StoreBench:
     def append_single16(self) -> dict[str, float]:
         """One event a call by sixteen at once: ours threads of one process, raw as either, the better one counting."""
         found = self._race(
-            Stint(self._commits(60), 1),
+            Stint(self._commits(250), 1),
             ours=Contender(partial(StoreWriter, connections=CALLERS), threads=CALLERS),
             raw=raw(_STARTS, processes=CALLERS),
             raw_threads=raw(_STARTS, threads=CALLERS),
-            library=Contender(LibraryWriter, CALLERS),
+            library=Contender(LibraryWriter, CALLERS, part=0.1),
         )
         return _named("append_single16", found, raw=("raw", "raw_threads"))
 
@@ -146,10 +146,10 @@ class StoreBench:
     def heartbeats(self) -> dict[str, float]:
         """Heartbeats by the thousand in an event; a row each; an event of the library's aggregate each."""
         found = self._race(
-            Stint(self._commits(20), BATCH),
+            Stint(self._commits(100), BATCH),
             ours=Contender(HeartbeatWriter),
-            raw_rows=raw(_BEATS),
-            library=Contender(LibraryHeartbeats),
+            raw_rows=raw(_BEATS, part=0.3),
+            library=Contender(LibraryHeartbeats, part=0.1),
         )
         with psycopg.connect(self._url) as connection:
             ((size,),) = connection.execute(_HEARTBEAT_BYTES).fetchall()
