@@ -13,6 +13,8 @@ import click
 from infra.bench.fleet import FleetBench
 from infra.bench.ingest import IngestBench
 from infra.bench.memory import by_process
+from infra.bench.store import StoreBench
+from infra.bench.table import rendered
 from infra.bench.tasks import TaskBench
 from infra.local.platform import Platform, platform
 from infra.local.run import stoppable
@@ -34,34 +36,50 @@ GOALS: Final[dict[str, str]] = {
     "task_strict_vs_bare_celery": "(nothing taken ahead)",
     "task_stored_vs_bare_celery": "(ingest stores meanwhile, on the same cores)",
     "task_10ms_vs_bare_celery": ">= 0.98",
+    "append_batch_vs_raw": ">= 0.8",
+    "append_batch_vs_library": ">= 1.5",
+    "append_batch4_vs_raw": ">= 0.7",
+    "append_batch4_vs_library": ">= 2",
+    "append_single_vs_raw": ">= 0.5",
+    "append_single16_vs_raw": ">= 0.6",
+    "append_single16_vs_library": ">= 5",
+    "append_lifecycle_vs_raw": ">= 0.6",
+    "append_lifecycle_10_vs_raw": ">= 0.6 (a tenth told before)",
+    "append_lifecycle_100_vs_raw": ">= 0.6 (all told before)",
+    "heartbeats_vs_raw_rows": ">= 4",
+    "heartbeats_vs_library": ">= 12",
+    "heartbeat_bytes": "<= 60",
 }
 RUNNING: Final = ("latency", "singles", "paced", "batches", "million_sessions", "memory")
 """Measurements of the whole platform at work."""
 ALONE: Final = ("tasks", "ten_ms_tasks")
 """Measurements of a worker beside its peers."""
+STORE: Final = ("append_batch", "append_batch4", "append_single", "append_single16", "append_lifecycle", "heartbeats")
+"""Measurements of the event store against raw PostgreSQL and the stock library."""
 SETTLING_SECONDS: Final = 3.0
 """What starting costs should not be measured with the rest."""
 
 
 @click.command()
-@click.option("--only", type=click.Choice([*RUNNING, *ALONE]), multiple=True)
+@click.option("--only", type=click.Choice([*RUNNING, *ALONE, *STORE]), multiple=True)
 @click.option("--quick", is_flag=True, help="A tenth of the work: an impression, not a figure.")
 @click.option("--json", "as_json", is_flag=True, help="One flat JSON object instead of a table.")
 def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
-    """Measure speed and memory, of the whole platform and of a worker beside its peers, on databases of their own."""
+    """Measure speed and memory: of the whole platform, a worker and the event store, beside their limits and peers."""
     tell: Callable[[str], None] = lambda line: click.echo(line, err=True)  # noqa: E731
-    asked = only or (*RUNNING, *ALONE)
+    asked = only or (*RUNNING, *ALONE, *STORE)
     scale = 0.1 if quick else 1.0
     figures: dict[str, float] = {}
     with stoppable():
-        for measure, known in ((_measure_running, RUNNING), (_measure_alone, ALONE)):
+        for measure, known in ((_measure_running, RUNNING), (_measure_alone, ALONE), (_measure_store, STORE)):
             if wanted := [name for name in known if name in asked]:
                 with platform(load_settings(), label="bench", tell=tell) as built:
                     figures |= measure(built, wanted, scale=scale, tell=tell)
     if as_json:
         click.echo(json.dumps(figures, indent=2))
     else:
-        _print_table(figures)
+        for line in rendered(figures, GOALS):
+            click.echo(line)
     sys.exit(0)
 
 
@@ -101,6 +119,21 @@ def _measure_alone(
     return figures
 
 
+def _measure_store(
+    built: Platform, wanted: list[str], *, scale: float, tell: Callable[[str], None]
+) -> dict[str, float]:
+    runner = StoreBench(built.settings.database_url.get_secret_value(), scale=scale, tell=tell)
+    measurements: dict[str, Callable[[], dict[str, float]]] = {
+        "append_batch": runner.append_batch,
+        "append_batch4": lambda: runner.append_batch(writers=4),
+        "append_single": runner.append_single,
+        "append_single16": runner.append_single16,
+        "append_lifecycle": runner.append_lifecycle,
+        "heartbeats": runner.heartbeats,
+    }
+    return _each(measurements, wanted, tell)
+
+
 def _each(
     measurements: dict[str, Callable[[], dict[str, float]]], wanted: list[str], tell: Callable[[str], None]
 ) -> dict[str, float]:
@@ -122,9 +155,3 @@ def _memory(built: Platform) -> dict[str, float]:
         **{f"memory_{name.replace('-', '_')}_mb": megabytes for name, megabytes in held.items()},
         "largest_process_mb": max(held.values(), default=0.0),
     }
-
-
-def _print_table(figures: dict[str, float]) -> None:
-    width = max(map(len, figures), default=0)
-    for name, value in figures.items():
-        click.echo(f"{name:<{width}}  {value:>12,.2f}  {GOALS.get(name, '')}".rstrip())

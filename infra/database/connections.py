@@ -29,6 +29,8 @@ SESSION: Final = {
     "default_transaction_isolation": r"read\ committed",
     "jit": "off",  # its guesses about arrays cost a second of compiling where the query takes milliseconds
     "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
+    # A writer that is killed while its statement waits for a lock would hold readers back until that is over.
+    "client_connection_check_interval": "5s",
     # The server's side of TCP above: the session of a host that vanished holds locks, by default for two hours more.
     "tcp_keepalives_idle": "10s",
     "tcp_keepalives_interval": "5s",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
-from uuid import UUID, uuid4
+from datetime import datetime
+from typing import Any, Final, NamedTuple, cast
+from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import args_row, tuple_row
 from psycopg.sql import SQL, Identifier
 
-from infra.event_store.mapper import Row
+from infra.event_store.envelope import Outcome, Verdict
+from infra.event_store.mapper import Values
 
 SCHEMA: Final = "event_store"
 SCANNED_POSITIONS: Final = 20_000
@@ -21,8 +22,15 @@ _COLUMNS: Final = SQL(
     "position, stream_id, version, name, data::text, metadata::text, event_id, occurred_at, recorded_at"
 )
 _APPEND: Final = SQL("""
-    select outcome, at_position
+    select outcomes, positions
     from {append}(%b::text[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::uuid[], %b::timestamptz[], %b)
+""")
+# One row needs no arrays, no function and no savepoint; where nothing comes back it met something, and is looked at.
+_APPEND_ONE: Final = SQL("""
+    insert into {table} (stream_id, version, name, data, metadata, event_id, occurred_at)
+    values (%b::text, %b::bigint, %b::text, %b::text::jsonb, %b::text::jsonb, %b::uuid, %b::timestamptz)
+    on conflict (stream_id, version) do nothing
+    returning position
 """)
 _SAFE: Final = SQL("select {safe}()")
 _PAGE: Final = SQL("select {columns} from {table} where position > %b and position <= %b order by position limit %b")
@@ -83,6 +91,33 @@ class Claim(NamedTuple):
     below: int
 
 
+class Appended(NamedTuple):
+    """What became of rows that were appended.
+
+    Attributes:
+        outcomes: None: all were stored. Otherwise one for each row, in order: ``stored``; ``repeat``, with the first
+            position; ``taken``; ``undone``, where it was all or nothing and another row's place is taken.
+        positions: of each row, in order, None where it is not in the log; None where nothing was kept.
+    """
+
+    outcomes: list[str] | None
+    positions: list[int | None] | None
+
+    def taken(self) -> int | None:
+        """Number, from 0, of the first row whose place another event has; None where there is none."""
+        return self.outcomes.index("taken") if self.outcomes and "taken" in self.outcomes else None
+
+    def verdicts(self) -> list[Verdict]:
+        """One for each row, where each was appended on its own."""
+        positions = self.positions or []
+        outcomes = self.outcomes or ["stored"] * len(positions)
+        return list(map(Verdict, cast("list[Outcome]", outcomes), positions))
+
+    def kept(self) -> list[int]:
+        """Positions of the rows, where none of their places is taken."""
+        return [position for position in self.positions or () if position is not None]
+
+
 class LogTable:
     """Statements on the table ``event_store.<name>`` as the migrations make it."""
 
@@ -95,6 +130,7 @@ class LogTable:
         }
         (
             self._append,
+            self._append_one,
             self._safe,
             self._page,
             self._page_of_names,
@@ -105,31 +141,29 @@ class LogTable:
             self._overtaken,
         ) = (
             query.format(**names).as_bytes()
-            for query in (_APPEND, _SAFE, _PAGE, _PAGE_OF_NAMES, _NEXT, _LAST, _STREAMS, _KNOWN, _OVERTAKEN)
+            for query in (
+                _APPEND,
+                _APPEND_ONE,
+                _SAFE,
+                _PAGE,
+                _PAGE_OF_NAMES,
+                _NEXT,
+                _LAST,
+                _STREAMS,
+                _KNOWN,
+                _OVERTAKEN,
+            )
         )
         self._upwards = _STREAM.format(**names, order=SQL("asc")).as_bytes()
         self._downwards = _STREAM.format(**names, order=SQL("desc")).as_bytes()
 
-    def append(
-        self, connection: Connection[Any], rows: Sequence[Row], *, all_or_nothing: bool
-    ) -> list[tuple[str, int | None]]:
-        """Append rows in one round trip.
-
-        Returns:
-            for each row, in order, an outcome and a position: ``stored``; ``repeat``, with the first position;
-            ``taken``; with ``all_or_nothing`` and a taken place: ``taken`` for those and ``undone`` for the others.
-        """
-        now = datetime.now(UTC)
-        columns = [
-            [row.originator_id for row in rows],
-            [row.originator_version for row in rows],
-            [row.topic for row in rows],
-            [row.state.decode() for row in rows],
-            [row.metadata.decode() for row in rows],
-            [row.event_id or uuid4() for row in rows],
-            [row.occurred_at or now for row in rows],
-        ]
-        return self._ask(connection, self._append, [*columns, all_or_nothing])
+    def append(self, connection: Connection[Any], rows: Sequence[Values], *, all_or_nothing: bool) -> Appended:
+        """Append at least one row, in one round trip; in two where the only one is not new."""
+        if len(rows) == 1 and (stored := self._ask(connection, self._append_one, rows[0])):
+            return Appended(None, [position for (position,) in stored])
+        columns = map(list, zip(*rows, strict=True))
+        ((outcomes, positions),) = self._ask(connection, self._append, [*columns, all_or_nothing])
+        return Appended(outcomes, positions)
 
     def safe_position(self, connection: Connection[Any]) -> int:
         """The log is final up to here: nothing will appear at or below.

@@ -21,6 +21,12 @@ SCHEMA_VERSION: Final = "schema_version"
 INDEXED_BYTES: Final = 2000
 """How long a text may be that is looked up by: PostgreSQL's B-trees refuse what fills a third of a page."""
 
+_SURELY_INDEXED: Final = INDEXED_BYTES // 4
+"""So many characters have no more bytes than that, whichever they are."""
+
+Values = tuple[str, int, str, str, str, UUID, datetime]
+"""A row's columns, in this order: stream, version, name, data and metadata as JSON text, event id, when it occurred."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -57,8 +63,8 @@ class EventMapper(Mapper[str]):
     def __init__(self) -> None:
         super().__init__(JSONTranscoder())
 
-    def to_row(self, new: NewEvent) -> Row:
-        """The row of a new event.
+    def values(self, new: NewEvent) -> Values:
+        """The columns of a new event.
 
         NUL characters, which PostgreSQL cannot hold, become U+2400 (SYMBOL FOR NULL).
 
@@ -66,22 +72,22 @@ class EventMapper(Mapper[str]):
             ValueError: the event's time is without a time zone or outside of years 1 to 9999, its stream's id or its
                 correlation id is too long to look up by, or a text holds half of a surrogate pair.
         """
-        event = new.event
-        for text in (event.originator_id, str(new.metadata.get("correlation_id", ""))):
-            if len(text.encode()) > INDEXED_BYTES:
-                raise ValueError(f"{event.TOPIC}: {text[:50]}… has more than {INDEXED_BYTES} bytes")
-        metadata = new.metadata
-        if event.class_version > 1:
-            metadata = {**metadata, SCHEMA_VERSION: event.class_version}
-        return Row(
-            originator_id=event.originator_id,
-            originator_version=event.originator_version,
-            topic=event.TOPIC,
-            state=_json({name: getattr(event, name) for name in self._fields(type(event))}),
-            event_id=new.event_id,
-            occurred_at=_utc(event),
-            metadata=_json(metadata),
-        )
+        event, event_id, metadata = new
+        cls = type(event)
+        stream_id = event.originator_id
+        for text in (stream_id, str(metadata.get("correlation_id", ""))):
+            if len(text) > _SURELY_INDEXED and len(text.encode()) > INDEXED_BYTES:
+                raise ValueError(f"{cls.TOPIC}: {text[:50]}… has more than {INDEXED_BYTES} bytes")
+        if cls.class_version > 1:
+            metadata = {**metadata, SCHEMA_VERSION: cls.class_version}
+        data = _json({name: getattr(event, name) for name in self._fields(cls)})
+        return stream_id, event.originator_version, cls.TOPIC, data, _json(metadata), event_id, _utc(event)
+
+    def to_row(self, new: NewEvent) -> Row:
+        """The row of a new event, as the library wants it; see :meth:`values`."""
+        stream_id, version, name, data, metadata, event_id, occurred_at = self.values(new)
+        envelope = {"event_id": event_id, "occurred_at": occurred_at, "metadata": metadata.encode()}
+        return Row(stream_id, version, name, data.encode(), **envelope)  # type: ignore[arg-type]
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> Row:
         """The library's way in, for an event without a known cause."""
@@ -143,13 +149,16 @@ class EventMapper(Mapper[str]):
 
 def _utc(event: Event) -> datetime:
     """When it occurred, in the zone in which it is read again: there it could have left Python's years."""
-    if event.timestamp.tzinfo is None:
+    at = event.timestamp
+    if at.tzinfo is UTC:
+        return at
+    if at.tzinfo is None:
         raise ValueError(f"{event.originator_id}: {event.TOPIC} says when, but not in which time zone")
     try:
-        return event.timestamp.astimezone(UTC)
+        return at.astimezone(UTC)
     except OverflowError:
-        raise ValueError(f"{event.originator_id}: {event.timestamp} is outside of years 1 to 9999") from None
+        raise ValueError(f"{event.originator_id}: {at} is outside of years 1 to 9999") from None
 
 
-def _json(value: Any) -> bytes:
-    return storable(_encode(value))
+def _json(value: Any) -> str:
+    return storable(_encode(value)).decode()

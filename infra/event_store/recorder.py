@@ -7,13 +7,15 @@ kept out), stores ``bytea``, and cannot tell a repeat from a lost race. See docs
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent, Subscription
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
 from infra.event_store.log_table import Found, LogTable
-from infra.event_store.mapper import LogRow, Row
+from infra.event_store.mapper import LogRow, Row, Values
 
 
 class LogRecorder(PostgresApplicationRecorder):
@@ -42,13 +44,13 @@ class LogRecorder(PostgresApplicationRecorder):
         """
         if not stored_events:
             return None
-        rows = [event if isinstance(event, Row) else Row(**vars(event)) for event in stored_events]
+        rows = [_values(event if isinstance(event, Row) else Row(**vars(event))) for event in stored_events]
         with self.datastore.get_connection() as connection:
             appended = self.table.append(connection, rows, all_or_nothing=True)
-        for row, (outcome, _position) in zip(rows, appended, strict=True):
-            if outcome == "taken":
-                raise IntegrityError(f"{row.originator_id} has another event at version {row.originator_version}")
-        return [position for _outcome, position in appended if position is not None]
+        if (lost := appended.taken()) is not None:
+            event = stored_events[lost]
+            raise IntegrityError(f"{event.originator_id} has another event at version {event.originator_version}")
+        return appended.kept()
 
     def select_events(
         self,
@@ -96,6 +98,12 @@ class LogRecorder(PostgresApplicationRecorder):
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[Any]:
         """Not offered: followers read pages from a checkpoint, in batches, and need no connection that listens."""
         raise NotImplementedError("read pages with select_notifications")
+
+
+def _values(row: Row) -> Values:
+    place = (str(row.originator_id), row.originator_version, row.topic)
+    texts = (row.state.decode(), row.metadata.decode())
+    return *place, *texts, row.event_id or uuid4(), row.occurred_at or datetime.now(UTC)
 
 
 def _library_columns(row: Found) -> tuple[str, int, str, bytes]:

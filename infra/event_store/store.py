@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from typing import Any, Self, cast
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
@@ -22,7 +23,6 @@ from infra.event_store.envelope import (
     EventUnreadableError,
     LostRaceError,
     NewEvent,
-    Outcome,
     Page,
     Recorded,
     Unreadable,
@@ -30,10 +30,11 @@ from infra.event_store.envelope import (
 )
 from infra.event_store.flows import FlowReader
 from infra.event_store.log import Log
-from infra.event_store.log_table import Claim, Found, LogTable
+from infra.event_store.log_table import Appended, Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
 from infra.event_store.recorder import LogRecorder
 from infra.event_store.revocations import Revocation, RevocationReader
+from infra.event_store.shared_appends import SharedAppends
 
 
 class EventStore:
@@ -52,6 +53,8 @@ class EventStore:
         self._datastore = Datastore(database_url, name=name, connections=connections)
         self._mapper = EventMapper()
         self._tables = {log: LogRecorder(self._datastore, events_table_name=log.table).table for log in Log}
+        self._shared = {log: SharedAppends(table, self._datastore.pool) for log, table in self._tables.items()}
+        self._open = _OpenTransactions()
 
     def close(self) -> None:
         """Close the connections."""
@@ -68,12 +71,19 @@ class EventStore:
         return self._transaction()
 
     def append(self, log: Log, events: Sequence[NewEvent]) -> list[int]:
-        """:meth:`Transaction.append` in a transaction of its own, in one round trip."""
+        """:meth:`Transaction.append` in a transaction of its own, in one round trip.
+
+        A single event shares its transaction with those that other threads append just then.
+        """
+        if len(events) == 1:
+            return [self._append_single(log, events[0])]
         with self._datastore.pool.connection() as connection:
             return self._on(connection).append(log, events)
 
     def append_each(self, log: Log, events: Sequence[NewEvent]) -> list[Verdict]:
-        """:meth:`Transaction.append_each` in a transaction of its own, in one round trip."""
+        """:meth:`Transaction.append_each` in a transaction of its own, in one round trip; see :meth:`append`."""
+        if len(events) == 1:
+            return [self._verdict(log, events[0])]
         with self._datastore.pool.connection() as connection:
             return self._on(connection).append_each(log, events)
 
@@ -168,6 +178,17 @@ class EventStore:
         with self._datastore.pool.connection() as connection:
             return self._tables[log].safe_position(connection)
 
+    def _append_single(self, log: Log, new: NewEvent) -> int:
+        verdict = self._verdict(log, new)
+        if verdict.position is None:
+            raise LostRaceError(new.event.originator_id, new.event.originator_version)
+        return verdict.position
+
+    def _verdict(self, log: Log, new: NewEvent) -> Verdict:
+        shared, row = self._shared[log], self._mapper.values(new)
+        # Others may wait for what this thread's transaction holds; who waited for them would wait for itself.
+        return shared.append_alone(row) if self._open.count else shared.append(row)
+
     def _recorded(self, row: Found) -> Recorded:
         metadata = msgspec.json.decode(row.metadata)
         event = self._mapper.to_event(
@@ -186,7 +207,17 @@ class EventStore:
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
         with self._datastore.pool.connection() as connection, connection.transaction():
-            yield self._on(connection)
+            self._open.count += 1
+            try:
+                yield self._on(connection)
+            finally:
+                self._open.count -= 1
+
+
+class _OpenTransactions(threading.local):
+    """How many transactions of a store this thread has open."""
+
+    count = 0
 
 
 class Transaction:
@@ -212,16 +243,16 @@ class Transaction:
         Raises:
             LostRaceError: a place is taken by another event. Nothing of this call is kept; the transaction goes on.
         """
+        if not events:
+            return []
         appended = self._append(log, events, all_or_nothing=True)
-        for new, (outcome, _position) in zip(events, appended, strict=True):
-            if outcome == "taken":
-                raise LostRaceError(new.event.originator_id, new.event.originator_version)
-        return [position for _outcome, position in appended if position is not None]
+        if (lost := appended.taken()) is not None:
+            raise LostRaceError(events[lost].event.originator_id, events[lost].event.originator_version)
+        return appended.kept()
 
     def append_each(self, log: Log, events: Sequence[NewEvent]) -> list[Verdict]:
         """Append each event whose place is free; a verdict for each, in order. Never raises for a taken place."""
-        appended = self._append(log, events, all_or_nothing=False)
-        return [Verdict(cast("Outcome", outcome), position) for outcome, position in appended]
+        return self._append(log, events, all_or_nothing=False).verdicts() if events else []
 
     def overtaken(self, log: Log, claims: Sequence[Claim]) -> dict[UUID, bool]:
         """Whether each claim comes too late, by its event's id; those that are in their stream already are left out.
@@ -231,10 +262,6 @@ class Transaction:
         """
         return self._tables[log].overtaken(self.connection, claims) if claims else {}
 
-    def _append(
-        self, log: Log, events: Sequence[NewEvent], *, all_or_nothing: bool
-    ) -> Sequence[tuple[str, int | None]]:
-        if not events:
-            return []
-        rows = [self._mapper.to_row(new) for new in events]
+    def _append(self, log: Log, events: Sequence[NewEvent], *, all_or_nothing: bool) -> Appended:
+        rows = [self._mapper.values(new) for new in events]
         return self._tables[log].append(self.connection, rows, all_or_nothing=all_or_nothing)

@@ -23,7 +23,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 def twins(servers: Settings) -> Iterator[tuple[Settings, Settings]]:
     """Two databases in which everything has the same oid: one was copied from the other."""
     with fresh_database(servers) as first, fresh_database(servers) as second:
-        database.migrate(first, to="0001")
+        database.migrate(first, to="0016")
         copy, original = (
             sql.Identifier(psycopg.conninfo.conninfo_to_dict(each.database_url.get_secret_value())["dbname"] or "")
             for each in (second, first)

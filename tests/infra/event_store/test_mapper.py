@@ -165,7 +165,7 @@ def test_a_nul_character_in_a_text_is_stored_as_its_symbol(store: EventStore) ->
 def test_a_time_without_a_zone_is_refused_before_it_is_stored() -> None:
     unzoned = fact("s").event
     with pytest.raises(ValueError, match="time zone"):
-        EventMapper().to_row(
+        EventMapper().values(
             NewEvent(msgspec.structs.replace(unzoned, timestamp=NOON.replace(tzinfo=None)), uuid4(), {})
         )
 
@@ -173,4 +173,4 @@ def test_a_time_without_a_zone_is_refused_before_it_is_stored() -> None:
 def test_a_time_that_could_not_be_read_again_is_refused_before_it_is_stored() -> None:
     beyond = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-2)))
     with pytest.raises(ValueError, match="9999"):
-        EventMapper().to_row(NewEvent(msgspec.structs.replace(fact("s").event, timestamp=beyond), uuid4(), {}))
+        EventMapper().values(NewEvent(msgspec.structs.replace(fact("s").event, timestamp=beyond), uuid4(), {}))
