@@ -12,6 +12,7 @@ import click
 
 from infra.bench.ingest import IngestBench
 from infra.bench.memory import by_process
+from infra.bench.projections import ProjectionBench
 from infra.bench.tasks import TaskBench
 from infra.local.platform import Platform, platform
 from infra.local.run import stoppable
@@ -31,27 +32,36 @@ GOALS: Final[dict[str, str]] = {
     "task_strict_vs_bare_celery": "(nothing taken ahead)",
     "task_stored_vs_bare_celery": "(ingest stores meanwhile, on the same cores)",
     "task_10ms_vs_bare_celery": ">= 0.98",
+    "projection_vs_copy": ">= 0.25",
+    "projection_vs_library": ">= 40",
+    "heartbeats_vs_row_per_event": ">= 3",
 }
 RUNNING: Final = ("latency", "singles", "paced", "batches", "memory")
 """Measurements of the whole platform at work."""
 ALONE: Final = ("tasks", "ten_ms_tasks")
 """Measurements of a worker beside its peers."""
+PROJECTING: Final = ("projection", "projected_heartbeats", "rebuild")
+"""Measurements of the projector."""
 SETTLING_SECONDS: Final = 3.0
 """What starting costs should not be measured with the rest."""
 
 
 @click.command()
-@click.option("--only", type=click.Choice([*RUNNING, *ALONE]), multiple=True)
+@click.option("--only", type=click.Choice([*RUNNING, *ALONE, *PROJECTING]), multiple=True)
 @click.option("--quick", is_flag=True, help="A tenth of the work: an impression, not a figure.")
 @click.option("--json", "as_json", is_flag=True, help="One flat JSON object instead of a table.")
 def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
     """Measure speed and memory, of the whole platform and of a worker beside its peers, on databases of their own."""
     tell: Callable[[str], None] = lambda line: click.echo(line, err=True)  # noqa: E731
-    asked = only or (*RUNNING, *ALONE)
+    asked = only or (*RUNNING, *ALONE, *PROJECTING)
     scale = 0.1 if quick else 1.0
     figures: dict[str, float] = {}
     with stoppable():
-        for measure, known in ((_measure_running, RUNNING), (_measure_alone, ALONE)):
+        for measure, known in (
+            (_measure_running, RUNNING),
+            (_measure_alone, ALONE),
+            (_measure_projecting, PROJECTING),
+        ):
             if wanted := [name for name in known if name in asked]:
                 with platform(load_settings(), label="bench", tell=tell) as built:
                     figures |= measure(built, wanted, scale=scale, tell=tell)
@@ -91,6 +101,20 @@ def _measure_alone(
         "ten_ms_tasks": lambda: runner.ten_millisecond_tasks(
             runs=int(3_000 * max(scale, 0.2)), rounds=rounds, tell=tell
         ),
+    }
+    figures = _each(measurements, wanted, tell)
+    runner.close()
+    return figures
+
+
+def _measure_projecting(
+    built: Platform, wanted: list[str], *, scale: float, tell: Callable[[str], None]
+) -> dict[str, float]:
+    runner = ProjectionBench(built.settings, built.directory, built.environment)
+    measurements: dict[str, Callable[[], dict[str, float]]] = {
+        "projection": lambda: runner.rows(events=int(200_000 * scale), library_events=int(5_000 * scale)),
+        "projected_heartbeats": lambda: runner.heartbeats(minutes=int(20 * scale), events=int(100_000 * scale)),
+        "rebuild": lambda: runner.rebuild(events=int(1_000_000 * scale)),
     }
     figures = _each(measurements, wanted, tell)
     runner.close()
