@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log
 from projections.parking import apply_or_park, forget_parked, park, unreadable
 from projections.projection import Projection, follower, page_limit
-from projections.rows import erase
-from projections.runner import driver
+from projections.rows import driver, erase
 
 _TRIES: Final = 100
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-import psycopg
 import sqlalchemy as sa
 import structlog
 
 from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log
 from projections.parking import apply_or_park, park, unreadable
 from projections.projection import Projection, follower, page_limit
+from projections.rows import driver
 
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
 
@@ -75,11 +75,3 @@ class Runner:
         for event in parked:
             _LOG.error("event parked", projection=name, log=log.value, **event._asdict())
         return True
-
-
-def driver(connection: sa.Connection) -> psycopg.Connection[tuple[object, ...]]:
-    """The psycopg connection under ``connection``, in the same transaction."""
-    found = connection.connection.driver_connection
-    if not isinstance(found, psycopg.Connection):
-        raise TypeError(f"{found!r} is no connection of psycopg")
-    return found
