@@ -103,7 +103,7 @@ class ProjectionBench:
         self._empty()
         self._fill(_MESSAGES, [events])
         began = time.monotonic()
-        with self._process("rebuild", ("projection", "rebuild", "ingest_dead_letters")) as process:
+        with self._process("rebuild", ("projection", "rebuild", "ingest_dead_letters", "--anew")) as process:
             early, peak = 0.0, 0.0
             while process.poll() is None:
                 peak = max(peak, resident_megabytes(process.pid))

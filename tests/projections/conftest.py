@@ -39,7 +39,8 @@ def migrated(servers: Settings) -> Iterator[Settings]:
 def settings(migrated: Settings) -> Settings:
     """Settings of a platform whose database holds nothing yet."""
     tables = [f"event_store.{log.table}" for log in Log]
-    tables += ["event_store.checkpoints", *(table.fullname for table in METADATA.tables.values())]
+    tables += ["event_store.checkpoints", "read_model_draft.drafts", "read_model_draft.parked_events"]
+    tables += [table.fullname for table in METADATA.tables.values()]
     with database.connect(migrated, name="test") as connection:
         connection.execute("set ledgerq.maintenance = 'on'")
         # Deleting a few rows is quicker than truncating, which gives every table new files.
