@@ -12,8 +12,8 @@ from projections import dictionary, presentation, process
 from projections.catalog import PROJECTIONS
 from projections.door import NAME, connected
 from projections.draft_commands import diff, rebuild, rollback, switch
-from projections.questions import LAG
-from projections.report import ask, make_report
+from projections.lag_command import lag
+from projections.report import make_report
 
 
 @click.command()
@@ -46,18 +46,6 @@ def list_() -> None:
     presentation.print_answer(answer, Console())
 
 
-@projection.command()
-@click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
-def lag(*, as_json: bool) -> None:
-    """How far each projection is behind the logs it follows."""
-    with connected("projection lag") as connection:
-        answer = ask(connection, LAG)
-    if as_json:
-        click.echo(presentation.encode(answer))
-    else:
-        presentation.print_answer(answer, Console())
-
-
 @projection.command("dictionary")
 def dictionary_() -> None:
     """The dictionary of the analytics views (docs/reference/analytics.md)."""
@@ -65,7 +53,7 @@ def dictionary_() -> None:
         click.echo(dictionary.page(connection), nl=False)
 
 
-for command in (rebuild, diff, switch, rollback):
+for command in (lag, rebuild, diff, switch, rollback):
     projection.add_command(command)
 
 

@@ -1,30 +1,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
-from click.testing import CliRunner, Result
 
-from infra.cli import ledgerq
 from infra.database import Leadership
 from infra.event_store import Log
 from infra.settings import Settings
 from projections.catalog import PROJECTIONS
+from tests.projections.conftest import Run
 from tests.projections.histories import minted, requested, told
 from tests.projections.world import World
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("LEDGERQ_DATABASE_URL", settings.database_url.get_secret_value())
-
-    def invoke(*arguments: str) -> Result:
-        return CliRunner().invoke(ledgerq, arguments)
-
-    return invoke
 
 
 def test_the_report_of_a_balanced_platform_ends_well(world: World, run: Run) -> None:
