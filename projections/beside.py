@@ -5,23 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from infra.event_store import EventStore, Log
+from infra.event_store import Checkpoint, EventStore, Log
 from projections.comparison import Compared, compare
 from projections.draft import DraftRefusedError, draft_follower, note_change, on_draft, required_draft
 from projections.exchange import exchange
 from projections.projection import Projection, follower
 from projections.rows import driver
 from projections.runner import Runner
-
-_HOLD: Final = """
-    insert into event_store.checkpoints (follower, log, position) values (%s, %s, 0)
-    on conflict (follower, log) do update set position = checkpoints.position
-    returning position
-"""
 
 
 class Filling(NamedTuple):
@@ -177,11 +171,7 @@ class Desk:
     def _hold(self, connection: sa.Connection) -> dict[Log, int]:
         """Lock the live checkpoints until the transaction ends; where they stand."""
         name = follower(self.projection.name)
-        held: dict[Log, int] = {}
-        for log in self.projection.follows:
-            ((position,),) = driver(connection).execute(_HOLD, (name, log.value)).fetchall()
-            held[log] = int(str(position))
-        return held
+        return {log: Checkpoint.hold(driver(connection), name, log) for log in self.projection.follows}
 
     def _done(self, until: dict[Log, int]) -> int:
         return sum(min(self._draft.position(log), until[log]) for log in until)

@@ -12,6 +12,7 @@ from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log,
 from projections.parking import Parked, apply_or_park, park, unreadable
 from projections.projection import Projection, follower, page_limit
 from projections.rows import driver
+from projections.skipping import unskipped
 
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
 
@@ -106,6 +107,7 @@ class Runner:
     def _apply(self, connection: sa.Connection, log: Log, page: Page) -> list[Parked]:
         """Rows, parked events and checkpoint, in the caller's transaction."""
         Checkpoint.advance(driver(connection), self._follower, log, expected=self._positions[log], to=page.position)
+        page = unskipped(connection, log, page)
         parked = apply_or_park(connection, self.projection, page.events)
         parked += [unreadable(found) for found in page.unreadable]
         park(connection, self.projection.name, log, parked)
