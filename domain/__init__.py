@@ -13,6 +13,7 @@ from domain import (
     license,  # noqa: A004
     schedule,
     session,
+    skip,
     task_run,
     unique_key,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "license",
     "schedule",
     "session",
+    "skip",
     "task_run",
     "unique_key",
 ]

@@ -34,7 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dlq": ("tasks.dead_letters.commands:dlq", "Dead letters: list, show, replay, discard, restore."),
     "fleet": ("tasks.sample.commands:fleet", "Play a sample fleet: licenses, sessions, tasks."),
     "projector": ("projections.commands:projector", "Keep the read models up to date."),
-    "projection": ("projections.commands:projection", "List projections, their lag; rebuild one."),
+    "projection": ("projections.commands:projection", "List projections, their lag; rebuild, compare, switch."),
     "report": ("projections.commands:report", "Report from the analytics views; does it balance?"),
     "chaos": ("infra.local.chaos.command:command", "Kill everything at random under load; check the four promises."),
     "bench": ("infra.bench.commands:bench", "Measure speed and memory on this machine."),

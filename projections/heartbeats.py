@@ -2,40 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from operator import itemgetter
-from typing import Final
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from operator import attrgetter
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
+from psycopg.sql import SQL, Identifier
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.heartbeat import HeartbeatsReceived, WatermarkPassed
-from projections.returns import Heard
-from projections.rows import unnested
-from projections.tables import LOG_TIME, SESSIONS
+from infra.event_store import Recorded
+from projections.literals import array_literal
+from projections.returns import SILENCE, let_go
+from projections.rows import driver, schema_of
+from projections.tables import LOG_TIME, SESSION_RETURNS, SESSIONS
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_STATEMENT: Final = Path(__file__).with_name("heartbeats.sql").read_text(encoding="utf-8")
 
 
-def last_heard(batches: Iterable[tuple[HeartbeatsReceived, datetime]]) -> dict[str, datetime]:
-    """When a heartbeat was last recorded of each session, news or not; of batches, each with when it was recorded."""
-    heard: dict[str, datetime] = {}
-    for batch, recorded_at in sorted(batches, key=itemgetter(1)):
-        heard.update(dict.fromkeys(batch.session_ids, recorded_at))
+class Advances(NamedTuple):
+    """Heartbeats that may count, a column each; times are microseconds since 1970.
+
+    Attributes:
+        session_ids: whose.
+        heartbeats: its own time.
+        before: the one before it of the same session among these, if there is one.
+        log_times: log time at its place, as far as the page tells.
+    """
+
+    session_ids: list[str]
+    heartbeats: list[int]
+    before: list[int | None]
+    log_times: list[int | None]
+
+
+def advances(told: Iterable[object]) -> Advances:
+    """The heartbeats that are newer than every earlier one of their session within ``told``, in order.
+
+    A heartbeat counts when it is newer than the last one that counted. Only these can: whatever the last one before
+    ``told`` was, a heartbeat that does not advance its session here would not have counted. Every session that is heard
+    of is among them.
+
+    Args:
+        told: events of the heartbeats log; others are passed over.
+
+    Raises:
+        ValueError: a batch has more sessions than times, or the other way round.
+    """
+    newest: dict[str, int] = {}
+    log_time: int | None = None
+    found = Advances([], [], [], [])
+    for event in told:
+        if isinstance(event, WatermarkPassed):
+            passed = microseconds(event.timestamp)
+            log_time = passed if log_time is None else max(log_time, passed)
+        elif isinstance(event, HeartbeatsReceived):
+            _advance(found, newest, event, log_time)
+    return found
+
+
+def last_heard(batches: Iterable[tuple[HeartbeatsReceived, datetime]]) -> dict[str, int]:
+    """When a heartbeat was last recorded of each session, news or not, in microseconds since 1970.
+
+    Args:
+        batches: each with when it was recorded.
+    """
+    heard: dict[str, int] = {}
+    for batch, recorded_at in sorted(batches, key=lambda each: each[1]):
+        heard.update(dict.fromkeys(batch.session_ids, microseconds(recorded_at)))
     return heard
 
 
-def count_heartbeats(connection: sa.Connection, found: Sequence[Heard], heard: Mapping[str, datetime]) -> None:
-    """Move ``last_heartbeat_at``, ``heartbeat_count`` and ``last_heard_at`` on, in one statement.
+def count_heartbeats(connection: sa.Connection, told: Sequence[Recorded]) -> None:
+    """Move the sessions' heartbeats on by a page of the log, and keep those that broke a silence.
 
     Args:
         connection: in the caller's transaction.
-        found: the heartbeats that advance their session within the batch; every session of it is among them.
-        heard: when each session was last heard of.
+        told: in order of position.
     """
-    if found:
-        session_ids, moments, _ = zip(*found, strict=True)
-        recorded = [heard[session_id] for session_id in session_ids]
-        connection.execute(_COUNTING, {"p0": list(session_ids), "p1": list(moments), "p2": recorded})
+    found = advances(map(attrgetter("event"), told))
+    if not found.session_ids:
+        return
+    heard = last_heard((each.event, each.recorded_at) for each in told if isinstance(each.event, HeartbeatsReceived))
+    columns: list[Sequence[object]] = [*found, [heard[session_id] for session_id in found.session_ids]]
+    schema = schema_of(connection, SESSIONS)
+    with driver(connection).cursor() as cursor:
+        cursor.execute(_counting(schema), [*(array_literal(column) for column in columns), SILENCE], prepare=True)
+        returned = [str(session_id) for (session_id,) in cursor]
+    let_go(connection, returned)
 
 
 def advance_log_time(connection: sa.Connection, watermarks: Sequence[WatermarkPassed]) -> None:
@@ -46,28 +105,27 @@ def advance_log_time(connection: sa.Connection, watermarks: Sequence[WatermarkPa
         connection.execute(statement.on_conflict_do_update(index_elements=["is_only_row"], set_=later))
 
 
-def _counting() -> sa.Executable:
-    beat = unnested((SESSIONS.c.session_id, SESSIONS.c.last_heartbeat_at, SESSIONS.c.last_heard_at))
-    known = SESSIONS.alias("known")
-    is_news = sa.or_(known.c.last_heartbeat_at.is_(None), beat.c.last_heartbeat_at > known.c.last_heartbeat_at)
-    counted = (
-        sa.select(
-            beat.c.session_id,
-            sa.func.max(beat.c.last_heartbeat_at),
-            sa.func.max(beat.c.last_heard_at),
-            sa.func.count().filter(is_news),
-        )
-        .select_from(beat.outerjoin(known, known.c.session_id == beat.c.session_id))
-        .group_by(beat.c.session_id)
-    )
-    columns = ["session_id", "last_heartbeat_at", "last_heard_at", "heartbeat_count"]
-    statement = insert(SESSIONS).from_select(columns, counted)
-    latest = {
-        column.name: sa.func.greatest(column, statement.excluded[column.name])
-        for column in (SESSIONS.c.last_heartbeat_at, SESSIONS.c.last_heard_at)
-    }
-    moved = {**latest, "heartbeat_count": SESSIONS.c.heartbeat_count + statement.excluded.heartbeat_count}
-    return statement.on_conflict_do_update(index_elements=["session_id"], set_=moved)
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
-_COUNTING: Final = _counting()
+def _advance(found: Advances, newest: dict[str, int], batch: HeartbeatsReceived, log_time: int | None) -> None:
+    first = microseconds(batch.timestamp)
+    session_ids, heartbeats, before, log_times = found
+    for session_id, offset_ms in zip(batch.session_ids, batch.offsets_ms, strict=True):
+        heartbeat = first + offset_ms * 1000
+        known = newest.get(session_id)
+        if known is None or heartbeat > known:
+            newest[session_id] = heartbeat
+            session_ids.append(session_id)
+            heartbeats.append(heartbeat)
+            before.append(known)
+            log_times.append(log_time)
+
+
+@lru_cache
+def _counting(schema: str) -> bytes:
+    places = {"sessions": SESSIONS, "returns": SESSION_RETURNS, "log_time": LOG_TIME}
+    named = {name: Identifier(schema, table.name) for name, table in places.items()}
+    return SQL(_STATEMENT).format(**named).as_bytes()

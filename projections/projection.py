@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from domain.aggregate import Event
 from infra.event_store import Log, Recorded
-from projections.rows import Key, Row, load, upsert
+from projections.rows import Key, Row, insert, load, update
 
 HEARTBEAT_PAGE_PART: Final = 100
 """How many times fewer events a page of the heartbeats log has: one of them may hold thousands of heartbeats."""
@@ -56,7 +56,8 @@ class Projection(Protocol):
 class Fold(Generic[Row]):
     """A projection with one table in which every event belongs to one row.
 
-    The rows a batch touches are read in one statement, folded in memory and written in one statement. The checkpoint's
+    The rows a batch touches are read in one statement, folded in memory and written in two: those that were there in an
+    UPDATE, new ones by COPY. The checkpoint's
     compare-and-set admits one writer at a time, so nobody else can have changed them in between.
     """
 
@@ -71,13 +72,15 @@ class Fold(Generic[Row]):
     def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
         """Read the rows, fold, write the rows."""
         keys = [self.key(recorded.event) for recorded in events]
-        rows = load(connection, self.table, self.shape, set(keys))
+        known = load(connection, self.table, self.shape, set(keys))
+        new: dict[Key, Row] = {}
         for key, recorded in zip(keys, events, strict=True):
-            row = rows.get(key)
+            row = known.get(key) or new.get(key)
             if row is None:
-                row = rows[key] = self.shape(*key)
+                row = new[key] = self.shape(*key)
             self.fold(row, recorded)
-        upsert(connection, self.table, self.shape, rows.values())
+        update(connection, self.table, self.shape, known.values())
+        insert(connection, self.table, self.shape, new.values())
 
     @abstractmethod
     def key(self, event: Event) -> Key:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log
 from projections.parking import apply_or_park, forget_parked, park, unreadable
 from projections.projection import Projection, follower, page_limit
-from projections.rows import erase
-from projections.runner import driver
+from projections.rows import driver, erase
+from projections.skipping import unskipped
 
 _TRIES: Final = 100
 
@@ -96,6 +96,7 @@ def _replay(
         page = store.read(log, after=position, limit=page_limit(log, batch_events), names=projection.follows[log])
         if page.position == position:
             break
+        page = unskipped(connection, log, page)
         parked = apply_or_park(connection, projection, page.events)
         parked += [unreadable(found) for found in page.unreadable]
         park(connection, projection.name, log, parked)

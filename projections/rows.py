@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from typing import Any, TypeVar
+from itertools import starmap
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 import msgspec
+import psycopg
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, Insert, insert
+from psycopg.rows import tuple_row
+from psycopg.sql import SQL, Composed, Identifier
+from sqlalchemy.dialects import postgresql
+
+from projections.literals import array_literal, copy_lines
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 Key = tuple[Any, ...]
+
+_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]  # as SQLAlchemy has it
+_LOAD: Final = SQL("select {columns} from {table} as known join {given} on {same_key}")
+_UPDATE: Final = SQL("update {table} as known set {changes} from {given} where {same_key}")
+_COPY: Final = SQL("copy {table} ({columns}) from stdin")
 
 
 def load(connection: sa.Connection, table: sa.Table, shape: type[Row], keys: Collection[Key]) -> dict[Key, Row]:
@@ -22,16 +34,28 @@ def load(connection: sa.Connection, table: sa.Table, shape: type[Row], keys: Col
     if not keys:
         return {}
     width = len(table.primary_key.columns)
-    found = connection.execute(_loading(table, shape), _arrays(keys, width))
-    return {tuple(row[:width]): shape(*row) for row in found}
+    values = [array_literal(column) for column in zip(*keys, strict=True)]
+    with driver(connection).cursor(binary=True, row_factory=tuple_row) as cursor:
+        found = cursor.execute(_loading(table, shape, schema_of(connection, table)), values, prepare=True).fetchall()
+    return dict(zip([row[:width] for row in found], starmap(shape, found), strict=True))
 
 
-def upsert(connection: sa.Connection, table: sa.Table, shape: type[Row], rows: Collection[Row]) -> None:
-    """Write ``rows`` in one statement; where a row of the key exists, the columns of ``shape`` are replaced."""
+def insert(connection: sa.Connection, table: sa.Table, shape: type[Row], rows: Collection[Row]) -> None:
+    """Write ``rows``, of whose keys the table has none, by COPY."""
     if not rows:
         return
-    names = shape.__struct_fields__
-    connection.execute(_upserting(table, shape), _arrays((_values(row, names) for row in rows), len(names)))
+    statement = _copying(table, shape, schema_of(connection, table))
+    with driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(copy_lines(_columns(rows, shape)))
+
+
+def update(connection: sa.Connection, table: sa.Table, shape: type[Row], rows: Collection[Row]) -> None:
+    """Write ``rows``, all of whose keys the table has, in one statement: the columns of ``shape`` are replaced."""
+    if not rows:
+        return
+    values = [array_literal(column) for column in _columns(rows, shape)]
+    with driver(connection).cursor() as cursor:
+        cursor.execute(_updating(table, shape, schema_of(connection, table)), values, prepare=True)
 
 
 def erase(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
@@ -43,35 +67,65 @@ def erase(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
         connection.execute(sa.delete(table))
 
 
-def unnested(columns: Iterable[sa.Column[Any]]) -> sa.TableValuedAlias:
-    """A table made of one array parameter per column (``p0``, ``p1`` …), in that order, with the columns' names."""
-    columns = tuple(columns)
-    arrays = [sa.bindparam(f"p{number}", type_=ARRAY(column.type)) for number, column in enumerate(columns)]
-    typed = [sa.column(column.name, column.type) for column in columns]
-    return sa.func.unnest(*arrays).table_valued(*typed).render_derived(name="given")
+def driver(connection: sa.Connection) -> psycopg.Connection[tuple[object, ...]]:
+    """The psycopg connection under ``connection``, in the same transaction."""
+    found = connection.connection.driver_connection
+    if not isinstance(found, psycopg.Connection):
+        raise TypeError(f"{found!r} is no connection of psycopg")
+    return found
 
 
-def _values(row: msgspec.Struct, names: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple([getattr(row, name) for name in names])
+def schema_of(connection: sa.Connection, table: sa.Table) -> str:
+    """The schema in which ``connection`` finds ``table``: the draft's where it works on a draft."""
+    translated: dict[str | None, str] = connection.get_execution_options().get("schema_translate_map") or {}
+    return translated.get(table.schema, table.schema or "public")
 
 
-def _arrays(rows: Iterable[tuple[Any, ...]], width: int) -> dict[str, list[Any]]:
-    columns = list(zip(*rows, strict=True))
-    return {f"p{number}": list(columns[number]) for number in range(width)}
+def type_name(column: sa.Column[Any]) -> str:
+    """The column's type as SQL writes it."""
+    return str(column.type.compile(_DIALECT))
+
+
+def _columns(rows: Collection[msgspec.Struct], shape: type[msgspec.Struct]) -> list[tuple[Any, ...]]:
+    fields = attrgetter(*shape.__struct_fields__)
+    return list(zip(*map(fields, rows), strict=True))
 
 
 @lru_cache
-def _loading(table: sa.Table, shape: type[msgspec.Struct]) -> sa.Select[Any]:
-    keys = unnested(table.primary_key.columns)
-    same_key = sa.and_(*(column == keys.c[column.name] for column in table.primary_key.columns))
-    return sa.select(*(table.c[name] for name in shape.__struct_fields__)).join_from(table, keys, same_key)
-
-
-@lru_cache
-def _upserting(table: sa.Table, shape: type[msgspec.Struct]) -> Insert:
-    names = shape.__struct_fields__
-    given = unnested(table.c[name] for name in names)
-    statement = insert(table).from_select(names, sa.select(given))
+def _loading(table: sa.Table, shape: type[msgspec.Struct], schema: str) -> bytes:
     key = [column.name for column in table.primary_key.columns]
-    replaced = {name: statement.excluded[name] for name in names if name not in key}
-    return statement.on_conflict_do_update(index_elements=key, set_=replaced)
+    columns = SQL(", ").join(Identifier("known", name) for name in shape.__struct_fields__)
+    return _LOAD.format(
+        columns=columns, table=Identifier(schema, table.name), given=_given(table, key), same_key=_same(key)
+    ).as_bytes()
+
+
+@lru_cache
+def _updating(table: sa.Table, shape: type[msgspec.Struct], schema: str) -> bytes:
+    names = shape.__struct_fields__
+    key = [column.name for column in table.primary_key.columns]
+    changes = SQL(", ").join(
+        SQL("{} = {}").format(Identifier(name), Identifier("given", name)) for name in names if name not in key
+    )
+    return _UPDATE.format(
+        table=Identifier(schema, table.name), changes=changes, given=_given(table, names), same_key=_same(key)
+    ).as_bytes()
+
+
+@lru_cache
+def _copying(table: sa.Table, shape: type[msgspec.Struct], schema: str) -> bytes:
+    columns = SQL(", ").join(map(Identifier, shape.__struct_fields__))
+    return _COPY.format(table=Identifier(schema, table.name), columns=columns).as_bytes()
+
+
+def _given(table: sa.Table, names: Iterable[str]) -> Composed:
+    """A table made of one array parameter for each of the columns."""
+    names = tuple(names)
+    arrays = SQL(", ").join(SQL(f"%s::{type_name(table.c[name])}[]") for name in names)
+    return SQL("unnest({}) as given ({})").format(arrays, SQL(", ").join(map(Identifier, names)))
+
+
+def _same(key: Iterable[str]) -> Composed:
+    return SQL(" and ").join(
+        SQL("{} = {}").format(Identifier("known", name), Identifier("given", name)) for name in key
+    )

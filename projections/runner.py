@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-import psycopg
 import sqlalchemy as sa
 import structlog
 
-from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log
-from projections.parking import apply_or_park, park, unreadable
-from projections.projection import Projection, follower, page_limit
+from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log, Page
+from projections.parking import Parked, apply_or_park, park, unreadable
+from projections.projection import Projection, follower
+from projections.reading import Reader
+from projections.rows import driver
+from projections.skipping import unskipped
 
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
 
@@ -22,12 +24,22 @@ class Runner:
     Rows and checkpoint are committed together, and the checkpoint is moved first, by compare-and-set: of two runners
     of the same projection the second one waits for the first one's commit and then learns that it has come too late.
     So each event counts once, however many runners there are and whenever one is killed.
+
+    Args:
+        projection: the one to keep.
+        store: where its logs are read.
+        batch_events: events per page; memory grows with it and with nothing else.
+        name: the follower whose checkpoints are moved; None: that of the live tables. Only of those is it an alarm that
+            an event is parked.
     """
 
-    def __init__(self, projection: Projection, store: EventStore, *, batch_events: int) -> None:
+    def __init__(
+        self, projection: Projection, store: EventStore, *, batch_events: int, name: str | None = None
+    ) -> None:
         self.projection = projection
-        self._store = store
-        self._batch_events = batch_events
+        self._follower = name or follower(projection.name)
+        self._is_live = name is None
+        self._reader = Reader(projection, store, batch_events=batch_events)
         self._positions: dict[Log, int] = {}
 
     @property
@@ -39,7 +51,7 @@ class Runner:
         """Read where the projection stands."""
         with connection.begin():
             for log in self.logs:
-                position = Checkpoint.read(driver(connection), follower(self.projection.name), log)
+                position = Checkpoint.read(driver(connection), self._follower, log)
                 self._positions[log] = position
 
     def step(self, connection: sa.Connection) -> bool:
@@ -54,32 +66,49 @@ class Runner:
         moved = [self._step(connection, log) for log in self.logs]
         return any(moved)
 
+    def close(self) -> None:
+        """Let go of what was read ahead."""
+        self._reader.close()
+
+    def position(self, log: Log) -> int:
+        """Where it stands in the log, as far as it knows."""
+        return self._positions[log]
+
+    def bring_to(self, connection: sa.Connection, log: Log, position: int) -> None:
+        """Look at everything up to a position, in the caller's transaction, in which nobody else moves the checkpoint.
+
+        Raises:
+            CheckpointMovedError: somebody has moved it since it was recalled.
+        """
+        while self._positions[log] < position:
+            page = self._reader.page_upto(log, after=self._positions[log], upto=position)
+            self._apply(connection, log, page)
+
+    def recall_in(self, connection: sa.Connection, log: Log) -> None:
+        """Read where the projection stands in one log, in the caller's transaction."""
+        self._positions[log] = Checkpoint.read(driver(connection), self._follower, log)
+
     def _step(self, connection: sa.Connection, log: Log) -> bool:
-        after = self._positions[log]
-        limit = page_limit(log, self._batch_events)
-        page = self._store.read(log, after=after, limit=limit, names=self.projection.follows[log])
-        if page.position == after:
+        page = self._reader.page(log, after=self._positions[log])
+        if page.position == self._positions[log]:
             return False
-        name = self.projection.name
         try:
             with connection.begin():
-                Checkpoint.advance(driver(connection), follower(name), log, expected=after, to=page.position)
-                parked = apply_or_park(connection, self.projection, page.events)
-                parked += [unreadable(found) for found in page.unreadable]
-                park(connection, name, log, parked)
+                parked = self._apply(connection, log, page)
         except CheckpointMovedError:
-            _LOG.info("checkpoint was moved by somebody else", projection=name, log=log.value)
+            _LOG.info("checkpoint was moved by somebody else", follower=self._follower, log=log.value)
             self.recall(connection)
             return True
-        self._positions[log] = page.position
-        for event in parked:
-            _LOG.error("event parked", projection=name, log=log.value, **event._asdict())
+        for event in parked if self._is_live else ():
+            _LOG.error("event parked", follower=self._follower, log=log.value, **event._asdict())
         return True
 
-
-def driver(connection: sa.Connection) -> psycopg.Connection[tuple[object, ...]]:
-    """The psycopg connection under ``connection``, in the same transaction."""
-    found = connection.connection.driver_connection
-    if not isinstance(found, psycopg.Connection):
-        raise TypeError(f"{found!r} is no connection of psycopg")
-    return found
+    def _apply(self, connection: sa.Connection, log: Log, page: Page) -> list[Parked]:
+        """Rows, parked events and checkpoint, in the caller's transaction."""
+        Checkpoint.advance(driver(connection), self._follower, log, expected=self._positions[log], to=page.position)
+        page = unskipped(connection, log, page)
+        parked = apply_or_park(connection, self.projection, page.events)
+        parked += [unreadable(found) for found in page.unreadable]
+        park(connection, self.projection.name, log, parked)
+        self._positions[log] = page.position
+        return parked

@@ -18,9 +18,8 @@ from domain.heartbeat import HeartbeatsReceived, WatermarkPassed
 from domain.session import SessionEnded, SessionLapsed, SessionResumed, SessionStarted, SessionState
 from infra.event_store import Log, Recorded
 from projections import tables
-from projections.heartbeats import advance_log_time, count_heartbeats, last_heard
+from projections.heartbeats import advance_log_time, count_heartbeats
 from projections.projection import Fold
-from projections.returns import advances, keep_returns
 from projections.rows import Key
 
 
@@ -60,12 +59,9 @@ class Sessions(Fold[SessionRow]):
     def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
         """Fold transitions row by row; take heartbeats and watermarks in bulk."""
         bulk = (HeartbeatsReceived, WatermarkPassed)
-        told = [recorded.event for recorded in events if isinstance(recorded.event, bulk)]
-        beats = [(each.event, each.recorded_at) for each in events if isinstance(each.event, HeartbeatsReceived)]
-        found = advances(told)
-        keep_returns(connection, found)
-        count_heartbeats(connection, found, last_heard(beats))
-        advance_log_time(connection, [event for event in told if isinstance(event, WatermarkPassed)])
+        count_heartbeats(connection, events)
+        watermarks = [recorded.event for recorded in events if isinstance(recorded.event, WatermarkPassed)]
+        advance_log_time(connection, watermarks)
         super().apply(connection, [recorded for recorded in events if not isinstance(recorded.event, bulk)])
 
     def key(self, event: Event) -> Key:

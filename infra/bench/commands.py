@@ -11,8 +11,10 @@ from typing import Final
 import click
 
 from infra.bench.fleet import FleetBench
+from infra.bench.goals import GOALS
 from infra.bench.ingest import IngestBench
 from infra.bench.memory import by_process
+from infra.bench.projections import ProjectionBench
 from infra.bench.store import StoreBench
 from infra.bench.table import rendered
 from infra.bench.tasks import TaskBench
@@ -20,58 +22,35 @@ from infra.local.platform import Platform, platform
 from infra.local.run import stoppable
 from infra.settings import load_settings
 
-GOALS: Final[dict[str, str]] = {
-    "emit_visible_p50_ms": "",
-    "emit_visible_p99_ms": "< 500",
-    "ingest_messages_per_second": ">= 5000",
-    "bare_messages_per_second": "(beside it: a plain pika consumer of the same messages that stores nothing)",
-    "ingest_vs_bare_consumer": "",
-    "paced_messages_per_second": "(asked for: 5000)",
-    "paced_lag_ms": "",
-    "heartbeats_per_second": ">= 50000",
-    "largest_process_mb": "< 150",
-    "million_sessions_lag_p99_ms": "< 1000",
-    "million_sessions_not_seen": "0",
-    "task_vs_bare_celery": ">= 0.9",
-    "task_strict_vs_bare_celery": "(nothing taken ahead)",
-    "task_stored_vs_bare_celery": "(ingest stores meanwhile, on the same cores)",
-    "task_10ms_vs_bare_celery": ">= 0.98",
-    "append_batch_vs_raw": ">= 0.8",
-    "append_batch_vs_library": ">= 1.5",
-    "append_batch4_vs_raw": ">= 0.7",
-    "append_batch4_vs_library": ">= 2",
-    "append_single_vs_raw": ">= 0.5",
-    "append_single16_vs_raw": ">= 0.6",
-    "append_single16_vs_library": ">= 5",
-    "append_lifecycle_vs_raw": ">= 0.6",
-    "append_lifecycle_10_vs_raw": ">= 0.6 (a tenth told before)",
-    "append_lifecycle_100_vs_raw": ">= 0.6 (all told before)",
-    "heartbeats_vs_raw_rows": ">= 4",
-    "heartbeats_vs_library": ">= 12",
-    "heartbeat_bytes": "<= 60",
-}
 RUNNING: Final = ("latency", "singles", "paced", "batches", "million_sessions", "memory")
 """Measurements of the whole platform at work."""
 ALONE: Final = ("tasks", "ten_ms_tasks")
 """Measurements of a worker beside its peers."""
 STORE: Final = ("append_batch", "append_batch4", "append_single", "append_single16", "append_lifecycle", "heartbeats")
 """Measurements of the event store against raw PostgreSQL and the stock library."""
+PROJECTING: Final = ("projection", "projected_heartbeats", "rebuild")
+"""Measurements of the projector."""
 SETTLING_SECONDS: Final = 3.0
 """What starting costs should not be measured with the rest."""
 
 
 @click.command()
-@click.option("--only", type=click.Choice([*RUNNING, *ALONE, *STORE]), multiple=True)
+@click.option("--only", type=click.Choice([*RUNNING, *ALONE, *STORE, *PROJECTING]), multiple=True)
 @click.option("--quick", is_flag=True, help="A tenth of the work: an impression, not a figure.")
 @click.option("--json", "as_json", is_flag=True, help="One flat JSON object instead of a table.")
 def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
     """Measure speed and memory: of the whole platform, a worker and the event store, beside their limits and peers."""
     tell: Callable[[str], None] = lambda line: click.echo(line, err=True)  # noqa: E731
-    asked = only or (*RUNNING, *ALONE, *STORE)
+    asked = only or (*RUNNING, *ALONE, *STORE, *PROJECTING)
     scale = 0.1 if quick else 1.0
     figures: dict[str, float] = {}
     with stoppable():
-        for measure, known in ((_measure_running, RUNNING), (_measure_alone, ALONE), (_measure_store, STORE)):
+        for measure, known in (
+            (_measure_running, RUNNING),
+            (_measure_alone, ALONE),
+            (_measure_store, STORE),
+            (_measure_projecting, PROJECTING),
+        ):
             if wanted := [name for name in known if name in asked]:
                 with platform(load_settings(), label="bench", tell=tell) as built:
                     figures |= measure(built, wanted, scale=scale, tell=tell)
@@ -132,6 +111,25 @@ def _measure_store(
         "heartbeats": runner.heartbeats,
     }
     return _each(measurements, wanted, tell)
+
+
+def _measure_projecting(
+    built: Platform, wanted: list[str], *, scale: float, tell: Callable[[str], None]
+) -> dict[str, float]:
+    rounds = 1 if scale < 1 else 3
+    runner = ProjectionBench(built.settings, built.directory, built.environment)
+    measurements: dict[str, Callable[[], dict[str, float]]] = {
+        "projection": lambda: runner.rows(
+            events=int(100_000 * max(scale, 0.3)), library_events=int(3_000 * max(scale, 0.3)), rounds=rounds
+        ),
+        "projected_heartbeats": lambda: runner.heartbeats(
+            minutes=int(6 * max(scale, 0.3)), events=int(60_000 * max(scale, 0.3)), rounds=rounds
+        ),
+        "rebuild": lambda: runner.rebuild(events=int(1_000_000 * scale)),
+    }
+    figures = _each(measurements, wanted, tell)
+    runner.close()
+    return figures
 
 
 def _each(

@@ -12,6 +12,11 @@ _READ: Final = "select position from event_store.checkpoints where follower = %s
 _BEGIN: Final = """
     insert into event_store.checkpoints (follower, log, position) values (%s, %s, %s) on conflict do nothing
 """
+_HOLD: Final = """
+    insert into event_store.checkpoints (follower, log, position) values (%s, %s, 0)
+    on conflict (follower, log) do update set position = checkpoints.position
+    returning position
+"""
 _MOVE: Final = """
     update event_store.checkpoints set position = %s, updated_at = clock_timestamp()
     where follower = %s and log = %s and position = %s
@@ -32,6 +37,12 @@ class Checkpoint:
         if row is None:
             return 0
         return int(row["position"] if isinstance(row, dict) else row[0])
+
+    @staticmethod
+    def hold(connection: psycopg.Connection[Any], follower: str, log: Log) -> int:
+        """Keep the checkpoint where it stands until the caller's transaction ends: whoever wants to move it waits."""
+        ((position,),) = connection.execute(_HOLD, (follower, log.value)).fetchall()
+        return int(position)
 
     @staticmethod
     def advance(connection: psycopg.Connection[Any], follower: str, log: Log, *, expected: int, to: int) -> None:

@@ -118,7 +118,7 @@ class EventStore:
         with self._datastore.pool.connection() as connection:
             return self._tables[log].known_event_ids(connection, event_ids)
 
-    def read(self, log: Log, *, after: int, limit: int, names: Collection[str] = ()) -> Page:
+    def read(self, log: Log, *, after: int, limit: int, names: Collection[str] = (), upto: int | None = None) -> Page:
         """A page of the log.
 
         Args:
@@ -127,10 +127,12 @@ class EventStore:
             limit: most rows to return.
             names: only events of these names; all where empty. A page may then be empty although there is more:
                 its position has moved on, and there is nothing new only where it has not.
+            upto: position behind which not to read; None: wherever the log can be read.
         """
         table = self._tables[log]
         with self._datastore.pool.connection() as connection:  # in autocommit: each statement sees what is committed
-            upto = table.safe_position(connection)
+            safe = table.safe_position(connection)
+            upto = safe if upto is None else min(upto, safe)
             if upto <= after:
                 return Page([], after, [])
             if names:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner, Result
 from psycopg import sql
 from pydantic import SecretStr
 
 from infra import database
+from infra.cli import ledgerq
 from infra.event_store import EventStore, Log
 from infra.settings import Settings
 from projections.tables import METADATA
 from tests.projections.world import World
+
+Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +43,8 @@ def migrated(servers: Settings) -> Iterator[Settings]:
 def settings(migrated: Settings) -> Settings:
     """Settings of a platform whose database holds nothing yet."""
     tables = [f"event_store.{log.table}" for log in Log]
-    tables += ["event_store.checkpoints", *(table.fullname for table in METADATA.tables.values())]
+    tables += ["event_store.checkpoints", "read_model_draft.drafts", "read_model_draft.parked_events"]
+    tables += [table.fullname for table in METADATA.tables.values()]
     with database.connect(migrated, name="test") as connection:
         connection.execute("set ledgerq.maintenance = 'on'")
         # Deleting a few rows is quicker than truncating, which gives every table new files.
@@ -71,3 +76,13 @@ def asking(settings: Settings) -> Iterator[psycopg.Connection[tuple[object, ...]
     """A connection that commits each statement, as the commands have it."""
     with database.connect(settings, name="asking") as connection:
         yield connection
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("LEDGERQ_DATABASE_URL", settings.database_url.get_secret_value())
+
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(ledgerq, arguments)
+
+    return invoke

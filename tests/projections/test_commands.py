@@ -1,29 +1,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
-from click.testing import CliRunner, Result
 
-from infra.cli import ledgerq
+from infra.database import Leadership
 from infra.event_store import Log
 from infra.settings import Settings
 from projections.catalog import PROJECTIONS
+from tests.projections.conftest import Run
 from tests.projections.histories import minted, requested, told
 from tests.projections.world import World
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("LEDGERQ_DATABASE_URL", settings.database_url.get_secret_value())
-
-    def invoke(*arguments: str) -> Result:
-        return CliRunner().invoke(ledgerq, arguments)
-
-    return invoke
 
 
 def test_the_report_of_a_balanced_platform_ends_well(world: World, run: Run) -> None:
@@ -42,7 +29,8 @@ def test_the_report_of_an_unbalanced_platform_does_not(world: World, run: Run) -
 
 
 @pytest.mark.parametrize(
-    "command", ["report", "projection lag", "projection dictionary", "projection rebuild sessions"]
+    "command",
+    ["report", "projection lag", "projection dictionary", "projection rebuild sessions", "projection diff sessions"],
 )
 def test_without_a_database_there_is_one_line_and_a_status_of_its_own(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: str
@@ -80,7 +68,7 @@ def test_lag_counts_what_a_projection_has_not_looked_at(world: World, run: Run) 
 
 def test_a_rebuild_says_what_it_did(world: World, run: Run) -> None:
     world.record(Log.TASKS, requested(minted("a")))
-    done = run("projection", "rebuild", "task_runs")
+    done = run("projection", "rebuild", "task_runs", "--in-place")
     assert done.exit_code == 0
     assert done.stdout.startswith("task_runs: rebuilt from 1 events in ")
     assert len(world.rows("select * from read_model.task_runs")) == 1
@@ -90,3 +78,45 @@ def test_a_projection_that_does_not_exist_is_refused_with_those_that_do(run: Run
     done = run("projection", "rebuild", "elephants")
     assert done.exit_code == 2
     assert "task_runs" in done.stderr
+
+
+def test_a_rebuild_beside_is_compared_switched_in_and_rolled_back(world: World, run: Run) -> None:
+    world.record(Log.TASKS, requested(minted("a")))
+    world.catch_up("task_runs")
+    with world.connection.begin():
+        world.psycopg.execute("update read_model.task_runs set state = 'lost'")
+    filled = run("projection", "rebuild", "task_runs")
+    assert (filled.exit_code, "the draft has passed" in filled.stdout) == (0, True)
+    different = run("projection", "diff", "task_runs")
+    assert different.exit_code == 1
+    assert f"task_runs {minted('a')}: state: live lost, draft requested" in different.stdout
+    refused = run("projection", "switch", "task_runs")
+    assert (refused.exit_code, "1 rows differ and 0 were declared" in refused.stderr) == (1, True)
+    switched = run("projection", "switch", "task_runs", "--expect-differences", "1", "--reason", "changed by hand")
+    assert (switched.exit_code, "1 rows changed" in switched.stdout) == (0, True)
+    assert world.row("select state from read_model.task_runs") == {"state": "requested"}
+    again = run("projection", "rebuild", "task_runs")
+    assert (again.exit_code, "rollback task_runs takes that back" in again.stderr) == (1, True)
+    assert run("projection", "rollback", "task_runs").exit_code == 0
+    assert world.row("select state from read_model.task_runs") == {"state": "lost"}
+    assert run("projection", "rebuild", "task_runs", "--anew").exit_code == 0
+    shown = run("projection", "diff", "task_runs", "--json")
+    (compared, _) = json.loads(shown.stdout)
+    assert (compared["differing_rows"], compared["shown"][0]["columns"]) == (
+        1,
+        [{"name": "state", "live": "lost", "draft": "requested"}],
+    )
+    assert run("projection", "rebuild", "task_runs", "--drop").exit_code == 0
+    assert "has no draft" in run("projection", "diff", "task_runs").stderr
+
+
+def test_differences_are_not_declared_without_a_reason(run: Run) -> None:
+    done = run("projection", "switch", "task_runs", "--expect-differences", "1")
+    assert (done.exit_code, "needs a --reason" in done.stderr) == (2, True)
+
+
+def test_two_do_not_work_on_one_draft_at_the_same_time(run: Run, settings: Settings) -> None:
+    with Leadership(settings, "draft.task_runs") as leadership:
+        assert leadership.acquire()
+        done = run("projection", "rebuild", "task_runs")
+    assert (done.exit_code, "somebody else is working on the draft" in done.stderr) == (1, True)

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.heartbeat import Heartbeat, HeartbeatsReceived
-from projections.heartbeats import last_heard
-from projections.returns import advances
+from projections.heartbeats import advances, last_heard, microseconds
 from tests.projections.histories import at, minted
 
 
@@ -17,7 +16,9 @@ def batch(*beats: tuple[str, float]) -> HeartbeatsReceived:
 
 def test_only_heartbeats_newer_than_every_earlier_one_of_their_session_advance_it() -> None:
     found = advances([batch(("a", 1), ("b", 5), ("a", 3)), batch(("a", 2), ("a", 3), ("b", 6))])
-    assert [beat[:2] for beat in found] == [("a", at(1)), ("b", at(5)), ("a", at(3)), ("b", at(6))]
+    assert found.session_ids == ["a", "b", "a", "b"]
+    assert found.heartbeats == [microseconds(at(seconds)) for seconds in (1, 5, 3, 6)]
+    assert found.before == [None, None, found.heartbeats[0], found.heartbeats[1]]
 
 
 @given(beats=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), min_size=1), known=st.integers(-1, 9))
@@ -29,14 +30,15 @@ def test_counting_only_those_that_advance_gives_what_counting_one_by_one_gives(
         last, count = one_by_one[session]
         if at(seconds) > last:
             one_by_one[session] = (at(seconds), count + 1)
-    found = [beat for beat in advances([batch(*beats)]) if beat[1] > at(known)]
+    advanced = advances([batch(*beats)])
+    found = [(name, beat) for name, beat in zip(*advanced[:2], strict=True) if beat > microseconds(at(known))]
     for session, (last, count) in one_by_one.items():
-        mine = [moment for name, moment, *_ in found if name == session]
-        assert (len(mine), max(mine, default=at(known))) == (count, last)
+        mine = [moment for name, moment in found if name == session]
+        assert (len(mine), max(mine, default=microseconds(at(known)))) == (count, microseconds(last))
 
 
 def test_a_heartbeat_is_a_sign_of_life_when_it_is_recorded_news_or_not() -> None:
     assert last_heard([(batch(("a", 9)), at(20)), (batch(("a", 2), ("b", 1)), at(21)), (batch(("b", 2)), at(19))]) == {
-        "a": at(21),
-        "b": at(21),
+        "a": microseconds(at(21)),
+        "b": microseconds(at(21)),
     }

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -17,7 +18,7 @@ from infra.settings import Settings
 from projections.catalog import PROJECTIONS
 from projections.projection import HEARTBEAT_PAGE_PART, follower
 from projections.rebuild import rebuild
-from projections.runner import driver
+from projections.rows import driver
 from projections.task_runs import TaskRuns
 from tests.projections.histories import History, at, changes, minted, requested, told
 from tests.projections.test_sessions import heartbeats
@@ -44,7 +45,7 @@ def test_rows_are_the_same_however_logs_interleave_and_batches_are_cut(world: Wo
     for log, events in History(seed).chunks():
         world.store.append(log, events)
         for runner in chance.sample(runners, chance.randint(0, 3)):
-            runner._batch_events = chance.randint(1, 7) * chance.choice((1, HEARTBEAT_PAGE_PART))
+            runner._reader._batch_events = chance.randint(1, 7) * chance.choice((1, HEARTBEAT_PAGE_PART))
             runner.step(world.connection)
     for runner in runners:
         while runner.step(world.connection):
@@ -175,7 +176,7 @@ def test_a_database_that_is_not_as_it_should_be_is_no_events_fault(world: World)
         world.psycopg.execute("alter table read_model.task_runs rename to elsewhere")
     world.record(Log.TASKS, requested(minted("a")))
     runner = world.runner("task_runs")
-    with pytest.raises(sa.exc.ProgrammingError):
+    with pytest.raises(psycopg.errors.UndefinedTable):
         runner.step(world.connection)
     with world.connection.begin():
         world.psycopg.execute("alter table read_model.elsewhere rename to task_runs")

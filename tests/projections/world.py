@@ -14,7 +14,8 @@ from domain.aggregate import Event
 from infra.event_store import EventStore, Log
 from projections.catalog import PROJECTIONS
 from projections.projection import Projection
-from projections.runner import Runner, driver
+from projections.rows import driver
+from projections.runner import Runner
 from tests.projections.histories import new
 
 

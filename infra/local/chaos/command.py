@@ -163,7 +163,7 @@ def _compare(field: Field, ledger: Ledger, *, cut: datetime, tell: Callable[[str
     before = ledger.digests()
     for projection in ledger.projections():
         rebuilt = subprocess.run(  # noqa: S603  our own command line
-            (sys.executable, "-m", "infra.cli", "projection", "rebuild", projection),
+            (sys.executable, "-m", "infra.cli", "projection", "rebuild", projection, "--in-place"),
             env=field.built.environment,
             check=False,
             capture_output=True,

@@ -17,7 +17,8 @@ from domain.task_run import TaskRequested, run_stream, task_event
 from infra.event_store import EventStore, Log, Recorded, caused
 from infra.settings import Settings
 from projections.catalog import PROJECTIONS
-from projections.runner import Runner, driver
+from projections.rows import driver
+from projections.runner import Runner
 from tasks.dead_letters.commands import dlq
 from tasks.ingest.delivery import Delivery
 from tasks.ingest.letters import Letters

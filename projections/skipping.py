@@ -1,0 +1,143 @@
+"""Skipping events: projections pass over them, and that they do is a fact in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.rows import class_row
+
+from domain.cause import Cause
+from domain.skip import EventSkipped
+from infra.event_store import Checkpoint, EventStore, Log, Page, Transaction, caused
+from projections.projection import Projection, follower
+from projections.rows import driver
+
+_SKIPPED: Final = """
+    select (data->>'position')::bigint from event_store.licensing_events
+    where name = 'event.skipped' and data->>'log' = %s and (data->>'position')::bigint between %s and %s
+"""
+_FIND: Final = " union all ".join(
+    f"select '{log.value}' as log, position, stream_id, name from event_store.{log.table} where event_id = %(id)s"  # noqa: S608  our own names
+    for log in Log
+)
+_UNPARK: Final = """
+    delete from read_model.parked_events where projection = %s and log = %s and position = %s
+"""
+_SAID: Final = """
+    select skipped_by, skipped_at, reason from analytics.meta_skipped_events where event_id = %s
+"""
+
+
+class SkipRefusedError(Exception):
+    """The event cannot be skipped; the text says why."""
+
+
+class Skipped(NamedTuple):
+    """What became of a wish to skip an event.
+
+    Attributes:
+        log: where the event is.
+        position: its place there.
+        name: its stored name.
+        parked_by: projections that had parked it, and no longer have.
+        counted_by: projections that had counted it, and go on counting it until they are rebuilt.
+    """
+
+    log: Log
+    position: int
+    name: str
+    parked_by: list[str]
+    counted_by: list[str]
+
+
+class _Place(NamedTuple):
+    log: str
+    position: int
+    stream_id: str
+    name: str
+
+
+def unskipped(connection: sa.Connection, log: Log, page: Page) -> Page:
+    """The page without the events that are skipped, as the caller's transaction sees it.
+
+    To be asked once the transaction holds the checkpoint: a skip is recorded by whoever holds it too, so it comes
+    before the page or after it.
+    """
+    positions = [*(each.position for each in page.events), *(each.position for each in page.unreadable)]
+    if not positions:
+        return page
+    asked = (log.value, min(positions), max(positions))
+    skipped = {row[0] for row in driver(connection).execute(_SKIPPED, asked, prepare=True)}
+    if not skipped:
+        return page
+    return page._replace(
+        events=[each for each in page.events if each.position not in skipped],
+        unreadable=[each for each in page.unreadable if each.position not in skipped],
+    )
+
+
+def skip(
+    store: EventStore, projections: Sequence[Projection], event_id: UUID, *, reason: str, by: str, at: datetime
+) -> Skipped:
+    """Record that ``event_id`` is skipped: every projection passes over it from now on, and every rebuild does.
+
+    Args:
+        store: where the event is.
+        projections: all there are.
+        event_id: the event's id.
+        reason: why, for whoever audits it.
+        by: who decided.
+        at: now.
+
+    Raises:
+        SkipRefusedError: there is no such event, it says itself that one is skipped, or it is skipped already.
+    """
+    with store.transaction() as transaction:
+        place = _find(transaction.connection, event_id)
+        log = Log(place.log)
+        followers = [each for each in projections if place.name in each.follows.get(log, ())]
+        passed = [each.name for each in followers if _stands(transaction.connection, each, log) >= place.position]
+        parked = [name for name in passed if _unpark(transaction.connection, name, place)]
+        _record(transaction, event_id, place, Cause(id=uuid4(), at=at, actor=by), reason=reason)
+    return Skipped(log, place.position, place.name, parked, [name for name in passed if name not in parked])
+
+
+def _record(transaction: Transaction, event_id: UUID, place: _Place, cause: Cause, *, reason: str) -> None:
+    fact = EventSkipped.record(
+        event_id,
+        log=place.log,
+        position=place.position,
+        stream=place.stream_id,
+        name=place.name,
+        reason=reason,
+        at=cause.at,
+    )
+    (verdict,) = transaction.append_each(Log.LICENSING, caused([fact], cause))
+    if verdict.outcome == "taken":
+        said = transaction.connection.execute(_SAID, (str(event_id),)).fetchone()
+        who, when, why = said or ("somebody", cause.at, "?")
+        raise SkipRefusedError(f"{event_id} is skipped already, by {who} at {when:%Y-%m-%d %H:%M:%S} UTC: {why}")
+
+
+def _find(connection: psycopg.Connection[Any], event_id: UUID) -> _Place:
+    with connection.cursor(row_factory=class_row(_Place)) as cursor:
+        place = cursor.execute(_FIND, {"id": event_id}).fetchone()
+    if place is None:
+        logs = ", ".join(log.value for log in Log)
+        raise SkipRefusedError(f"no event has the id {event_id}, in none of the logs {logs}")
+    if place.name == EventSkipped.TOPIC:
+        raise SkipRefusedError(f"{event_id} says itself that an event is skipped; that cannot be skipped")
+    return place
+
+
+def _stands(connection: psycopg.Connection[Any], projection: Projection, log: Log) -> int:
+    return Checkpoint.hold(connection, follower(projection.name), log)
+
+
+def _unpark(connection: psycopg.Connection[Any], projection: str, place: _Place) -> bool:
+    return connection.execute(_UNPARK, (projection, place.log, place.position)).rowcount > 0

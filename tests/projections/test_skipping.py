@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from infra import database
+from infra.event_store import Log, Recorded
+from infra.settings import Settings
+from projections.beside import Desk
+from projections.catalog import PROJECTIONS
+from projections.draft import begin_draft
+from projections.rebuild import rebuild
+from projections.rows import driver
+from projections.skipping import Skipped, SkipRefusedError, skip
+from projections.task_runs import TaskRuns
+from tests.projections.conftest import Run
+from tests.projections.histories import at, minted, requested, told
+from tests.projections.test_runner import Choosy, parked
+from tests.projections.world import World
+from tests.waiting import eventually
+
+
+def skipped(world: World, event_id: UUID, reason: str = "a load test") -> Skipped:
+    return skip(world.store, list(PROJECTIONS.values()), event_id, reason=reason, by="ada", at=at(0))
+
+
+def event_id(run: UUID, version: int = 1) -> UUID:
+    return minted(f"task_run-{run}", version)
+
+
+def runs(world: World) -> list[str]:
+    return [row["run_id"] for row in world.rows("select run_id from read_model.task_runs order by run_id")]
+
+
+def test_a_skipped_event_is_not_counted_and_stays_in_the_log(world: World) -> None:
+    a, b, c = (minted(name) for name in "abc")
+    (_, position, _) = world.record(Log.TASKS, requested(a), requested(b), requested(c))
+    done = skipped(world, event_id(b))
+    assert done == Skipped(Log.TASKS, position, "task.requested", [], [])
+    world.catch_up("task_runs")
+    assert runs(world) == sorted([str(a), str(c)])
+    assert len(world.rows("select * from event_store.task_events")) == 3
+
+
+def test_that_an_event_is_skipped_is_a_fact_with_who_and_why(world: World) -> None:
+    (position,) = world.record(Log.TASKS, requested(minted("a")))
+    skipped(world, event_id(minted("a")), reason="never happened")
+    assert world.row("select * from analytics.meta_skipped_events") == {
+        "log": "tasks",
+        "position": position,
+        "event_id": str(event_id(minted("a"))),
+        "stream_id": f"task_run-{minted('a')}",
+        "event_name": "task.requested",
+        "reason": "never happened",
+        "skipped_by": "ada",
+        "skipped_at": at(0),
+    }
+
+
+def test_a_parked_event_that_is_skipped_is_no_longer_parked_and_not_tried_again(world: World) -> None:
+    world.record(Log.TASKS, requested(minted("poison")), requested(minted("a")))
+    world.runner(Choosy()).step(world.connection)
+    assert len(parked(world)) == 1
+    done = skipped(world, event_id(minted("poison")))
+    assert (done.parked_by, done.counted_by) == (["task_runs"], [])
+    assert parked(world) == []
+    rebuild(world.connection, Choosy(), store=world.store, batch_events=10)
+    assert parked(world) == []
+    assert runs(world) == [str(minted("a"))]
+
+
+def test_an_event_that_cannot_be_read_can_be_skipped(world: World) -> None:
+    broken = uuid4()
+    with world.connection.begin():
+        world.psycopg.execute(
+            """insert into event_store.task_events (stream_id, version, name, data, event_id, occurred_at)
+               values ('task_run-broken', 9, 'task.started', '{"task": 7}', %s, now())""",
+            (broken,),
+        )
+    skipped(world, broken)
+    world.catch_up("task_runs")
+    assert parked(world) == []
+
+
+def test_what_has_counted_it_goes_on_counting_it_until_it_is_rebuilt(world: World, settings: Settings) -> None:
+    run = minted("a")
+    world.record(Log.TASKS, requested(run), told(run, "succeeded", 5, attempt=1))
+    world.catch_up("task_runs")
+    (end,) = world.rows("select event_id from event_store.task_events where name = 'task.succeeded'")
+    assert skipped(world, end["event_id"]).counted_by == ["task_runs"]
+    state = "select state from read_model.task_runs"
+    assert world.row(state) == {"state": "succeeded"}
+    engine = database.engine(settings, name="draft")
+    with engine.connect() as other:
+        with other.begin():
+            begin_draft(driver(other), PROJECTIONS["task_runs"], by="ada")
+        desk = Desk(other, PROJECTIONS["task_runs"], store=world.store, batch_events=10)
+        desk.switch(by="ada", expected=1, reason="skipped an end")
+    engine.dispose()
+    assert world.row(state) == {"state": "requested"}
+
+
+def test_a_skip_that_meets_a_page_under_way_comes_after_it(world: World, settings: Settings) -> None:
+    """Else it would be told that nobody has counted the event, while the page that counts it is being committed."""
+    world.record(Log.TASKS, requested(minted("a")))
+    outcome: list[Skipped] = []
+    waiting = threading.Thread(target=lambda: outcome.append(skipped(world, event_id(minted("a")))))
+
+    class Slow(TaskRuns):
+        def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
+            waiting.start()
+            eventually(lambda: _someone_waits(settings))
+            super().apply(connection, events)
+
+    world.runner(Slow()).step(world.connection)
+    waiting.join()
+    assert outcome[0].counted_by == ["task_runs"]
+    assert len(runs(world)) == 1
+
+
+def test_an_event_is_skipped_once(world: World) -> None:
+    world.record(Log.TASKS, requested(minted("a")))
+    skipped(world, event_id(minted("a")), reason="the first reason")
+    with pytest.raises(SkipRefusedError, match="skipped already, by ada at 2026-03-01 12:00:00 UTC: the first reason"):
+        skipped(world, event_id(minted("a")))
+
+
+def test_what_is_no_event_or_a_skip_itself_is_refused(world: World) -> None:
+    with pytest.raises(SkipRefusedError, match="in none of the logs licensing, tasks, heartbeats"):
+        skipped(world, uuid4())
+    world.record(Log.TASKS, requested(minted("a")))
+    skipped(world, event_id(minted("a")))
+    fact = world.row("select event_id from event_store.licensing_events where name = 'event.skipped'")
+    with pytest.raises(SkipRefusedError, match="cannot be skipped"):
+        skipped(world, fact["event_id"])
+
+
+def test_the_command_says_what_it_did_and_what_is_left_to_do(world: World, run: Run) -> None:
+    world.record(Log.TASKS, requested(minted("a")))
+    world.catch_up("task_runs")
+    done = run("projection", "skip", str(event_id(minted("a"))), "--reason", "never happened")
+    assert done.exit_code == 0
+    assert "task.requested at" in done.stdout
+    assert "ledgerq projection rebuild task_runs" in done.stdout
+    again = run("projection", "skip", str(event_id(minted("a"))), "--reason", "never happened")
+    assert (again.exit_code, "skipped already" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["nonsense", "--reason", "x"], "not a valid UUID"), ([str(uuid4()), "--reason", " "], "--reason is empty")],
+)
+def test_the_command_refuses_what_it_cannot_use(run: Run, arguments: list[str], said: str) -> None:
+    done = run("projection", "skip", *arguments)
+    assert (done.exit_code, said in done.stderr) == (2, True)
+
+
+def _someone_waits(settings: Settings) -> bool:
+    with database.connect(settings, name="look") as connection:
+        row = connection.execute("select count(*) from pg_locks where not granted").fetchone()
+    return row is not None and row[0] > 0
