@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dispatch": ("tasks.commands:dispatch", "Turn events into tasks and publish them."),
     "scheduler": ("tasks.commands:scheduler", "Fire schedules when their slots come."),
     "worker": ("tasks.commands:worker", "Run the tasks of one tier, or of all."),
+    "events": ("infra.events.commands:events", "The logs: follow them, show an event, a stream, a story."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
     "queue": ("tasks.flow_commands:queue", "Pause and resume queues; list what is paused."),
     "reconcile": ("tasks.reconcile.commands:reconcile", "Name every accepted task that is nowhere; repair."),
