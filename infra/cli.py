@@ -30,6 +30,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "worker": ("tasks.commands:worker", "Run the tasks of one tier, or of all."),
     "events": ("infra.events.commands:events", "The logs: follow them, show an event, a stream, a story."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
+    "session": ("projections.state_commands:session", "A session's state, now or as of an instant."),
+    "license": ("projections.state_commands:license_", "A license's state, now or as of an instant."),
     "queue": ("tasks.flow_commands:queue", "Pause and resume queues; list what is paused."),
     "reconcile": ("tasks.reconcile.commands:reconcile", "Name every accepted task that is nowhere; repair."),
     "dlq": ("tasks.dead_letters.commands:dlq", "Dead letters: list, show, replay, discard, restore."),

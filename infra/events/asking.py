@@ -14,6 +14,8 @@ import psycopg
 from infra import database
 from infra.database import DatabaseUnreachableError
 from infra.event_store.log import Log
+from infra.events.as_of import AsOf, By
+from infra.moments import moment
 from infra.settings import Settings, load_settings
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -33,15 +35,42 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def as_of_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--as-of`` and ``--by``; :func:`asked_as_of` reads them."""
+    choices = click.Choice([each.value for each in By])
+    by = click.option("--by", type=choices, help="Which time counts. Default: occurred.")
+    help_ = "As it was then: 2h ago, 30m, 7d, or a date and time (ISO 8601; UTC)."
+    return click.option("--as-of", "as_of", metavar="WHEN", help=help_)(by(command))
+
+
+def asked_as_of(as_of: str | None, by: str | None) -> AsOf | None:
+    """The instant that the options say; None where none is asked for.
+
+    Raises:
+        click.UsageError: they say no instant, or only by which time.
+    """
+    instant = moment(as_of, now=now(), option="--as-of")
+    if instant is None and by is not None:
+        raise click.UsageError("--by says which time counts for --as-of, which is missing")
+    return None if instant is None else AsOf(instant, By(by or By.OCCURRED))
+
+
 @contextmanager
 def connected(name: str, settings: Settings | None = None) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in autocommit; where the database cannot answer, one line that says why, and exit status 2."""
+    """A connection in autocommit, under :func:`told_in_one_line`."""
+    with told_in_one_line(name), database.connect(settings or load_settings(), name=name) as connection:
+        yield connection
+
+
+@contextmanager
+def told_in_one_line(name: str) -> Iterator[None]:
+    """Where the database cannot answer: one line that says why, and exit status 2."""
     try:
-        with database.connect(settings or load_settings(), name=name) as connection:
-            yield connection
+        yield
     except (DatabaseUnreachableError, psycopg.Error) as error:
+        cause = error.__cause__ or error
         reason = str(error).strip().splitlines()[0]
-        missing = isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName)
+        missing = isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName)
         advice = " (ledgerq migrate makes what is missing)" if missing else ""
         click.echo(f"ledgerq {name}: the database cannot answer: {reason}{advice}", err=True)
         sys.exit(2)
