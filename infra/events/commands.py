@@ -1,4 +1,4 @@
-"""``ledgerq events``: read the logs."""
+"""``ledgerq events``: read the logs; seal and verify them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from domain.aggregate import EVENT_CLASSES
 from infra.events import showing
 from infra.events.asking import chosen, connected, json_option, log_option, now
 from infra.events.reading import Logged, LogReader, Which, story_streams
+from infra.events.seal_commands import seal_command, verify_command
 from infra.events.tailing import Tail
 from infra.moments import moment
 from infra.stopping import StopRequest
@@ -26,7 +27,11 @@ KINDS: Final = ("session", "license", "task_run")
 
 @click.group()
 def events() -> None:
-    """The logs: follow them, show an event, a stream, a story."""
+    """The logs: follow them, show an event, a stream, a story; seal and verify them."""
+
+
+for _command in (seal_command, verify_command):
+    events.add_command(_command)
 
 
 @events.command()

@@ -28,6 +28,9 @@ def migrated(servers: Settings) -> Iterator[Settings]:
 @pytest.fixture
 def settings(migrated: Settings) -> Settings:
     empty(migrated)
+    with database.connect(migrated, name="test") as connection, connection.transaction():
+        connection.execute("set local ledgerq.maintenance = 'on'")
+        connection.execute("delete from event_store.seals")
     return migrated
 
 
