@@ -28,7 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dispatch": ("tasks.commands:dispatch", "Turn events into tasks and publish them."),
     "scheduler": ("tasks.commands:scheduler", "Fire schedules when their slots come."),
     "worker": ("tasks.commands:worker", "Run the tasks of one tier, or of all."),
-    "events": ("infra.events.commands:events", "The logs: tail, show, stream, correlation; seal, verify."),
+    "events": ("infra.events.commands:events", "The logs: tail, show, stream, correlation; seal, verify, archive."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
     "session": ("projections.state_commands:session", "A session's state, now or as of an instant."),
     "license": ("projections.state_commands:license_", "A license's state, now or as of an instant."),

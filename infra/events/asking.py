@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -14,7 +15,10 @@ import psycopg
 from infra import database
 from infra.database import DatabaseUnreachableError
 from infra.event_store.log import Log
+from infra.events.archive import ArchiveUnreadableError
+from infra.events.archive_reading import ArchiveReader
 from infra.events.as_of import AsOf, By
+from infra.events.reading import LogReader
 from infra.moments import moment
 from infra.settings import Settings, load_settings
 
@@ -22,6 +26,15 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 json_option: Final[Option] = click.option("--json", "as_json", is_flag=True, help="JSON lines, for programs.")
 log_option: Final[Option] = click.option(
     "--log", "logs", type=click.Choice([log.value for log in Log]), multiple=True, help="This log only. Default: all."
+)
+
+
+archive_option: Final[Option] = click.option(
+    "--archive",
+    "archives",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="Read this archive, not the database; may be given again.",
 )
 
 
@@ -60,6 +73,23 @@ def connected(name: str, settings: Settings | None = None) -> Iterator[psycopg.C
     """A connection in autocommit, under :func:`told_in_one_line`."""
     with told_in_one_line(name), database.connect(settings or load_settings(), name=name) as connection:
         yield connection
+
+
+@contextmanager
+def opened(name: str, archives: tuple[Path, ...]) -> Iterator[LogReader | ArchiveReader]:
+    """What answers questions about events: the archives, if any are given, else the database.
+
+    Raises:
+        click.ClickException: a file is no archive.
+    """
+    if not archives:
+        with connected(name) as connection:
+            yield LogReader(connection)
+        return
+    try:
+        yield ArchiveReader(archives)
+    except ArchiveUnreadableError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @contextmanager

@@ -1,9 +1,11 @@
-"""``ledgerq events``: read the logs; seal and verify them."""
+"""``ledgerq events``: read the logs; seal, verify, archive them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -12,7 +14,9 @@ import msgspec
 
 from domain.aggregate import EVENT_CLASSES
 from infra.events import showing
-from infra.events.asking import chosen, connected, json_option, log_option, now
+from infra.events.archive_command import archive_command
+from infra.events.archive_reading import ArchiveReader
+from infra.events.asking import archive_option, chosen, json_option, log_option, now, opened
 from infra.events.reading import Logged, LogReader, Which, story_streams
 from infra.events.seal_commands import seal_command, verify_command
 from infra.events.tailing import Tail
@@ -27,10 +31,10 @@ KINDS: Final = ("session", "license", "task_run")
 
 @click.group()
 def events() -> None:
-    """The logs: follow them, show an event, a stream, a story; seal and verify them."""
+    """The logs: follow them, show an event, a stream, a story; seal, verify, archive them."""
 
 
-for _command in (seal_command, verify_command):
+for _command in (seal_command, verify_command, archive_command):
     events.add_command(_command)
 
 
@@ -50,6 +54,7 @@ for _command in (seal_command, verify_command):
     help="How many of the last events to begin with, without --since.",
 )
 @click.option("--follow/--no-follow", default=True, show_default=True, help="Go on until Ctrl-C.")
+@archive_option
 @json_option
 def tail(
     *,
@@ -59,32 +64,31 @@ def tail(
     since: str | None,
     lines: int,
     follow: bool,
+    archives: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Show the last events, and those that come, as they become final; several logs in order of recording."""
     _check_names(names)
     begin = moment(since, now=now(), option="--since")
-    with StopRequest() as stop, connected("events tail") as connection:
-        tailing = Tail(LogReader(connection), chosen(logs), Which(names, prefix, begin))
-        if begin is None:
-            found, is_everything = tailing.last(lines)
-            if not is_everything:
-                click.echo("further back there may be more: --since looks there", err=True)
+    which = Which(names, prefix, begin)
+    with StopRequest() as stop, opened("events tail", archives) as reader:
+        if isinstance(reader, ArchiveReader):
+            found = reader.last(chosen(logs), which, lines) if begin is None else reader.matching(chosen(logs), which)
             _tell(found, as_json=as_json)
-        else:
-            tailing.begin_since(begin)
-        _tell(tailing.look(), as_json=as_json)
+            return
+        tailing = Tail(reader, chosen(logs), which)
+        _tell(_beginning(tailing, begin, lines), as_json=as_json)
         while follow and not stop.wait(LOOK_EVERY_SECONDS):
             _tell(tailing.look(), as_json=as_json)
 
 
 @events.command()
 @click.argument("event_id", type=click.UUID)
+@archive_option
 @json_option
-def show(event_id: UUID, *, as_json: bool) -> None:
+def show(event_id: UUID, *, archives: tuple[Path, ...], as_json: bool) -> None:
     """Show the whole of the event EVENT_ID."""
-    with connected("events show") as connection:
-        reader = LogReader(connection)
+    with opened("events show", archives) as reader:
         found = reader.event(event_id)
         if not found:
             raise click.ClickException(f"no log has an event {event_id}, as far as they are final")
@@ -94,11 +98,11 @@ def show(event_id: UUID, *, as_json: bool) -> None:
 
 @events.command()
 @click.argument("stream_id")
+@archive_option
 @json_option
-def stream(stream_id: str, *, as_json: bool) -> None:
+def stream(stream_id: str, *, archives: tuple[Path, ...], as_json: bool) -> None:
     """Show the stream STREAM_ID in order of version; the bare id of a session, a license or a run will do."""
-    with connected("events stream") as connection:
-        reader = LogReader(connection)
+    with opened("events stream", archives) as reader:
         known = reader.logs_of(story_streams(stream_id, KINDS))
         if not known:
             tried = ", ".join(story_streams(stream_id, KINDS))
@@ -114,11 +118,12 @@ def stream(stream_id: str, *, as_json: bool) -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Most events of each log."
 )
+@archive_option
 @json_option
-def correlation(correlation_id: str, *, limit: int, as_json: bool) -> None:
+def correlation(correlation_id: str, *, limit: int, archives: tuple[Path, ...], as_json: bool) -> None:
     """Show the story CORRELATION_ID: its events in all logs, in order of their time."""
-    with connected("events correlation") as connection:
-        found = LogReader(connection).correlation(correlation_id, limit=limit)
+    with opened("events correlation", archives) as reader:
+        found = reader.correlation(correlation_id, limit=limit)
     if not found:
         raise click.ClickException(f"no log has an event of a story {correlation_id}, as far as they are final")
     _tell(found, as_json=as_json)
@@ -126,12 +131,23 @@ def correlation(correlation_id: str, *, limit: int, as_json: bool) -> None:
         click.echo(f"these are the first {limit} of a log; there may be more: --limit", err=True)
 
 
+def _beginning(tailing: Tail, since: datetime | None, lines: int) -> Iterable[Logged]:
+    """The events that a tail begins with."""
+    if since is not None:
+        tailing.begin_since(since)
+        return tailing.look()
+    found, is_everything = tailing.last(lines)
+    if not is_everything:
+        click.echo("further back there may be more: --since looks there", err=True)
+    return found
+
+
 def _tell(found: Iterable[Logged], *, as_json: bool) -> None:
     for each in found:
         click.echo(showing.json_line(each) if as_json else showing.line(each))
 
 
-def _cause(reader: LogReader, logged: Logged) -> Logged | None:
+def _cause(reader: LogReader | ArchiveReader, logged: Logged) -> Logged | None:
     """The event that ``logged`` names as its cause; often its cause is a message and no event."""
     try:
         causation = UUID(str(msgspec.json.decode(logged.row.metadata).get("causation_id")))

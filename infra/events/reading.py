@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -53,6 +54,12 @@ class Logged(NamedTuple):
     log: Log
     row: Found
 
+    @property
+    def correlation_id(self) -> str | None:
+        """The story it belongs to."""
+        found: str | None = msgspec.json.decode(self.row.metadata).get("correlation_id")
+        return found
+
     def as_values(self) -> dict[str, Any]:
         """All columns, for programs; ``data`` and ``metadata`` are JSON as it is stored."""
         told = self.row._asdict()
@@ -72,6 +79,15 @@ class Which(NamedTuple):
     names: tuple[str, ...] = ()
     stream_prefix: str | None = None
     since: datetime | None = None
+
+    def has(self, logged: Logged) -> bool:
+        """Whether the event is one of them."""
+        row = logged.row
+        return (
+            (not self.names or any(_is_like(row.name, pattern) for pattern in self.names))
+            and row.stream_id.startswith(self.stream_prefix or "")
+            and (self.since is None or row.recorded_at >= self.since)
+        )
 
     def as_parameters(self) -> dict[str, Any]:
         """For the statements."""
@@ -121,6 +137,12 @@ class LogReader:
             return found, start
         ((previous,),) = self._connection.execute(_query(_PREVIOUS, log), {"upto": start}).fetchall()
         return [], previous or 0
+
+    def between(self, log: Log, after: int, upto: int, *, limit: int) -> Iterator[Logged]:
+        """All events after one position and up to another, in order, in pages of ``limit``."""
+        while after < upto:
+            page, after = self.after(log, after, upto=upto, limit=limit, which=Which())
+            yield from page
 
     def position_before(self, log: Log, moment: datetime, *, upto: int) -> int:
         """A position after which everything is that was recorded at ``moment`` or later; found by halving."""
@@ -196,3 +218,7 @@ def _query(query: str, log: Log, *, order: str = "asc") -> Composed:
 def _like(pattern: str) -> str:
     escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped.replace("*", "%")
+
+
+def _is_like(name: str, pattern: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None

@@ -10,11 +10,14 @@ from typing import Any, Final
 import click
 import msgspec
 
-from infra.events.asking import chosen, connected, log_option, now
+from infra.events.archive import ArchiveUnreadableError
+from infra.events.archiving import verify_archive
+from infra.events.asking import archive_option, chosen, connected, log_option, now
+from infra.events.finding import Head, Verified
 from infra.events.seal import Seal
 from infra.events.sealing import SealDoubtfulError, seal_all
 from infra.events.seals import SealTable
-from infra.events.verifying import Head, Verified, verify
+from infra.events.verifying import verify
 from infra.settings import load_settings
 
 SHOWN_FINDINGS: Final = 50
@@ -64,24 +67,32 @@ def seal_command(*, logs: tuple[str, ...], print_head: bool, adopt: bool) -> Non
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A file of such heads, one a line.",
 )
+@archive_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
-def verify_command(*, logs: tuple[str, ...], heads: tuple[str, ...], file: Path | None, as_json: bool) -> None:
+def verify_command(
+    *, logs: tuple[str, ...], heads: tuple[str, ...], file: Path | None, archives: tuple[Path, ...], as_json: bool
+) -> None:
     """Compare the logs with their seals and name what was altered, removed or inserted.
 
     Exit status: 0 everything agrees; 1 something does not; 2 the database cannot answer.
     """
     published = _heads([*heads, *(file.read_text(encoding="utf-8").splitlines() if file else ())])
     settings = load_settings()
-    with connected("events verify", settings) as connection:
-        seals = SealTable(connection)
-        found = [
-            verify(seals, log, key=settings.seal_key_bytes, heads=published, tell=_Teller()) for log in chosen(logs)
-        ]
+    key = settings.seal_key_bytes
+    if archives:
+        try:
+            found = [verify_archive(path, key=key, heads=published) for path in archives]
+        except ArchiveUnreadableError as error:
+            raise click.ClickException(str(error)) from error
+    else:
+        with connected("events verify", settings) as connection:
+            seals = SealTable(connection)
+            found = [verify(seals, log, key=key, heads=published, tell=_Teller()) for log in chosen(logs)]
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode([_values(each) for each in found]), indent=2).decode())
     else:
         for each in found:
-            _print(each, is_checked=settings.seal_key is not None)
+            _print(each, is_checked=key is not None)
     sys.exit(1 if any(each.findings for each in found) else 0)
 
 
@@ -99,8 +110,8 @@ def _values(found: Verified) -> dict[str, Any]:
 def _print(found: Verified, *, is_checked: bool) -> None:
     agree = "agree" if not found.findings else "do NOT agree"
     click.echo(
-        f"{found.log.value}: {found.events:,} events and {found.seals:,} seals {agree}, up to position {found.upto};"
-        f" {found.unsealed:,} newer ones are not sealed yet"
+        f"{found.log.value}: {found.events:,} events and {found.seals:,} seals {agree}, up to position {found.upto}"
+        + ("" if found.unsealed is None else f"; {found.unsealed:,} newer ones are not sealed yet")
     )
     if found.is_signed and not is_checked:
         click.echo("  signatures are not checked: LEDGERQ_SEAL_KEY is not set")

@@ -20,6 +20,7 @@ _LAST: Final = f"select {_COLUMNS} from event_store.seals where log = %s order b
 _SEALS: Final = f"""
     select {_COLUMNS} from event_store.seals where log = %s and number > %s order by number limit %s
 """  # noqa: S608  constants
+_NUMBER: Final = "select coalesce(max(number), 0) from event_store.seals where log = %s and upto_position <= %s"
 _INSERT: Final = f"insert into event_store.seals ({_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608
 _LEAVES: Final = f"""
     select position, {LEAF_SQL} from {{table}}
@@ -62,9 +63,14 @@ class SealTable:
         row = self._connection.execute(_LAST.encode(), (log.value,)).fetchone()
         return _seal(row) if row else None
 
-    def all(self, log: Log) -> Iterator[Seal]:
-        """All seals of a log, in order."""
-        number = FIRST_POSITION
+    def number_at(self, log: Log, position: int) -> int:
+        """The number of the last seal that covers nothing after the position; 0 where there is none."""
+        row = self._connection.execute(_NUMBER.encode(), (log.value, position)).fetchone()
+        return int(row[0]) if row else 0
+
+    def all(self, log: Log, *, after_number: int = FIRST_POSITION) -> Iterator[Seal]:
+        """The seals of a log after a number, in order; all of them where none is given."""
+        number = after_number
         while True:
             page = self._connection.execute(_SEALS.encode(), (log.value, number, _PAGE_SEALS)).fetchall()
             yield from map(_seal, page)

@@ -3,94 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import StrEnum
-from typing import Final, NamedTuple
 
 from infra.event_store.log import Log
+from infra.events.finding import Fault, Finding, Head, Verified
 from infra.events.seal import GENESIS, KEPT_BYTES, Leaf, Seal, pack
 from infra.events.seals import FIRST_POSITION, SealTable
-
-
-class Fault(StrEnum):
-    """What is wrong."""
-
-    ALTERED = "altered"
-    """The event at the position is not the one that was sealed."""
-    REMOVED = "removed"
-    """The event that was sealed at the position is not there."""
-    INSERTED = "inserted"
-    """There is an event at the position that was not there when its stretch was sealed."""
-    SEAL = "seal"
-    """A seal does not follow from the one before, or does not say what it said when it was made."""
-    SIGNATURE = "signature"
-    """A seal was not signed with the key."""
-    HEAD = "head"
-    """A head that was published is not one of the log's seals."""
-
-
-class Finding(NamedTuple):
-    """Something that is wrong.
-
-    Attributes:
-        log: in which log.
-        fault: what it is.
-        position: of which event; of a seal, up to where it covers.
-        text: the same for people.
-    """
-
-    log: Log
-    fault: Fault
-    position: int
-    text: str
-
-
-class Head(NamedTuple):
-    """The end of a log's seals as it was published once."""
-
-    log: Log
-    position: int
-    hash: bytes
-
-    @classmethod
-    def parse(cls, text: str) -> Head:
-        """From ``LOG:POSITION:HASH``.
-
-        Raises:
-            ValueError: it is none.
-        """
-        try:
-            log, position, hash_ = text.strip().split(":")
-            head = cls(Log(log), int(position), bytes.fromhex(hash_))
-        except ValueError:
-            raise ValueError(f"{text!r} is no head; one looks like tasks:1000:<64 hexadecimal digits>") from None
-        if len(head.hash) != len(GENESIS):
-            raise ValueError(f"{text!r} is no head: its hash has {len(head.hash)} bytes and not {len(GENESIS)}")
-        return head
-
-
-class Verified(NamedTuple):
-    """What became of verifying a log.
-
-    Attributes:
-        log: which.
-        seals: how many seals it has.
-        events: how many events they cover.
-        upto: up to where they cover it; 0: it has none.
-        unsealed: how many newer events are final and wait to be sealed.
-        is_signed: whether its newest seal has a signature.
-        findings: what is wrong, in order of position.
-    """
-
-    log: Log
-    seals: int
-    events: int
-    upto: int
-    unsealed: int
-    is_signed: bool
-    findings: list[Finding]
-
-
-_UNSEALED_FROM: Final = 0
 
 
 def verify(
@@ -110,28 +27,61 @@ def verify(
         heads: what was published once; those of other logs are passed over.
         tell: called after every seal.
     """
+    blocks = _blocks(seals, log)
+    found = verify_blocks(log, blocks, key=key, heads=heads, tell=tell)
+    return found._replace(unsealed=seals.count(log, after=found.upto, upto=seals.safe_position(log)))
+
+
+def verify_blocks(
+    log: Log,
+    blocks: Iterable[tuple[Seal, Sequence[Leaf]]],
+    *,
+    key: bytes | None = None,
+    heads: Sequence[Head] = (),
+    is_whole: bool = True,
+    tell: Callable[[Seal], None] = lambda _seal: None,
+) -> Verified:
+    """Compute seals again, each from its events.
+
+    Args:
+        log: whose seals they are.
+        blocks: each seal, in order, and the events of its stretch.
+        key: what they are signed with; None: signatures are not checked.
+        heads: what was published once; those of other logs are passed over.
+        is_whole: whether these are all seals of the log; if not, what was before them and heads beyond are passed over.
+        tell: called after every seal.
+    """
     findings: list[Finding] = []
     missing = dict.fromkeys(head for head in heads if head.log is log)
+    first: Seal | None = None
     last: Seal | None = None
     signed_before = False
     count = events = 0
-    for seal in seals.all(log):
-        after = seal.after_position if last else FIRST_POSITION  # no event stands before the first one either
-        leaves = seals.leaves(log, after=after, upto=seal.upto_position)
-        findings += _chain(seal, last)
+    for seal, leaves in blocks:
+        if last is not None or is_whole or seal.number == 1:
+            findings += _chain(seal, last)
         findings += _rows(seal, leaves)
         if key is not None:
             findings += _signature(seal, key, is_signed_before=signed_before)
         signed_before |= seal.signature is not None
         missing.pop(Head(log, seal.upto_position, seal.hash), None)
-        last, count, events = seal, count + 1, events + seal.event_count
+        first, last, count, events = first or seal, seal, count + 1, events + seal.event_count
         tell(seal)
     if key is not None and last is not None and not signed_before:
         findings.append(Finding(log, Fault.SIGNATURE, last.upto_position, "no seal is signed, and there is a key"))
-    findings += map(_missing, missing)
-    upto = last.upto_position if last else _UNSEALED_FROM
-    unsealed = seals.count(log, after=upto, upto=seals.safe_position(log))
-    return Verified(log, count, events, upto, unsealed, bool(last and last.signature), findings)
+    findings += [_missing(head) for head in missing if is_whole or _covers(first, last, head)]
+    upto, is_signed = (last.upto_position, last.signature is not None) if last else (0, False)
+    return Verified(log, count, events, upto, None, is_signed, findings)
+
+
+def _blocks(seals: SealTable, log: Log) -> Iterator[tuple[Seal, list[Leaf]]]:
+    after = FIRST_POSITION  # no event stands before the first one either
+    for seal in seals.all(log):
+        yield seal, seals.leaves(log, after=after if seal.number == 1 else seal.after_position, upto=seal.upto_position)
+
+
+def _covers(first: Seal | None, last: Seal | None, head: Head) -> bool:
+    return first is not None and last is not None and first.after_position < head.position <= last.upto_position
 
 
 def _chain(seal: Seal, last: Seal | None) -> Iterator[Finding]:

@@ -13,10 +13,11 @@ from psycopg.sql import SQL, Identifier
 
 from infra.event_store import EventStore, Log
 from infra.events import sealing
+from infra.events.finding import Fault, Head
 from infra.events.seal import Leaf, Seal, make_seal
 from infra.events.sealing import SealDoubtfulError, seal_all, seal_next
 from infra.events.seals import SealTable
-from infra.events.verifying import Fault, Head, verify
+from infra.events.verifying import verify
 from tests.infra.event_store.facts import facts
 from tests.infra.events.conftest import Connection, Run
 from tests.infra.events.happenings import beats, record, started
