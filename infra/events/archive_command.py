@@ -1,4 +1,4 @@
-"""``ledgerq events archive``."""
+"""``ledgerq events archive`` and ``ledgerq events restore``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Final
 import click
 
 from infra.event_store.log import Log
+from infra.events.archive import ArchiveUnreadableError
 from infra.events.archiving import ArchiveRefusedError, Span, archive
 from infra.events.asking import connected, now
+from infra.events.restoring import RestoreRefusedError, restore
 from infra.moments import moment
 
 _MEGABYTE: Final = 1_000_000
@@ -39,3 +41,20 @@ def archive_command(file: Path, *, log: str, since: str | None, until: str | Non
         raise click.ClickException(f"nothing of log {log} is sealed in that time; nothing is written")
     size = file.stat().st_size / _MEGABYTE
     click.echo(f"{file}: {done.events:,} events of log {log} under {done.seals:,} seals, {size:,.1f} MB, verified")
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def restore_command(file: Path) -> None:
+    """Put events that the log has lost back in their places, from the archive FILE.
+
+    What is there is never overwritten: where another event stands in a place, nothing of its block is put back.
+    """
+    added = 0
+    try:
+        with connected("events restore") as connection:
+            for in_block in restore(connection, file):
+                added += in_block
+    except (ArchiveUnreadableError, ArchiveRefusedError, RestoreRefusedError) as error:
+        raise click.ClickException(f"{error}; {added:,} events were put back before") from error
+    click.echo(f"{added:,} events put back; the log and the archive agree")

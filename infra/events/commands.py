@@ -14,7 +14,7 @@ import msgspec
 
 from domain.aggregate import EVENT_CLASSES
 from infra.events import showing
-from infra.events.archive_command import archive_command
+from infra.events.archive_command import archive_command, restore_command
 from infra.events.archive_reading import ArchiveReader
 from infra.events.asking import archive_option, chosen, json_option, log_option, now, opened
 from infra.events.reading import Logged, LogReader, Which, story_streams
@@ -34,7 +34,7 @@ def events() -> None:
     """The logs: follow them, show an event, a stream, a story; seal, verify, archive them."""
 
 
-for _command in (seal_command, verify_command, archive_command):
+for _command in (seal_command, verify_command, archive_command, restore_command):
     events.add_command(_command)
 
 
