@@ -327,3 +327,27 @@ def test_what_is_no_head_is_refused(run: Run, head: str) -> None:
     done = run("verify", "--head", head)
     assert done.exit_code == 2
     assert re.search(rf"'{head}' is no head", done.stderr)
+
+
+def test_how_far_a_log_is_sealed_and_what_waits_can_be_asked_in_sql(
+    store: EventStore, seals: SealTable, connection: Connection
+) -> None:
+    question = (
+        "select seal_count, sealed_position, is_signed, waiting_since_at from analytics.meta_seals where log = %s"
+    )
+
+    def asked(log: Log) -> tuple[object, ...]:
+        row = connection.execute(question, (log.value,)).fetchone()
+        assert row is not None
+        return row
+
+    store.append(Log.TASKS, facts("s", range(1, 7)))
+    events = store.read(Log.TASKS, after=0, limit=10).events
+    assert asked(Log.TASKS) == (0, 0, False, events[0].recorded_at)
+    seal_next(seals, Log.TASKS, now=present(), wait=timedelta(), key=KEY)
+    assert asked(Log.TASKS) == (1, 4, True, events[4].recorded_at)
+    sealed(seals, key=KEY)
+    assert asked(Log.TASKS) == (2, 6, True, None)
+    assert asked(Log.HEARTBEATS) == (0, 0, False, None)
+    store.append(Log.HEARTBEATS, facts("s", [1]))
+    assert asked(Log.HEARTBEATS)[3] is not None
