@@ -28,7 +28,7 @@ from infra.settings import Settings, load_settings
 from tasks.backlog_check import check_backlog
 from tasks.flow_commands import limit_task, pause_task, resume_task
 from tasks.revoke_command import revoke
-from tasks.run_story import tell
+from tasks.run_story import story_values, tell
 
 SOURCE: Final = "/ledgerq/task"
 LOOK_EVERY_SECONDS: Final = 0.2
@@ -90,7 +90,8 @@ def run(name: str, *, kwargs: str, wait: bool, timeout: float, **asked: Any) -> 
 @task.command()
 @click.argument("run_id")
 @as_of_options
-def show(run_id: str, *, as_of: str | None, by: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def show(run_id: str, *, as_of: str | None, by: str | None, as_json: bool) -> None:
     """Tell the story of the run RUN_ID as the log has it, or had it."""
     when = asked_as_of(as_of, by)
     with _store(load_settings()) as store:
@@ -99,7 +100,7 @@ def show(run_id: str, *, as_of: str | None, by: str | None) -> None:
             raise click.ClickException(f"there was nothing of the run {run_id} as of {when}")
     if found is None:
         raise click.ClickException(f"nothing is recorded of a run {run_id}")
-    click.echo(tell(found))
+    click.echo(msgspec.json.encode(story_values(found)).decode() if as_json else tell(found))
 
 
 def _request(asked: dict[str, Any]) -> tuple[CloudEvent, UUID]:

@@ -191,6 +191,11 @@ def test_a_run_s_story_ends_at_the_instant(world: World, run: Callable[..., Resu
     assert "task.succeeded" in whole.stdout
     assert (early.exit_code, "task.started" in early.stdout) == (0, True), early.output
     assert "task.succeeded" not in early.stdout
+    told = json.loads(run("task", "show", run_id, "--as-of", at(11).isoformat(), "--json").stdout)
+    row = run_as_of(world.store, run_id, AsOf(at(11)))
+    assert row is not None
+    assert (told["run_id"], told["state"], told["attempts"]) == (run_id, row.state, row.attempts)
+    assert {event["name"] for event in told["events"]} <= {"task.requested", "task.published", "task.started"}
     before = run("task", "show", run_id, "--as-of", at(-1).isoformat())
     assert (before.exit_code, "there was nothing of the run" in before.stderr) == (1, True)
 
