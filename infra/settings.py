@@ -103,6 +103,11 @@ class Settings(BaseSettings):
     starvation_interval_seconds: float = Field(default=30.0, gt=0)
     """Interval of the declared schedule of ``raise_starving_runs``."""
 
+    seal_key: SecretStr | None = Field(default=None, min_length=16)
+    """Secret of 16 characters or more by which seals of the logs are signed; none: they are hashed and not signed."""
+    seal_interval_seconds: float = Field(default=30.0, gt=0, le=86_400)
+    """How long an event may be final before it is sealed; a full block is sealed at once."""
+
     worker_concurrency: int = Field(default=1, ge=1, le=64)
     """Pool children per tier."""
     worker_ahead_ms: int = Field(default=50, ge=0, le=10_000)
@@ -135,6 +140,11 @@ class Settings(BaseSettings):
     def directives_interval(self) -> timedelta:
         """How often a worker looks in the log for what is asked of all workers."""
         return timedelta(milliseconds=self.directives_interval_ms)
+
+    @property
+    def seal_key_bytes(self) -> bytes | None:
+        """What seals are signed with; None: nothing."""
+        return None if self.seal_key is None else self.seal_key.get_secret_value().encode()
 
     def redacted(self) -> dict[str, Any]:
         """The settings as plain values with every password replaced, for people's eyes."""
@@ -170,4 +180,7 @@ def redact_url(url: str) -> str:
 
 
 def _redact(value: object) -> object:
-    return redact_url(value.get_secret_value()) if isinstance(value, SecretStr) else value
+    if not isinstance(value, SecretStr):
+        return value
+    secret = value.get_secret_value()
+    return redact_url(secret) if "://" in secret else "***"

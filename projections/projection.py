@@ -61,6 +61,7 @@ class Fold(Generic[Row]):
     compare-and-set admits one writer at a time, so nobody else can have changed them in between.
     """
 
+    follows: ClassVar[Mapping[Log, Collection[str]]]
     table: ClassVar[sa.Table]
     shape: type[Row]
 
@@ -73,14 +74,16 @@ class Fold(Generic[Row]):
         """Read the rows, fold, write the rows."""
         keys = [self.key(recorded.event) for recorded in events]
         known = load(connection, self.table, self.shape, set(keys))
-        new: dict[Key, Row] = {}
-        for key, recorded in zip(keys, events, strict=True):
-            row = known.get(key) or new.get(key)
-            if row is None:
-                row = new[key] = self.shape(*key)
-            self.fold(row, recorded)
+        rows = dict(known)
+        self._fold_into(rows, keys, events)
         update(connection, self.table, self.shape, known.values())
-        insert(connection, self.table, self.shape, new.values())
+        insert(connection, self.table, self.shape, [row for key, row in rows.items() if key not in known])
+
+    def folded(self, events: Sequence[Recorded]) -> dict[Key, Row]:
+        """The rows that ``events`` make from nothing, by key, without a database."""
+        rows: dict[Key, Row] = {}
+        self._fold_into(rows, [self.key(recorded.event) for recorded in events], events)
+        return rows
 
     @abstractmethod
     def key(self, event: Event) -> Key:
@@ -89,6 +92,13 @@ class Fold(Generic[Row]):
     @abstractmethod
     def fold(self, row: Row, recorded: Recorded) -> None:
         """Change ``row`` by one event."""
+
+    def _fold_into(self, rows: dict[Key, Row], keys: Sequence[Key], events: Sequence[Recorded]) -> None:
+        for key, recorded in zip(keys, events, strict=True):
+            row = rows.get(key)
+            if row is None:
+                row = rows[key] = self.shape(*key)
+            self.fold(row, recorded)
 
 
 def follower(projection: str) -> str:

@@ -19,6 +19,20 @@ def tell(run: TaskRun) -> str:
     return "\n".join([head, *(_line(event, after=event.timestamp - began) for event in run.events)])
 
 
+def story_values(run: TaskRun) -> dict[str, Any]:
+    """The same for programs, with all that each event says."""
+    return {
+        "run_id": run.run_id,
+        "task": run.task,
+        "state": run.state.value,
+        "attempts": run.attempts,
+        "events": [
+            {"name": event.name, "version": event.originator_version, "occurred_at": event.timestamp, **event.data()}
+            for event in run.events
+        ],
+    }
+
+
 def _line(event: TaskEvent, *, after: timedelta) -> str:
     clock = event.timestamp.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     number = f"#{event.attempt}" if isinstance(event, AttemptEvent) else ""

@@ -22,11 +22,13 @@ from infra.broker.errors import BrokerError
 from infra.cloudevents import CloudEvent, new_event
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore, Log
+from infra.events.as_of import AsOf
+from infra.events.asking import as_of_options, asked_as_of
 from infra.settings import Settings, load_settings
 from tasks.backlog_check import check_backlog
 from tasks.flow_commands import limit_task, pause_task, resume_task
 from tasks.revoke_command import revoke
-from tasks.run_story import tell
+from tasks.run_story import story_values, tell
 
 SOURCE: Final = "/ledgerq/task"
 LOOK_EVERY_SECONDS: Final = 0.2
@@ -87,12 +89,18 @@ def run(name: str, *, kwargs: str, wait: bool, timeout: float, **asked: Any) -> 
 
 @task.command()
 @click.argument("run_id")
-def show(run_id: str) -> None:
-    """Tell the story of the run RUN_ID as the log has it."""
-    found = _look(load_settings(), run_id)
+@as_of_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def show(run_id: str, *, as_of: str | None, by: str | None, as_json: bool) -> None:
+    """Tell the story of the run RUN_ID as the log has it, or had it."""
+    when = asked_as_of(as_of, by)
+    with _store(load_settings()) as store:
+        found = _run(store, run_id, when)
+        if found is None and when is not None and _run(store, run_id) is not None:
+            raise click.ClickException(f"there was nothing of the run {run_id} as of {when}")
     if found is None:
         raise click.ClickException(f"nothing is recorded of a run {run_id}")
-    click.echo(tell(found))
+    click.echo(msgspec.json.encode(story_values(found)).decode() if as_json else tell(found))
 
 
 def _request(asked: dict[str, Any]) -> tuple[CloudEvent, UUID]:
@@ -147,20 +155,17 @@ def _ended(settings: Settings, run_id: UUID, *, within_seconds: float) -> TaskRu
     raise click.ClickException(f"the run has not ended within {within_seconds:g} s; it is {state}")
 
 
-def _look(settings: Settings, run_id: str) -> TaskRun | None:
-    with _store(settings) as store:
-        return _run(store, run_id)
-
-
 def _store(settings: Settings) -> EventStore:
     return EventStore(settings.database_url.get_secret_value(), connections=1, name="task command")
 
 
-def _run(store: EventStore, run_id: str) -> TaskRun | None:
+def _run(store: EventStore, run_id: str, when: AsOf | None = None) -> TaskRun | None:
     stream = run_stream(run_id)
     try:
-        events = store.load(Log.TASKS, [stream]).get(stream, [])
+        story = store.load_recorded(Log.TASKS, [stream]).get(stream, [])
     except DatabaseUnreachableError as error:
         raise click.ClickException(f"the database cannot be reached: {error}") from error
-    told = [event for event in events if isinstance(event, TaskEvent)]
+    if when is not None:
+        story = when.part(story)
+    told = [recorded.event for recorded in story if isinstance(recorded.event, TaskEvent)]
     return TaskRun.fold(told) if told else None

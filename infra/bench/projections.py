@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from infra import database
+from infra.bench import library_projection
 from infra.bench.memory import resident_megabytes
 from infra.event_store import Log
 from infra.settings import Settings

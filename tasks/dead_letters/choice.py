@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import click
 
 from domain.dead_letter import LetterState
+from infra.moments import SECONDS, moment
 from projections.queries import LetterFilter
 
-_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _RATE: Final = re.compile(r"(\d+(?:\.\d+)?)/([smh])")
 _OPTIONS: Final = (
     click.option("--run", "runs", multiple=True, metavar="ID", help="This run; may be given again."),
@@ -60,24 +59,6 @@ def says_anything(which: LetterFilter) -> bool:
     return bool(set(which.as_values()) - {"states", "below_generation"})
 
 
-def moment(text: str | None, *, now: datetime, option: str) -> datetime | None:
-    """``2h`` ago, or a moment in ISO 8601; without an offset it is UTC.
-
-    Raises:
-        click.BadParameter: it is neither.
-    """
-    if text is None:
-        return None
-    if found := _AGO.fullmatch(text.strip()):
-        return now - timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
-    try:
-        told = datetime.fromisoformat(text)
-    except ValueError:
-        allowed = "allowed are 45s, 30m, 2h, 7d, 1w or a date and time in ISO 8601"
-        raise click.BadParameter(f"{text!r} is no time; {allowed}", param_hint=option) from None
-    return told.replace(tzinfo=UTC) if told.tzinfo is None else told
-
-
 def per_second(text: str | None) -> float | None:
     """How many in a second: from ``5/s``, ``100/m`` or ``3600/h``.
 
@@ -89,7 +70,7 @@ def per_second(text: str | None) -> float | None:
     found = _RATE.fullmatch(text.strip())
     if not found or not float(found[1]):
         raise click.BadParameter(f"{text!r} is no rate; allowed are 5/s, 100/m, 3600/h", param_hint="--rate")
-    return float(found[1]) / _SECONDS[found[2]]
+    return float(found[1]) / SECONDS[found[2]]
 
 
 STATES: Final = tuple(state.value for state in LetterState)

@@ -1,4 +1,4 @@
-"""The scheduler process: one fires, any number stand by."""
+"""The scheduler process: one fires and seals, any number stand by."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 from infra import logs
 from infra.database import Leadership
 from infra.event_store import EventStore
+from infra.events.sealing import Sealing
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from tasks.leading import lead
@@ -20,7 +21,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.5
 
 
 def run(settings: Settings | None = None) -> None:
-    """Fire schedules until SIGTERM.
+    """Fire schedules, and seal the logs, until SIGTERM.
 
     Args:
         settings: None: those of the environment.
@@ -32,10 +33,12 @@ def run(settings: Settings | None = None) -> None:
 
         def work(leadership: Leadership) -> None:
             firing = Firing(store, declare(store, shipped(settings), at=_now()))
-            while not stop and leadership.still_held():
-                firing.fire_due(_now())
-                until_next = (firing.next_due(_now()) - _now()).total_seconds()
-                stop.wait(min(until_next, LONGEST_PAUSE_SECONDS))
+            with Sealing(settings) as sealing:
+                while not stop and leadership.still_held():
+                    firing.fire_due(_now())
+                    there_is_more = sealing.step(_now())
+                    until_next = (firing.next_due(_now()) - _now()).total_seconds()
+                    stop.wait(0.0 if there_is_more else min(until_next, LONGEST_PAUSE_SECONDS))
 
         lead(settings, LEADERSHIP, stop=stop, work=work)
 

@@ -23,6 +23,13 @@ def test_ingest_reads_at_least_what_a_worker_sends(monkeypatch: pytest.MonkeyPat
         load_settings()
 
 
+def test_a_key_that_can_be_guessed_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGERQ_SEAL_KEY", "s3cret")
+    with pytest.raises(SettingsError, match=r"LEDGERQ_SEAL_KEY.*at least 16") as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)
+
+
 def test_settings_cannot_be_changed_after_they_were_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().log_level = "debug"  # type: ignore[misc]
@@ -30,6 +37,7 @@ def test_settings_cannot_be_changed_after_they_were_read() -> None:
 
 def test_no_password_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEDGERQ_BROKER_URL", "amqp://me:s3cret@127.0.0.1:5672/%2F")
+    monkeypatch.setenv("LEDGERQ_SEAL_KEY", "s3cret-s3cret-s3cret")
     settings = load_settings()
     assert "s3cret" not in str(settings.redacted())
     assert "s3cret" not in repr(settings)

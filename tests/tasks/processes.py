@@ -29,7 +29,7 @@ class Process:
         }
         with log.open("wb") as file:
             self._process = subprocess.Popen(
-                (sys.executable, "-m", "infra.cli", command), env=environment, stdout=file, stderr=file
+                (sys.executable, "-m", "infra.cli", *command.split()), env=environment, stdout=file, stderr=file
             )
 
     def __enter__(self) -> Self:

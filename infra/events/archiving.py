@@ -1,0 +1,98 @@
+"""Archiving: writes sealed events to a file, and believes in it only once it has read it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+from infra.event_store.log import Log
+from infra.events.archive import Block, Ending, read_archive, write_archive
+from infra.events.finding import Finding, Head, Verified
+from infra.events.reading import LogReader
+from infra.events.seals import SealTable
+from infra.events.tailing import PAGE_EVENTS
+from infra.events.verifying import verify_blocks
+
+
+class ArchiveRefusedError(Exception):
+    """What was to be archived is not what was sealed; nothing was written."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        self.findings = findings
+        super().__init__(f"the log does not agree with its seals: {findings[0].text} ({len(findings)} such findings)")
+
+
+class Span(NamedTuple):
+    """From which moment to which, by the time of recording; None: from the beginning, to the end."""
+
+    since: datetime | None
+    until: datetime | None
+
+
+def archive(connection: Connection[Any], log: Log, span: Span, *, to: Path) -> Ending | None:
+    """Write the blocks of a log that have something of a span and nothing that came after it.
+
+    Args:
+        connection: in autocommit.
+        log: which log.
+        span: of which time.
+        to: the file; appears when it is whole and has been read again.
+
+    Returns:
+        how much was written; None: no sealed block is in the span, and there is no file.
+
+    Raises:
+        ArchiveRefusedError: the events are not those that were sealed.
+        OSError: the file exists or cannot be written.
+    """
+    if to.exists():
+        raise FileExistsError(f"{to} exists")
+    part = to.with_name(to.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        ending = write_archive(part, log, _blocks(connection, log, span))
+        if not ending.seals:
+            return None
+        if findings := verify_archive(part).findings:
+            raise ArchiveRefusedError(findings)
+        part.rename(to)
+    finally:
+        part.unlink(missing_ok=True)
+    return ending
+
+
+def verify_archive(path: Path, *, key: bytes | None = None, heads: Sequence[Head] = ()) -> Verified:
+    """Compute the seals of an archive again from its lines, without a database.
+
+    Args:
+        path: the file.
+        key: what seals are signed with; None: signatures are not checked.
+        heads: what was published once; those of other logs, and beyond the archive, are passed over.
+
+    Raises:
+        ArchiveUnreadableError: it is no archive, or not a whole one.
+    """
+    blocks = read_archive(path)
+    first = next(blocks)
+    each = ((block.seal, block.leaves) for block in chain((first,), blocks))
+    return verify_blocks(first.seal.log, each, key=key, heads=heads, is_whole=False)
+
+
+def _blocks(connection: Connection[Any], log: Log, span: Span) -> Iterator[Block]:
+    seals, reader = SealTable(connection), LogReader(connection)
+    begin = 0
+    if span.since is not None:
+        begin = reader.position_before(log, span.since, upto=reader.safe_position(log))
+    for seal in seals.all(log, after_number=seals.number_at(log, begin)):
+        found = reader.between(log, seal.after_position, seal.upto_position, limit=PAGE_EVENTS[log])
+        block = Block(seal, [each.row for each in found])
+        newest = max((row.recorded_at for row in block.events), default=seal.sealed_at)
+        if span.until is not None and newest >= span.until:
+            return
+        if span.since is None or newest >= span.since:
+            yield block

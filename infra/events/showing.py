@@ -1,0 +1,71 @@
+"""Showing events: a line each for people, the whole of one, JSON lines for programs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+import msgspec
+
+from infra.events.reading import Logged
+
+VALUE_CHARACTERS: Final = 60
+_SAID_ELSEWHERE: Final = frozenset({"traceback", "message"})
+_CONTEXT: Final = ("correlation_id", "actor", "tenant", "traceparent", "source_event_id")
+
+
+def json_line(logged: Logged) -> str:
+    """One JSON object on one line."""
+    return msgspec.json.encode(logged.as_values()).decode()
+
+
+def line(logged: Logged) -> str:
+    """When, where, what, of which stream, and what it says, on one line."""
+    row = logged.row
+    data = msgspec.json.decode(row.data)
+    said = "  ".join(
+        f"{name}={_value(value)}"
+        for name, value in data.items()
+        if name not in _SAID_ELSEWHERE and value not in (None, "", [], {})
+    )
+    head = f"{clock(row.occurred_at)}  {logged.log.value}:{row.position}"
+    return f"{head:<44}  {click.style(row.name, bold=True)}  {row.stream_id} v{row.version}  {said}".rstrip()
+
+
+def whole(logged: Logged, *, cause: Logged | None) -> str:
+    """Everything the log has of an event.
+
+    Args:
+        logged: the event.
+        cause: the event that caused it, if the log has it.
+    """
+    row = logged.row
+    metadata = msgspec.json.decode(row.metadata)
+    causation = metadata.get("causation_id")
+    told: dict[str, Any] = {
+        "log": f"{logged.log.value}, position {row.position}",
+        "stream": f"{row.stream_id}, version {row.version}",
+        "event": row.event_id,
+        "occurred": clock(row.occurred_at),
+        "recorded": clock(row.recorded_at),
+        "caused by": f"{causation} ({cause.row.name}, {cause.log.value}:{cause.row.position})" if cause else causation,
+        **{name.removesuffix("_id"): metadata.get(name) for name in _CONTEXT},
+    }
+    width = max(map(len, told))
+    lines = [f"  {name:<{width}}  {value}" for name, value in told.items() if value is not None]
+    body = msgspec.json.format(row.data, indent=2)
+    return "\n".join([click.style(row.name, bold=True), *lines, body])
+
+
+def clock(moment: datetime) -> str:
+    """In UTC, to the millisecond."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        shown = ", ".join(str(each) for each in value[:2])
+        value = f"[{shown}{f', … {len(value)} in all' if len(value) > 2 else ''}]"  # noqa: PLR2004  as many as shown
+    text = f"{value:.3f}" if isinstance(value, float) else " ".join(str(value).split())
+    return text if len(text) <= VALUE_CHARACTERS else f"{text[: VALUE_CHARACTERS - 1]}…"

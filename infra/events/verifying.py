@@ -1,0 +1,135 @@
+"""Verifying: compares a log with its seals, and names what was altered, removed or inserted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from infra.event_store.log import Log
+from infra.events.finding import Fault, Finding, Head, Verified
+from infra.events.seal import GENESIS, KEPT_BYTES, Leaf, Seal, pack
+from infra.events.seals import FIRST_POSITION, SealTable
+
+
+def verify(
+    seals: SealTable,
+    log: Log,
+    *,
+    key: bytes | None = None,
+    heads: Sequence[Head] = (),
+    tell: Callable[[Seal], None] = lambda _seal: None,
+) -> Verified:
+    """Compute every seal of a log again from the rows.
+
+    Args:
+        seals: where they are.
+        log: which log.
+        key: what seals are signed with; None: signatures are not checked.
+        heads: what was published once; those of other logs are passed over.
+        tell: called after every seal.
+    """
+    blocks = _blocks(seals, log)
+    found = verify_blocks(log, blocks, key=key, heads=heads, tell=tell)
+    return found._replace(unsealed=seals.count(log, after=found.upto, upto=seals.safe_position(log)))
+
+
+def verify_blocks(
+    log: Log,
+    blocks: Iterable[tuple[Seal, Sequence[Leaf]]],
+    *,
+    key: bytes | None = None,
+    heads: Sequence[Head] = (),
+    is_whole: bool = True,
+    tell: Callable[[Seal], None] = lambda _seal: None,
+) -> Verified:
+    """Compute seals again, each from its events.
+
+    Args:
+        log: whose seals they are.
+        blocks: each seal, in order, and the events of its stretch.
+        key: what they are signed with; None: signatures are not checked.
+        heads: what was published once; those of other logs are passed over.
+        is_whole: whether these are all seals of the log; if not, what was before them and heads beyond are passed over.
+        tell: called after every seal.
+    """
+    findings: list[Finding] = []
+    missing = dict.fromkeys(head for head in heads if head.log is log)
+    first: Seal | None = None
+    last: Seal | None = None
+    signed_before = False
+    count = events = 0
+    for seal, leaves in blocks:
+        if last is not None or is_whole or seal.number == 1:
+            findings += _chain(seal, last)
+        findings += _rows(seal, leaves)
+        if key is not None:
+            findings += _signature(seal, key, is_signed_before=signed_before)
+        signed_before |= seal.signature is not None
+        missing.pop(Head(log, seal.upto_position, seal.hash), None)
+        first, last, count, events = first or seal, seal, count + 1, events + seal.event_count
+        tell(seal)
+    if key is not None and last is not None and not signed_before:
+        findings.append(Finding(log, Fault.SIGNATURE, last.upto_position, "no seal is signed, and there is a key"))
+    findings += [_missing(head) for head in missing if is_whole or _covers(first, last, head)]
+    upto, is_signed = (last.upto_position, last.signature is not None) if last else (0, False)
+    return Verified(log, count, events, upto, None, is_signed, findings)
+
+
+def _blocks(seals: SealTable, log: Log) -> Iterator[tuple[Seal, list[Leaf]]]:
+    after = FIRST_POSITION  # no event stands before the first one either
+    for seal in seals.all(log):
+        yield seal, seals.leaves(log, after=after if seal.number == 1 else seal.after_position, upto=seal.upto_position)
+
+
+def _covers(first: Seal | None, last: Seal | None, head: Head) -> bool:
+    return first is not None and last is not None and first.after_position < head.position <= last.upto_position
+
+
+def _chain(seal: Seal, last: Seal | None) -> Iterator[Finding]:
+    number, upto, hash_ = (last.number, last.upto_position, last.hash) if last else (0, 0, GENESIS)
+    if (seal.number, seal.after_position, seal.previous) != (number + 1, upto, hash_):
+        before = f"seal {number}" if last else "the log's beginning"
+        yield _of_seal(seal, f"does not follow from {before}: a seal was altered, removed or inserted")
+
+
+def _rows(seal: Seal, leaves: Sequence[Leaf]) -> Iterable[Finding]:
+    if seal.agrees_with(leaves):
+        if seal.leaves == pack(leaves):
+            return []
+        return [_of_seal(seal, "keeps other digests than those of its events; the events are as they were sealed")]
+    named = list(_named(seal, leaves))
+    return named or [_of_seal(seal, "does not say what it said when it was made, or one of its events was altered")]
+
+
+def _named(seal: Seal, leaves: Sequence[Leaf]) -> Iterator[Finding]:
+    sealed, found = seal.kept(), {leaf.position: leaf.digest[:KEPT_BYTES] for leaf in leaves}
+    for position in sorted(sealed.keys() | found.keys()):
+        if position not in found:
+            fault = Fault.REMOVED
+        elif position not in sealed:
+            fault = Fault.INSERTED
+        elif sealed[position] != found[position]:
+            fault = Fault.ALTERED
+        else:
+            continue
+        text = f"the event at position {position} was {fault.value} after seal {seal.number} was made"
+        yield Finding(seal.log, fault, position, text)
+
+
+def _signature(seal: Seal, key: bytes, *, is_signed_before: bool) -> Iterator[Finding]:
+    if seal.signature is None and is_signed_before:
+        yield Finding(
+            seal.log, Fault.SIGNATURE, seal.upto_position, f"seal {seal.number} follows signed ones and is not"
+        )
+    elif seal.signature is not None and not seal.is_signed_with(key):
+        text = f"seal {seal.number} was not signed with this key"
+        yield Finding(seal.log, Fault.SIGNATURE, seal.upto_position, text)
+
+
+def _missing(head: Head) -> Finding:
+    text = f"no seal ends at position {head.position} with the hash that was published, {head.hash.hex()}"
+    return Finding(head.log, Fault.HEAD, head.position, text)
+
+
+def _of_seal(seal: Seal, text: str) -> Finding:
+    where = f"seal {seal.number} (positions after {seal.after_position} up to {seal.upto_position})"
+    return Finding(seal.log, Fault.SEAL, seal.upto_position, f"{where} {text}")

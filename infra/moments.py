@@ -1,0 +1,31 @@
+"""Moments as people write them on the command line."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import click
+
+SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+"""Seconds of each unit that a stretch of time may be written in."""
+_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+
+
+def moment(text: str | None, *, now: datetime, option: str) -> datetime | None:
+    """``2h`` ago, or a moment in ISO 8601; without an offset it is UTC.
+
+    Raises:
+        click.BadParameter: it is neither, or lies outside of the years there are.
+    """
+    if text is None:
+        return None
+    allowed = "allowed are 45s, 30m, 2h, 7d, 1w or a date and time in ISO 8601"
+    try:
+        if found := _AGO.fullmatch(text.strip()):
+            return now - timedelta(seconds=float(found[1]) * SECONDS[found[2]])
+        told = datetime.fromisoformat(text)
+        return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is no time; {allowed}", param_hint=option) from None

@@ -1,0 +1,206 @@
+"""As-of answers against a replay of whole logs: all that counted by then, through the projections' own writing."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.license import License
+from domain.run import TaskRun
+from domain.session import Session
+from domain.task_run import TaskEvent, run_stream
+from infra.cli import ledgerq
+from infra.event_store import EventStore, Log, Recorded
+from infra.events.as_of import AsOf, By
+from infra.settings import Settings
+from projections.as_of import license_as_of, run_as_of, session_as_of
+from projections.catalog import PROJECTIONS
+from projections.projection import Fold
+from tests.projections.histories import History, at, changes, minted, new
+from tests.projections.world import World
+
+SIZE = 8
+ASKS: dict[str, tuple[Callable[..., msgspec.Struct | None], Log]] = {
+    "sessions": (session_as_of, Log.LICENSING),
+    "licenses": (license_as_of, Log.LICENSING),
+    "task_runs": (run_as_of, Log.TASKS),
+}
+
+
+class Undone(Exception):  # noqa: N818  a way out
+    """The replay's transaction is rolled back."""
+
+
+def recorded_at_random(world: World, log: Log, seed: int) -> None:
+    """Say of each event that it was recorded at some time after it occurred: late ones overtake each other."""
+    chance = random.Random(seed)
+    with world.connection.begin():
+        world.psycopg.execute("set local ledgerq.maintenance = on")
+        for position, occurred_at in world.psycopg.execute(
+            f"select position, occurred_at from event_store.{log.table}".encode()  # noqa: S608  our own names
+        ).fetchall():
+            assert isinstance(occurred_at, datetime)
+            when = occurred_at + timedelta(seconds=chance.choice((0, 1, 60, 86_400, 9 * 86_400)))
+            world.psycopg.execute(
+                f"update event_store.{log.table} set recorded_at = %s where position = %s".encode(),  # noqa: S608
+                (when, position),
+            )
+
+
+def replayed(world: World, events: list[Recorded], projection: str, when: AsOf) -> dict[str, dict[str, Any]]:
+    """By id, the rows that the projection writes where it is told only what counted by then."""
+    found = PROJECTIONS[projection]
+    assert isinstance(found, Fold)
+    names = {name for of_log in found.follows.values() for name in of_log}
+    counted = [
+        each
+        for each in events
+        if each.event.name in names
+        and (each.event.timestamp if when.by is By.OCCURRED else each.recorded_at) <= when.instant
+    ]
+    rows: dict[str, dict[str, Any]] = {}
+    try:
+        with world.connection.begin():
+            found.apply(world.connection, counted)
+            columns = [found.table.c[name] for name in found.shape.__struct_fields__]
+            for row in world.connection.execute(sa.select(*columns)).mappings():
+                rows[next(iter(row.values()))] = dict(row)
+            raise Undone  # noqa: TRY301
+    except Undone:
+        return rows
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("projection", ASKS)
+def test_an_answer_as_of_an_instant_is_what_a_replay_of_the_whole_log_up_to_it_gives(
+    world: World, seed: int, projection: str
+) -> None:
+    ask, log = ASKS[projection]
+    for of_log, events in History(seed, size=SIZE).chunks():
+        world.store.append(of_log, events)
+    recorded_at_random(world, log, seed)
+    told = world.store.read(log, after=0, limit=10_000).events
+    ids = sorted({each.event.originator_id.partition("-")[2] for each in told} | {"nobody"})
+    times = sorted({each.event.timestamp for each in told} | {each.recorded_at for each in told})
+    shift = st.sampled_from([timedelta(0), timedelta(microseconds=-1), timedelta(microseconds=1)])
+    seen: set[bool] = set()
+
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.sampled_from(times), shift, st.sampled_from(list(By)))
+    def holds(moment: datetime, shifted: timedelta, by: By) -> None:
+        when = AsOf(moment + shifted, by)
+        rows = replayed(world, told, projection, when)
+        for thing in ids:
+            row = ask(world.store, thing, when)
+            seen.add(row is None)
+            assert (None if row is None else msgspec.structs.asdict(row)) == rows.get(thing)
+
+    holds()
+    assert seen == {True, False}, "every answer was alike, so it would prove nothing"
+
+
+def test_without_an_instant_the_answer_is_the_row_of_the_read_model(world: World) -> None:
+    for log, events in History(3, size=SIZE).chunks():
+        world.store.append(log, events)
+    world.catch_up()
+    for row in world.rows("select * from read_model.task_runs"):
+        found = run_as_of(world.store, row["run_id"], None)
+        assert found is not None
+        assert msgspec.structs.asdict(found).items() <= row.items()
+
+
+def test_the_state_of_a_run_is_the_one_that_its_story_is_told_with(world: World) -> None:
+    history = History(4, size=SIZE)
+    world.store.append(Log.TASKS, new(history.events[Log.TASKS]))
+    for number in range(SIZE):
+        run = str(minted("run", number))
+        story = world.store.load_recorded(Log.TASKS, [run_stream(run)])[run_stream(run)]
+        for seconds in (0, 5, 15, 91, 101):
+            when = AsOf(at(seconds))
+            events = [each.event for each in when.part(story) if isinstance(each.event, TaskEvent)]
+            row = run_as_of(world.store, run, when)
+            assert (row and row.state) == (TaskRun.fold(events).state.value if events else None)
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setenv("LEDGERQ_DATABASE_URL", settings.database_url.get_secret_value())
+    return lambda *arguments: CliRunner().invoke(ledgerq, arguments)
+
+
+def lapsed(store: EventStore) -> None:
+    """A session that went silent a minute after noon, which was found out seven minutes later."""
+    held = License.issue("l1", valid_until=at(86_400), at=at(0), seats=5)
+    session = Session.start("s1", under=held, default_patience=timedelta(minutes=6), at=at(0))
+    session.lapse(last_heartbeat_at=at(60), judged_at=at(480))
+    store.append(Log.LICENSING, new([*changes(held), *changes(session)]))
+
+
+def test_what_was_true_and_what_was_known_are_told_apart(world: World, run: Callable[..., Result]) -> None:
+    lapsed(world.store)
+    with world.connection.begin():
+        world.psycopg.execute("set local ledgerq.maintenance = on")
+        world.psycopg.execute(
+            "update event_store.licensing_events set recorded_at = case name"
+            " when 'session.lapsed' then %s::timestamptz else occurred_at end",
+            (at(480),),
+        )
+    then = at(300).isoformat()
+    true = run("session", "show", "s1", "--as-of", then, "--json")
+    known = run("session", "show", "s1", "--as-of", then, "--by", "recorded", "--json")
+    assert [json.loads(done.stdout)["state"] for done in (true, known)] == ["lapsed", "active"]
+    assert "ended at          2026-03-01 12:01:00.000Z" in run("session", "show", "s1").stdout
+
+
+def test_a_license_is_shown_and_what_is_not_there_is_said(world: World, run: Callable[..., Result]) -> None:
+    lapsed(world.store)
+    shown = run("license", "show", "l1")
+    assert (shown.exit_code, ["seats", "5"] in map(str.split, shown.stdout.splitlines())) == (0, True), shown.output
+    early = run("license", "show", "l1", "--as-of", "2026-03-01T11:00")
+    assert early.exit_code == 1
+    assert "nothing of the license l1 as of 2026-03-01 11:00:00" in early.stderr
+    unknown = run("license", "show", "l2")
+    assert (unknown.exit_code, "the log knows no license l2" in unknown.stderr) == (1, True)
+
+
+def test_an_instant_that_is_none_is_refused(run: Callable[..., Result]) -> None:
+    for command in (["session", "show", "s1"], ["license", "show", "l1"], ["task", "show", "r1"]):
+        wrong = run(*command, "--as-of", "noon")
+        assert (wrong.exit_code, "allowed are" in wrong.stderr) == (2, True)
+        lonely = run(*command, "--by", "recorded")
+        assert (lonely.exit_code, "--as-of, which is missing" in lonely.stderr) == (2, True)
+
+
+def test_a_run_s_story_ends_at_the_instant(world: World, run: Callable[..., Result]) -> None:
+    history = History(4, size=SIZE)
+    world.store.append(Log.TASKS, new(history.events[Log.TASKS]))
+    ended = [each for each in history.events[Log.TASKS] if each.name == "task.succeeded"]
+    run_id = ended[0].originator_id.removeprefix("task_run-")
+    whole = run("task", "show", run_id)
+    early = run("task", "show", run_id, "--as-of", at(11).isoformat())
+    assert "task.succeeded" in whole.stdout
+    assert (early.exit_code, "task.started" in early.stdout) == (0, True), early.output
+    assert "task.succeeded" not in early.stdout
+    told = json.loads(run("task", "show", run_id, "--as-of", at(11).isoformat(), "--json").stdout)
+    row = run_as_of(world.store, run_id, AsOf(at(11)))
+    assert row is not None
+    assert (told["run_id"], told["state"], told["attempts"]) == (run_id, row.state, row.attempts)
+    assert {event["name"] for event in told["events"]} <= {"task.requested", "task.published", "task.started"}
+    before = run("task", "show", run_id, "--as-of", at(-1).isoformat())
+    assert (before.exit_code, "there was nothing of the run" in before.stderr) == (1, True)
+
+
+def test_without_a_database_there_is_one_line(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGERQ_DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
+    done = run("session", "show", "s1")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
