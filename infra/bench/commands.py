@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from infra.bench.dispatch import DispatchBench
 from infra.bench.ingest import IngestBench
 from infra.bench.memory import by_process
 from infra.bench.store import StoreBench
@@ -33,6 +34,8 @@ GOALS: Final[dict[str, str]] = {
     "task_strict_vs_bare_celery": "(nothing taken ahead)",
     "task_stored_vs_bare_celery": "(ingest stores meanwhile, on the same cores)",
     "task_10ms_vs_bare_celery": ">= 0.98",
+    "dispatch_vs_apply_async": "(unconfirmed and not recorded)",
+    "dispatch_vs_confirmed_apply_async": "(confirmed and not recorded)",
     "append_batch_vs_raw": ">= 0.8",
     "append_batch_vs_library": ">= 1.5",
     "append_batch4_vs_raw": ">= 0.7",
@@ -49,8 +52,8 @@ GOALS: Final[dict[str, str]] = {
 }
 RUNNING: Final = ("latency", "singles", "paced", "batches", "memory")
 """Measurements of the whole platform at work."""
-ALONE: Final = ("tasks", "ten_ms_tasks")
-"""Measurements of a worker beside its peers."""
+ALONE: Final = ("tasks", "ten_ms_tasks", "dispatch")
+"""Measurements of a worker, and of dispatch, beside their peers."""
 STORE: Final = ("append_batch", "append_batch4", "append_single", "append_single16", "append_lifecycle", "heartbeats")
 """Measurements of the event store against raw PostgreSQL and the stock library."""
 SETTLING_SECONDS: Final = 3.0
@@ -110,6 +113,11 @@ def _measure_alone(
             runs=int(3_000 * max(scale, 0.2)), rounds=rounds, tell=tell
         ),
     }
+    if "dispatch" in wanted:
+        dispatch = DispatchBench(built.settings, built.directory, built.environment)
+        measurements["dispatch"] = lambda: dispatch.measure(
+            runs=int(20_000 * max(scale, 0.2)), rounds=rounds, tell=tell
+        )
     figures = _each(measurements, wanted, tell)
     runner.close()
     return figures
