@@ -14,6 +14,7 @@ from infra.bench.dispatch import DispatchBench
 from infra.bench.ingest import IngestBench
 from infra.bench.memory import by_process
 from infra.bench.store import StoreBench
+from infra.bench.sweep import SweepBench
 from infra.bench.table import rendered
 from infra.bench.tasks import TaskBench
 from infra.local.platform import Platform, platform
@@ -36,6 +37,7 @@ GOALS: Final[dict[str, str]] = {
     "task_10ms_vs_bare_celery": ">= 0.98",
     "dispatch_vs_apply_async": "(unconfirmed and not recorded)",
     "dispatch_vs_confirmed_apply_async": "(confirmed and not recorded)",
+    "sweep_100k_seconds": "< 10",
     "append_batch_vs_raw": ">= 0.8",
     "append_batch_vs_library": ">= 1.5",
     "append_batch4_vs_raw": ">= 0.7",
@@ -52,8 +54,8 @@ GOALS: Final[dict[str, str]] = {
 }
 RUNNING: Final = ("latency", "singles", "paced", "batches", "memory")
 """Measurements of the whole platform at work."""
-ALONE: Final = ("tasks", "ten_ms_tasks", "dispatch")
-"""Measurements of a worker, and of dispatch, beside their peers."""
+ALONE: Final = ("tasks", "ten_ms_tasks", "dispatch", "sweep")
+"""Measurements of a worker and of dispatch beside their peers, and of the sweep."""
 STORE: Final = ("append_batch", "append_batch4", "append_single", "append_single16", "append_lifecycle", "heartbeats")
 """Measurements of the event store against raw PostgreSQL and the stock library."""
 SETTLING_SECONDS: Final = 3.0
@@ -118,6 +120,8 @@ def _measure_alone(
         measurements["dispatch"] = lambda: dispatch.measure(
             runs=int(20_000 * max(scale, 0.2)), rounds=rounds, tell=tell
         )
+    sweep = SweepBench(built.settings, built.directory, built.environment)
+    measurements["sweep"] = lambda: sweep.measure(sessions=int(100_000 * scale), tell=tell)
     figures = _each(measurements, wanted, tell)
     runner.close()
     return figures
