@@ -10,12 +10,14 @@ from typing import Final
 
 import click
 
+from infra.bench.dispatch import DispatchBench
 from infra.bench.fleet import FleetBench
 from infra.bench.goals import GOALS
 from infra.bench.ingest import IngestBench
 from infra.bench.memory import by_process
 from infra.bench.projections import ProjectionBench
 from infra.bench.store import StoreBench
+from infra.bench.sweep import SweepBench
 from infra.bench.table import rendered
 from infra.bench.tasks import TaskBench
 from infra.local.platform import Platform, platform
@@ -24,8 +26,8 @@ from infra.settings import load_settings
 
 RUNNING: Final = ("latency", "singles", "paced", "batches", "million_sessions", "memory")
 """Measurements of the whole platform at work."""
-ALONE: Final = ("tasks", "ten_ms_tasks")
-"""Measurements of a worker beside its peers."""
+ALONE: Final = ("tasks", "ten_ms_tasks", "dispatch", "sweep")
+"""Measurements of a worker and of dispatch beside their peers, and of the sweep."""
 STORE: Final = ("append_batch", "append_batch4", "append_single", "append_single16", "append_lifecycle", "heartbeats")
 """Measurements of the event store against raw PostgreSQL and the stock library."""
 PROJECTING: Final = ("projection", "projected_heartbeats", "rebuild")
@@ -93,6 +95,13 @@ def _measure_alone(
             runs=int(3_000 * max(scale, 0.2)), rounds=rounds, tell=tell
         ),
     }
+    if "dispatch" in wanted:
+        dispatch = DispatchBench(built.settings, built.directory, built.environment)
+        measurements["dispatch"] = lambda: dispatch.measure(
+            runs=int(20_000 * max(scale, 0.2)), rounds=rounds, tell=tell
+        )
+    sweep = SweepBench(built.settings, built.directory, built.environment)
+    measurements["sweep"] = lambda: sweep.measure(sessions=int(100_000 * scale), tell=tell)
     figures = _each(measurements, wanted, tell)
     runner.close()
     return figures

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from domain.cause import Cause, derived_run_id
 from domain.heartbeat import Heartbeat, HeartbeatsReceived
 from domain.session import Session, SessionStarted, session_stream
-from domain.task_run import TaskEvent, TaskStarted, task_event
+from domain.task_run import TaskEvent, TaskRequested, TaskStarted, task_event
 from infra.event_store import NewEvent, caused
 
 _TRACEPARENT: Final = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -25,6 +25,12 @@ def task_starts(count: int) -> list[NewEvent]:
     """Starts of attempts of as many runs, as workers tell them."""
     at = datetime.now(UTC)
     return [new for _ in range(count) for new in caused([_task_start(uuid4(), at)], _cause(at))]
+
+
+def task_requests(count: int) -> list[NewEvent]:
+    """Accepted runs of a task that does nothing, as many as ``count``."""
+    at = datetime.now(UTC)
+    return [new for _ in range(count) for new in caused([_task_request(uuid4(), at)], _cause(at))]
 
 
 def heartbeats(count: int) -> list[NewEvent]:
@@ -60,6 +66,11 @@ def _session_start(cause: UUID, at: datetime) -> SessionStarted:
         patience_seconds=360.0,
         host="node-17.example",
     )
+
+
+def _task_request(cause: UUID, at: datetime) -> TaskEvent:
+    run_id = derived_run_id(cause, "bench", at)
+    return task_event(TaskRequested.TOPIC, run_id, at=at, data={"task": "sample.nothing"})
 
 
 def _task_start(cause: UUID, at: datetime) -> TaskEvent:

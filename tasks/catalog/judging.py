@@ -106,13 +106,17 @@ class Judge:
     def _store_all(self, decided: Mapping[str, list[Event]]) -> list[str]:
         if not decided:
             return []
+        single = [events[0] for _, events in sorted(decided.items()) if len(events) == 1]
+        several = [events for _, events in sorted(decided.items()) if len(events) > 1]
         lost = []
-        with self._store.transaction() as transaction:
-            for stream, events in sorted(decided.items()):  # everyone in one order: nobody waits for each other
+        with self._store.transaction() as transaction:  # everyone in one order: nobody waits for each other
+            verdicts = transaction.append_each(Log.LICENSING, [self._new(event) for event in single])
+            lost += [each.originator_id for each, told in zip(single, verdicts, strict=True) if told.outcome == "taken"]
+            for events in several:  # all of a stream's or none
                 try:
                     transaction.append(Log.LICENSING, [self._new(event) for event in events])
-                except LostRaceError:
-                    lost.append(stream)
+                except LostRaceError as race:
+                    lost.append(race.stream_id)
         return lost
 
     def _new(self, event: Event) -> NewEvent:
