@@ -88,11 +88,13 @@ def _blocks(connection: Connection[Any], log: Log, span: Span) -> Iterator[Block
     begin = 0
     if span.since is not None:
         begin = reader.position_before(log, span.since, upto=reader.safe_position(log))
+    has_begun = span.since is None  # once it has, there are no holes, also where clocks went back
     for seal in seals.all(log, after_number=seals.number_at(log, begin)):
         found = reader.between(log, seal.after_position, seal.upto_position, limit=PAGE_EVENTS[log])
         block = Block(seal, [each.row for each in found])
         newest = max((row.recorded_at for row in block.events), default=seal.sealed_at)
         if span.until is not None and newest >= span.until:
             return
-        if span.since is None or newest >= span.since:
+        has_begun = has_begun or (span.since is not None and newest >= span.since)
+        if has_begun:
             yield block

@@ -27,8 +27,6 @@ json_option: Final[Option] = click.option("--json", "as_json", is_flag=True, hel
 log_option: Final[Option] = click.option(
     "--log", "logs", type=click.Choice([log.value for log in Log]), multiple=True, help="This log only. Default: all."
 )
-
-
 archive_option: Final[Option] = click.option(
     "--archive",
     "archives",

@@ -152,6 +152,18 @@ def test_an_archive_covers_the_blocks_of_its_time(store: EventStore, connection:
     assert (nothing, (tmp_path / "none").exists()) == (None, False)
 
 
+def test_an_archive_has_no_holes_where_events_were_recorded_a_little_out_of_order(
+    store: EventStore, connection: Connection, tmp_path: Path
+) -> None:
+    record(store, Log.TASKS, *(started(f"r{number}") for number in range(12)))
+    for position in range(1, 13):
+        seconds = -3600 if position < 4 else 1 if position == 4 else -1 if position < 9 else 10
+        recorded_at(connection, Log.TASKS, position, at(seconds))
+    seal(connection)
+    archive(connection, Log.TASKS, Span(at(0), None), to=tmp_path / "a")
+    assert [block.seal.number for block in read_archive(tmp_path / "a")] == [1, 2, 3]
+
+
 def test_a_log_that_was_changed_is_not_archived(store: EventStore, connection: Connection, tmp_path: Path) -> None:
     record(store, Log.TASKS, *(started(f"r{number}") for number in range(6)))
     seal(connection)
