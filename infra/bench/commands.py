@@ -98,7 +98,7 @@ def _measure_alone(
     if "dispatch" in wanted:
         dispatch = DispatchBench(built.settings, built.directory, built.environment)
         measurements["dispatch"] = lambda: dispatch.measure(
-            runs=int(20_000 * max(scale, 0.2)), rounds=rounds, tell=tell
+            runs=int(10_000 * max(scale, 0.4)), rounds=rounds, tell=tell
         )
     sweep = SweepBench(built.settings, built.directory, built.environment)
     measurements["sweep"] = lambda: sweep.measure(sessions=int(100_000 * scale), tell=tell)

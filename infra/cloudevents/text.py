@@ -12,7 +12,8 @@ from typing import Final
 DEPTH_LIMIT: Final = 64
 """Deepest nesting of arrays and objects."""
 
-_NUL: Final = rb"\u0000"
+NUL: Final = rb"\u0000"
+"""What JSON text with a U+0000 in it contains."""
 _NUL_ESCAPE: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _SYMBOL_FOR_NUL: Final = rb"\1\\u2400"
 _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -28,7 +29,7 @@ def storable(text: bytes) -> bytes:
 
     For what we say ourselves: what became of a task must not be lost for one character of its error message.
     """
-    return _NUL_ESCAPE.sub(_SYMBOL_FOR_NUL, text) if _NUL in text else text
+    return _NUL_ESCAPE.sub(_SYMBOL_FOR_NUL, text) if NUL in text else text
 
 
 def unstorable_character(text: bytes) -> str | None:
@@ -38,7 +39,7 @@ def unstorable_character(text: bytes) -> str | None:
             text.decode()
         except UnicodeDecodeError as error:
             return f"byte {error.start} is not UTF-8; allowed is JSON text in UTF-8 (RFC 8259 §8.1)"
-    if _NUL in text and _NUL_ESCAPE.search(text):
+    if NUL in text and _NUL_ESCAPE.search(text):
         return "it holds the character U+0000, which cannot be stored; allowed is every other one"
     return None
 

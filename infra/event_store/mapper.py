@@ -12,7 +12,7 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, Notification, StoredEvent
 
 from domain.aggregate import ENVELOPE_FIELDS, Created, Event, UnknownEventError, event_class
-from infra.cloudevents.text import storable
+from infra.cloudevents.text import NUL, storable
 from infra.event_store.envelope import EventUnreadableError, NewEvent
 
 SCHEMA_VERSION: Final = "schema_version"
@@ -75,12 +75,13 @@ class EventMapper(Mapper[str]):
         event, event_id, metadata = new
         cls = type(event)
         stream_id = event.originator_id
-        for text in (stream_id, str(metadata.get("correlation_id", ""))):
-            if len(text) > _SURELY_INDEXED and len(text.encode()) > INDEXED_BYTES:
-                raise ValueError(f"{cls.TOPIC}: {text[:50]}… has more than {INDEXED_BYTES} bytes")
+        correlation_id = str(metadata.get("correlation_id", ""))
+        if len(stream_id) + len(correlation_id) > _SURELY_INDEXED:
+            _refuse_unindexable(cls.TOPIC, stream_id, correlation_id)
         if cls.class_version > 1:
             metadata = {**metadata, SCHEMA_VERSION: cls.class_version}
-        data = _json({name: getattr(event, name) for name in self._fields(cls)})
+        fields = self._data_fields.get(cls) or self._fields(cls)
+        data = _json({name: getattr(event, name) for name in fields})
         return stream_id, event.originator_version, cls.TOPIC, data, _json(metadata), event_id, _utc(event)
 
     def to_row(self, new: NewEvent) -> Row:
@@ -140,11 +141,15 @@ class EventMapper(Mapper[str]):
             raise EventUnreadableError(stream_id, version, name, reason=f"{type(error).__name__}: {error}") from error
 
     def _fields(self, cls: type[Event]) -> tuple[str, ...]:
-        found = self._data_fields.get(cls)
-        if found is None:
-            found = tuple(name for name in cls.__struct_fields__ if name not in ENVELOPE_FIELDS)
-            self._data_fields[cls] = found
-        return found
+        fields = tuple(name for name in cls.__struct_fields__ if name not in ENVELOPE_FIELDS)
+        self._data_fields[cls] = fields
+        return fields
+
+
+def _refuse_unindexable(name: str, *texts: str) -> None:
+    for text in texts:
+        if len(text.encode()) > INDEXED_BYTES:
+            raise ValueError(f"{name}: {text[:50]}… has more than {INDEXED_BYTES} bytes")
 
 
 def _utc(event: Event) -> datetime:
@@ -161,4 +166,5 @@ def _utc(event: Event) -> datetime:
 
 
 def _json(value: Any) -> str:
-    return storable(_encode(value)).decode()
+    text = _encode(value)
+    return (storable(text) if NUL in text else text).decode()

@@ -21,7 +21,7 @@ from tasks.catalog.reading import read_models
 from tasks.catalog.run_cause import run_cause
 from tasks.wiring import wiring
 
-BATCH: Final = 100
+BATCH: Final = 500
 
 Candidate = TypeVar("Candidate", LapseCandidate, ResumeCandidate)
 
