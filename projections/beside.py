@@ -83,6 +83,7 @@ class Desk:
                 tell(Filling(done, sum(until.values()), done - before, time.monotonic() - began))
                 if not moved:
                     break
+            self._draft.close()
         done = self._done(until)
         return Filling(done, sum(until.values()), done - before, time.monotonic() - began)
 

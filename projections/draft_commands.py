@@ -23,6 +23,7 @@ from projections.catalog import PROJECTIONS
 from projections.comparison import BUCKETS, Compared
 from projections.door import NAME, told_in_one_line
 from projections.draft import DraftRefusedError, begin_draft, draft_follower, drop_draft, find_draft, required_draft
+from projections.process import expect_pages
 from projections.rebuild import Progress
 from projections.rebuild import rebuild as rebuild_in_place
 from projections.rows import driver
@@ -124,6 +125,7 @@ def _work(label: str, name: str) -> Iterator[tuple[Desk, sa.Connection, Settings
             engine.connect() as connection,
         ):
             _lead(leadership, name)
+            expect_pages()
             batch = settings.projection_batch_events
             desk = Desk(connection, PROJECTIONS[name], store=store, batch_events=batch)
             yield desk, connection, settings, store

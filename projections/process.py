@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +16,17 @@ from projections.projector import Projector
 
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
 _LOOK_SECONDS: Final = 1.0
+_COLLECT_AFTER_OBJECTS: Final = 100_000
+
+
+def expect_pages() -> None:
+    """Have the garbage collector look less often, for a process that takes thousands of events in hand and drops them.
+
+    They are in no cycles, and go when the page does. But every few hundred of them the collector looks at others again:
+    a third of the processor time of a page.
+    """
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER_OBJECTS, 10, 10)
 
 
 def run(only: Sequence[str] = ()) -> None:
@@ -26,6 +38,7 @@ def run(only: Sequence[str] = ()) -> None:
     """
     settings = load_settings()
     logs.configure(settings)
+    expect_pages()
     projector = Projector(settings, [PROJECTIONS[name] for name in only or PROJECTIONS])
     with StopRequest() as stop:
         projector.start()

@@ -34,7 +34,7 @@ class Projector:
 
     def __init__(self, settings: Settings, projections: Sequence[Projection]) -> None:
         self._settings = settings
-        self._store = EventStore(settings.database_url.get_secret_value(), name="projector")
+        self._store = EventStore(settings.database_url.get_secret_value(), connections=4, name="projector")
         self._engine = engine(settings, name="projector", connections=len(projections))
         logs = {log for projection in projections for log in projection.follows}
         self._watch = LogWatch(self._store, logs, longest_pause=settings.poll_interval_ms / 1000)
@@ -92,6 +92,8 @@ class Projector:
             except DATABASE_TROUBLE as error:
                 _LOG.warning("database trouble; trying again", projection=projection.name, error=str(error))
                 self._stopping.wait(backoff.seconds(after=time.monotonic() - began))
+            finally:
+                runner.close()
 
     def _lead(self, runner: Runner, leadership: Leadership) -> None:
         _LOG.info("leading", projection=runner.projection.name)

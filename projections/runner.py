@@ -10,7 +10,8 @@ import structlog
 
 from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log, Page
 from projections.parking import Parked, apply_or_park, park, unreadable
-from projections.projection import Projection, follower, page_limit
+from projections.projection import Projection, follower
+from projections.reading import Reader
 from projections.rows import driver
 from projections.skipping import unskipped
 
@@ -38,8 +39,7 @@ class Runner:
         self.projection = projection
         self._follower = name or follower(projection.name)
         self._is_live = name is None
-        self._store = store
-        self._batch_events = batch_events
+        self._reader = Reader(projection, store, batch_events=batch_events)
         self._positions: dict[Log, int] = {}
 
     @property
@@ -66,6 +66,10 @@ class Runner:
         moved = [self._step(connection, log) for log in self.logs]
         return any(moved)
 
+    def close(self) -> None:
+        """Let go of what was read ahead."""
+        self._reader.close()
+
     def position(self, log: Log) -> int:
         """Where it stands in the log, as far as it knows."""
         return self._positions[log]
@@ -77,7 +81,7 @@ class Runner:
             CheckpointMovedError: somebody has moved it since it was recalled.
         """
         while self._positions[log] < position:
-            page = self._page(log, upto=position)
+            page = self._reader.page_upto(log, after=self._positions[log], upto=position)
             self._apply(connection, log, page)
 
     def recall_in(self, connection: sa.Connection, log: Log) -> None:
@@ -85,7 +89,7 @@ class Runner:
         self._positions[log] = Checkpoint.read(driver(connection), self._follower, log)
 
     def _step(self, connection: sa.Connection, log: Log) -> bool:
-        page = self._page(log)
+        page = self._reader.page(log, after=self._positions[log])
         if page.position == self._positions[log]:
             return False
         try:
@@ -98,11 +102,6 @@ class Runner:
         for event in parked if self._is_live else ():
             _LOG.error("event parked", follower=self._follower, log=log.value, **event._asdict())
         return True
-
-    def _page(self, log: Log, *, upto: int | None = None) -> Page:
-        limit = page_limit(log, self._batch_events)
-        names = self.projection.follows[log]
-        return self._store.read(log, after=self._positions[log], limit=limit, names=names, upto=upto)
 
     def _apply(self, connection: sa.Connection, log: Log, page: Page) -> list[Parked]:
         """Rows, parked events and checkpoint, in the caller's transaction."""

@@ -45,7 +45,7 @@ def test_rows_are_the_same_however_logs_interleave_and_batches_are_cut(world: Wo
     for log, events in History(seed).chunks():
         world.store.append(log, events)
         for runner in chance.sample(runners, chance.randint(0, 3)):
-            runner._batch_events = chance.randint(1, 7) * chance.choice((1, HEARTBEAT_PAGE_PART))
+            runner._reader._batch_events = chance.randint(1, 7) * chance.choice((1, HEARTBEAT_PAGE_PART))
             runner.step(world.connection)
     for runner in runners:
         while runner.step(world.connection):
