@@ -110,10 +110,15 @@ def _measure_alone(
 def _measure_projecting(
     built: Platform, wanted: list[str], *, scale: float, tell: Callable[[str], None]
 ) -> dict[str, float]:
+    rounds = 1 if scale < 1 else 3
     runner = ProjectionBench(built.settings, built.directory, built.environment)
     measurements: dict[str, Callable[[], dict[str, float]]] = {
-        "projection": lambda: runner.rows(events=int(200_000 * scale), library_events=int(5_000 * scale)),
-        "projected_heartbeats": lambda: runner.heartbeats(minutes=int(20 * scale), events=int(100_000 * scale)),
+        "projection": lambda: runner.rows(
+            events=int(100_000 * max(scale, 0.3)), library_events=int(3_000 * max(scale, 0.3)), rounds=rounds
+        ),
+        "projected_heartbeats": lambda: runner.heartbeats(
+            minutes=int(6 * max(scale, 0.3)), events=int(60_000 * max(scale, 0.3)), rounds=rounds
+        ),
         "rebuild": lambda: runner.rebuild(events=int(1_000_000 * scale)),
     }
     figures = _each(measurements, wanted, tell)
