@@ -83,7 +83,8 @@ class Settings(BaseSettings):
     """Waiting messages in a tier's queue from which on dispatch keeps the tier's further runs in the log."""
     tier_backlog_limit_runs: int | None = Field(default=None, ge=1, le=1_000_000)
     """Accepted runs of a tier not yet published from which on requests for it are refused; none: they never are."""
-    projection_batch_events: int = Field(default=1000, ge=1, le=50_000)
+    projection_batch_events: int = Field(default=2000, ge=1, le=50_000)
+    """Events that a projection writes per transaction at most; of the heartbeats log a hundredth of it."""
     poll_interval_ms: int = Field(default=25, ge=1, le=10_000)
     """Longest pause of a follower between two looks at a log that has nothing new."""
 
