@@ -28,7 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dispatch": ("tasks.commands:dispatch", "Turn events into tasks and publish them."),
     "scheduler": ("tasks.commands:scheduler", "Fire schedules when their slots come."),
     "worker": ("tasks.commands:worker", "Run the tasks of one tier, or of all."),
-    "events": ("infra.events.commands:events", "The logs: tail, show, stream, correlation; seal, verify, archive."),
+    "events": ("infra.events.commands:events", "The logs: tail, show, stream, skip; seal, verify, archive."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
     "session": ("projections.state_commands:session", "A session's state, now or as of an instant."),
     "license": ("projections.state_commands:license_", "A license's state, now or as of an instant."),
@@ -42,6 +42,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "chaos": ("infra.local.chaos.command:command", "Kill everything at random under load; check the four promises."),
     "bench": ("infra.bench.commands:bench", "Measure speed and memory on this machine."),
 }
+
+GRAFTED: Final[dict[str, dict[str, str]]] = {"events": {"skip": "projections.skip_command:command"}}
+"""Subcommands whose work is done elsewhere than that of their group."""
 
 
 class LazyGroup(click.Group):
@@ -57,8 +60,10 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command = _loaded(COMMANDS[cmd_name][0])
+        if isinstance(command, click.Group):
+            for name, place in GRAFTED.get(cmd_name, {}).items():
+                command.add_command(_loaded(place), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -66,6 +71,12 @@ class LazyGroup(click.Group):
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _loaded(place: str) -> click.Command:
+    module, _, attribute = place.partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

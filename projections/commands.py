@@ -8,7 +8,7 @@ from datetime import timedelta
 import click
 from rich.console import Console
 
-from projections import dictionary, presentation, process, skip_command
+from projections import dictionary, presentation, process
 from projections.catalog import PROJECTIONS
 from projections.door import NAME, connected
 from projections.draft_commands import diff, rebuild, rollback, switch
@@ -53,7 +53,7 @@ def dictionary_() -> None:
         click.echo(dictionary.page(connection), nl=False)
 
 
-for command in (lag, rebuild, diff, switch, rollback, skip_command.command):
+for command in (lag, rebuild, diff, switch, rollback):
     projection.add_command(command)
 
 

@@ -2,7 +2,7 @@
 
 In the caller's transaction: whoever asks sees the old rows until it commits and the new ones afterwards, in every
 table at once and in every isolation level. Nothing that stands on the tables (views, indexes, privileges, statistics)
-notices, because the tables stay; and nobody who reads is waited for. See docs/adr/0019-drafts.md.
+notices, because the tables stay; and nobody who reads is waited for. See docs/adr/0011-drafts.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``ledgerq projection skip``."""
+"""``ledgerq events skip``: beside the commands that read the logs, but it is projections that pass over the event."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def command(event_id: UUID, reason: str) -> None:
     """
     if not reason.strip():
         raise click.UsageError("--reason is empty: say why, for whoever audits it")
-    label = "projection skip"
+    label = "events skip"
     settings = load_settings()
     with (
         told_in_one_line(label),

@@ -1,4 +1,4 @@
-"""What a seal says, and how it is computed: see docs/adr/0014-seals.md."""
+"""What a seal says, and how it is computed: see docs/adr/0012-seals.md."""
 
 from __future__ import annotations
 

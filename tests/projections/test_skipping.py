@@ -142,11 +142,11 @@ def test_what_is_no_event_or_a_skip_itself_is_refused(world: World) -> None:
 def test_the_command_says_what_it_did_and_what_is_left_to_do(world: World, run: Run) -> None:
     world.record(Log.TASKS, requested(minted("a")))
     world.catch_up("task_runs")
-    done = run("projection", "skip", str(event_id(minted("a"))), "--reason", "never happened")
+    done = run("events", "skip", str(event_id(minted("a"))), "--reason", "never happened")
     assert done.exit_code == 0
     assert "task.requested at" in done.stdout
     assert "ledgerq projection rebuild task_runs" in done.stdout
-    again = run("projection", "skip", str(event_id(minted("a"))), "--reason", "never happened")
+    again = run("events", "skip", str(event_id(minted("a"))), "--reason", "never happened")
     assert (again.exit_code, "skipped already" in again.stderr) == (1, True)
 
 
@@ -155,11 +155,14 @@ def test_the_command_says_what_it_did_and_what_is_left_to_do(world: World, run: 
     [(["nonsense", "--reason", "x"], "not a valid UUID"), ([str(uuid4()), "--reason", " "], "--reason is empty")],
 )
 def test_the_command_refuses_what_it_cannot_use(run: Run, arguments: list[str], said: str) -> None:
-    done = run("projection", "skip", *arguments)
+    done = run("events", "skip", *arguments)
     assert (done.exit_code, said in done.stderr) == (2, True)
 
 
 def _someone_waits(settings: Settings) -> bool:
     with database.connect(settings, name="look") as connection:
-        row = connection.execute("select count(*) from pg_locks where not granted").fetchone()
+        row = connection.execute(
+            "select count(*) from pg_locks join pg_stat_activity using (pid) "
+            "where not granted and datname = current_database()"
+        ).fetchone()
     return row is not None and row[0] > 0

@@ -1,4 +1,4 @@
--- Seals: docs/adr/0014-seals.md. Made beside the append path, from rows that are final.
+-- Seals: docs/adr/0012-seals.md. Made beside the append path, from rows that are final.
 
 create table event_store.seals (
     log            text        not null check (log in ('licensing', 'tasks', 'heartbeats')),

@@ -1,4 +1,4 @@
--- How far each log is sealed: docs/adr/0014-seals.md. Sealing that stands still shows here; nothing else would.
+-- How far each log is sealed: docs/adr/0012-seals.md. Sealing that stands still shows here; nothing else would.
 
 create view analytics.meta_seals as
 select logs.log                                  as log,
