@@ -59,7 +59,8 @@ def under_way(store: EventStore, threads: ThreadPoolExecutor, connection: Connec
 
 def waits_for_lock(connection: Connection) -> bool:
     found = connection.execute(
-        "select 1 from pg_locks where not granted and relation = 'event_store.task_events'::regclass"
+        "select 1 from pg_locks where not granted and relation = 'event_store.task_events'::regclass "
+        "and database = (select oid from pg_database where datname = current_database())"
     ).fetchall()
     return bool(found)
 
