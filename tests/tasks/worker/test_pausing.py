@@ -98,7 +98,13 @@ def test_what_nobody_has_begun_goes_back_when_its_queue_is_paused_in_full_flow(s
     runs = flood(stored_lab, 3_000, tier=TIER)
     eventually(lambda: started(stored_lab, runs) > 100)
     ask(queue_command, "pause", TIER.queue)
-    eventually(lambda: consumers(stored_lab) == 0)
+
+    def stands_still() -> bool:
+        if stored_lab.depth(TIER.queue) < 1_000:
+            runs.extend(flood(stored_lab, 1_000, tier=TIER))  # it must not be over before the workers have heard
+        return consumers(stored_lab) == 0
+
+    eventually(stands_still)
     until_heard(stored_lab, 2)
     eventually(lambda: started(stored_lab, runs) + stored_lab.depth(TIER.queue) == len(runs))
     begun = started(stored_lab, runs)
