@@ -120,6 +120,8 @@ def read_archive(path: Path) -> Iterator[Block]:
     counted, ending = Ending(0, 0), None
     for line in _lines(path):
         match line:
+            case _ if ending is not None:
+                raise ArchiveUnreadableError(path, f"it has a line after its ending: {line!r:.100}")
             case Beginning() if log is None and line.format == FORMAT:
                 log = line.log
             case EventLine() if log is not None:

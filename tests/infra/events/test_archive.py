@@ -214,6 +214,7 @@ def test_a_published_head_is_looked_for_in_an_archive_that_covers_it(
         lambda path: rewrite(path, lambda lines: [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]]),
         lambda path: rewrite(path, lambda lines: [lines[0], b'{"kind":"end","events":0,"seals":0}\n']),
         lambda path: rewrite(path, lambda lines: [lines[0], b"[1]\n", *lines[1:]]),
+        lambda path: rewrite(path, lambda lines: [*lines, lines[1]]),  # an event behind the ending
     ],
 )
 def test_what_is_no_whole_archive_is_refused(archived: Path, run: Run, broken: Callable[[Path], object]) -> None:
