@@ -35,6 +35,8 @@ def archive_command(file: Path, *, log: str, since: str | None, until: str | Non
             done = archive(connection, Log(log), span, to=file)
     except ArchiveRefusedError as error:
         raise click.ClickException(f"{error}; nothing is archived: ledgerq events verify has them all") from error
+    except ArchiveUnreadableError as error:
+        raise click.ClickException(f"{error}; nothing is archived: the log has what no archive can hold") from error
     except OSError as error:
         raise click.ClickException(f"{file} cannot be written: {error}") from error
     if done is None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -223,6 +224,57 @@ def test_what_is_no_whole_archive_is_refused(archived: Path, run: Run, broken: C
         done = run(*command, "--archive", str(archived))
         assert done.exit_code == 1
         assert "cannot be read as an archive" in done.stderr
+
+
+def test_wherever_a_byte_of_an_archive_is_damaged_it_is_unreadable(archived: Path, run: Run) -> None:
+    whole = archived.read_bytes()
+    for offset in range(40, len(whole), 7):  # before that there are a file name and a time, which nothing depends on
+        archived.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
+        done = run("verify", "--archive", str(archived))
+        assert (done.exit_code, "cannot be read as an archive" in done.stderr) == (1, True), (offset, done.exception)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damaged"),
+    [
+        (rb'"occurred_at":"([^"]*)Z"', rb'"occurred_at":"\1"'),
+        (rb'"recorded_at":"([^"]*)Z"', rb'"recorded_at":"\1"'),
+        (rb'"sealed_at":"([^"]*)Z"', rb'"sealed_at":"\1"'),
+        (rb'"position":\d+', b'"position":%d' % 2**70),
+        (rb'"version":\d+', b'"version":%d' % 2**63),
+        (rb'"number":\d+', b'"number":%d' % 2**70),
+        (rb'"leaves":"....', b'"leaves":"'),
+        (rb'"data":{[^}]*}', b'"data":[1]'),
+        (rb'"data":{"', b'"data":{"\xff'),
+        (rb'"metadata":{[^}]*}', b'"metadata":null'),
+        (rb'"stream_id":"', b'"stream_id":"\xff'),
+    ],
+)
+def test_a_value_that_no_log_can_hold_makes_an_archive_unreadable(
+    archived: Path, run: Run, pattern: bytes, damaged: bytes
+) -> None:
+    def damage(lines: list[bytes]) -> list[bytes]:
+        changed, count = re.subn(pattern, damaged, b"".join(lines))
+        assert count, "the damage missed"
+        return changed.splitlines(keepends=True)
+
+    rewrite(archived, damage)
+    for command in (["verify"], ["tail"], ["correlation", "c"]):
+        done = run(*command, "--archive", str(archived))
+        assert (done.exit_code, "cannot be read as an archive" in done.stderr) == (1, True), done.exception
+
+
+def test_an_event_that_no_archive_can_hold_is_told_of_when_its_log_is_archived(
+    connection: Connection, run: Run, tmp_path: Path
+) -> None:
+    connection.execute(
+        "insert into event_store.task_events (stream_id, version, name, data, metadata, event_id, occurred_at)"
+        " values ('s', 1, 'n', '[1]', '{}', gen_random_uuid(), now())"
+    )
+    seal(connection)
+    done = run("archive", str(tmp_path / "a"), "--log", "tasks")
+    assert (done.exit_code, "data of the event at position 1 is no object" in done.stderr) == (1, True), done.exception
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_archives_says_how_much_and_overwrites_nothing(
