@@ -72,7 +72,7 @@ def verify_archive(path: Path, *, key: bytes | None = None, heads: Sequence[Head
     Args:
         path: the file.
         key: what seals are signed with; None: signatures are not checked.
-        heads: what was published once; those of other logs, and beyond the archive, are passed over.
+        heads: what was published once; those of other logs, and beyond the archive, are not looked for.
 
     Raises:
         ArchiveUnreadableError: it is no archive, or not a whole one.

@@ -201,7 +201,39 @@ def test_a_published_head_is_looked_for_in_an_archive_that_covers_it(
     assert run("verify", "--archive", str(archived), "--head", heads[1]).exit_code == 0
     false = f"tasks:8:{'ab' * 32}"
     assert run("verify", "--archive", str(archived), "--head", false).exit_code == 1
-    assert run("verify", "--archive", str(archived), "--head", f"tasks:99:{'ab' * 32}").exit_code == 0
+
+
+@pytest.mark.parametrize("head", [f"tasks:99:{'ab' * 32}", f"licensing:4:{'ab' * 32}", f"tasks:0:{'ab' * 32}"])
+def test_a_head_that_no_archive_covers_is_not_passed_over_in_silence(archived: Path, run: Run, head: str) -> None:
+    done = run("verify", "--archive", str(archived), "--head", head)
+    assert done.exit_code == 2
+    assert f"1 heads were not looked for: {head}" in done.stderr
+    assert "10 events and 3 seals agree" in done.stdout
+
+
+def test_a_file_of_heads_may_hold_others_than_an_archive_covers_but_not_only_others(
+    archived: Path, run: Run, connection: Connection, tmp_path: Path
+) -> None:
+    heads = tmp_path / "heads"
+    false, beyond = f"tasks:8:{'ab' * 32}", f"tasks:99:{'ab' * 32}"
+    true = [each.head for each in SealTable(connection).all(Log.TASKS)][1]
+
+    def verified(*lines: str) -> tuple[int, str]:
+        heads.write_text("\n".join(lines))
+        done = run("verify", "--archive", str(archived), "--heads", str(heads))
+        return done.exit_code, done.stderr
+
+    assert verified(true) == (0, "")
+    assert verified(true, beyond) == (0, f"1 of the 2 heads in {heads} were not looked for\n")
+    assert verified(false, beyond)[0] == 1
+    for nothing in ((beyond,), ()):
+        status, said = verified(*nothing)
+        assert (status, f"none of the {len(nothing)} heads in {heads} was looked for" in said) == (2, True)
+
+
+def test_an_archive_is_not_asked_about_a_log_of_somebody_s_choice(archived: Path, run: Run) -> None:
+    done = run("verify", "--archive", str(archived), "--log", "licensing")
+    assert (done.exit_code, "an archive is of one log" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
