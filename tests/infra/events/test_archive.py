@@ -165,6 +165,15 @@ def test_an_archive_has_no_holes_where_events_were_recorded_a_little_out_of_orde
     assert [block.seal.number for block in read_archive(tmp_path / "a")] == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("archived")
+@pytest.mark.parametrize(("since", "events"), [("0001-01-01", 10), ("9999-12-31T23:59:59", 0)])
+def test_an_archive_may_begin_at_the_ends_of_time(run: Run, tmp_path: Path, since: str, events: int) -> None:
+    again = tmp_path / "again"
+    done = run("archive", str(again), "--log", "tasks", "--since", since)
+    assert (done.exit_code, again.exists()) == ((0, True) if events else (1, False)), done.exception
+    assert (f"{events} events of log tasks" in done.stdout) is bool(events)
+
+
 def test_a_log_that_was_changed_is_not_archived(store: EventStore, connection: Connection, tmp_path: Path) -> None:
     record(store, Log.TASKS, *(started(f"r{number}") for number in range(6)))
     seal(connection)
