@@ -174,6 +174,16 @@ def test_an_archive_may_begin_at_the_ends_of_time(run: Run, tmp_path: Path, sinc
     assert (f"{events} events of log tasks" in done.stdout) is bool(events)
 
 
+@pytest.mark.usefixtures("archived")
+def test_archiving_leaves_the_files_beside_the_archive_as_they_are(connection: Connection, tmp_path: Path) -> None:
+    beside = tmp_path / "a.part"
+    beside.write_text("somebody's")
+    before = set(tmp_path.iterdir())
+    assert archive(connection, Log.TASKS, ALWAYS, to=tmp_path / "a") is not None
+    assert beside.read_text() == "somebody's"
+    assert set(tmp_path.iterdir()) - before == {tmp_path / "a"}
+
+
 def test_a_log_that_was_changed_is_not_archived(store: EventStore, connection: Connection, tmp_path: Path) -> None:
     record(store, Log.TASKS, *(started(f"r{number}") for number in range(6)))
     seal(connection)
