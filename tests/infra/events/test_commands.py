@@ -75,13 +75,6 @@ def test_tail_may_begin_at_the_ends_of_time(store: EventStore, run: Run, since: 
     assert (done.exit_code, len(done.stdout.splitlines())) == (0, lines), done.exception
 
 
-@pytest.mark.parametrize("command", [["tail", "--no-follow", "--stream"], ["stream"], ["correlation"]])
-@pytest.mark.parametrize(("text", "reason"), [("r\udcff", "character 2 is not UTF-8"), ("r\x00", "NUL at character 2")])
-def test_an_argument_that_is_no_text_is_refused(run: Run, command: list[str], text: str, reason: str) -> None:
-    done = run(*command, text)
-    assert (done.exit_code, reason in done.stderr) == (2, True), done.exception
-
-
 def test_tail_follows_until_it_is_told_to_stop(store: EventStore, settings: Settings, tmp_path: Path) -> None:
     record(store, Log.TASKS, started("before"))
     process = Process("events tail", settings, log=tmp_path / "tail.log")
