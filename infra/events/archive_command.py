@@ -42,7 +42,8 @@ def archive_command(file: Path, *, log: str, since: str | None, until: str | Non
     if done is None:
         raise click.ClickException(f"nothing of log {log} is sealed in that time; nothing is written")
     size = file.stat().st_size / _MEGABYTE
-    click.echo(f"{file}: {done.events:,} events of log {log} under {done.seals:,} seals, {size:,.1f} MB, verified")
+    name = click.format_filename(file)  # a file may be called what is no text
+    click.echo(f"{name}: {done.events:,} events of log {log} under {done.seals:,} seals, {size:,.1f} MB, verified")
 
 
 @click.command("restore")

@@ -184,6 +184,14 @@ def test_archiving_leaves_the_files_beside_the_archive_as_they_are(connection: C
     assert set(tmp_path.iterdir()) - before == {tmp_path / "a"}
 
 
+@pytest.mark.usefixtures("archived")
+def test_an_archive_may_have_a_name_that_is_no_text(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a\udcff"
+    done = run("archive", str(path), "--log", "tasks")
+    assert (done.exit_code, path.exists()) == (0, True), done.exception
+    assert run("verify", "--archive", str(path)).exit_code == 0
+
+
 def test_a_log_that_was_changed_is_not_archived(store: EventStore, connection: Connection, tmp_path: Path) -> None:
     record(store, Log.TASKS, *(started(f"r{number}") for number in range(6)))
     seal(connection)
