@@ -12,6 +12,7 @@ import click
 
 from infra.event_store import EventStore
 from infra.settings import load_settings
+from infra.words import WORDS
 from projections.catalog import PROJECTIONS
 from projections.door import told_in_one_line
 from projections.skipping import SkipRefusedError, skip
@@ -21,7 +22,7 @@ REFUSED: Final = 1
 
 @click.command("skip")
 @click.argument("event_id", type=click.UUID, metavar="ID")
-@click.option("--reason", required=True, help="Why; it is kept for auditors.")
+@click.option("--reason", type=WORDS, required=True, help="Why; it is kept for auditors.")
 def command(event_id: UUID, reason: str) -> None:
     """Let projections pass over the event of this ID (column event_id of its log); the event stays where it is.
 

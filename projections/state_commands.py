@@ -13,6 +13,7 @@ from infra.events.as_of import AsOf
 from infra.events.asking import as_of_options, asked_as_of, told_in_one_line
 from infra.events.showing import clock
 from infra.settings import load_settings
+from infra.words import WORDS
 from projections import presentation
 from projections.as_of import license_as_of, session_as_of
 
@@ -26,7 +27,7 @@ def session() -> None:
 
 
 @session.command("show")
-@click.argument("session_id")
+@click.argument("session_id", type=WORDS)
 @as_of_options
 @_json_option
 def show_session(session_id: str, *, as_json: bool, **asked: str | None) -> None:
@@ -40,7 +41,7 @@ def license_() -> None:
 
 
 @license_.command("show")
-@click.argument("license_id")
+@click.argument("license_id", type=WORDS)
 @as_of_options
 @_json_option
 def show_license(license_id: str, *, as_json: bool, **asked: str | None) -> None:

@@ -9,22 +9,25 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from infra.event_store.log import Log
 from infra.event_store.log_table import Found
-from infra.events.seal import Leaf, Seal
+from infra.events.seal import LEAF_BYTES, Leaf, Seal
 
 FORMAT: Final = 1
 _FIXED: Final = struct.Struct(">qq16sqq")
 _POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_Bigint = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class ArchiveUnreadableError(Exception):
@@ -56,28 +59,28 @@ class Beginning(msgspec.Struct, tag_field="kind", tag="archive"):
 class EventLine(msgspec.Struct, tag_field="kind", tag="event"):
     """An event: the columns of its row."""
 
-    position: int
+    position: _Bigint
     stream_id: str
-    version: int
+    version: _Bigint
     name: str
     data: msgspec.Raw
     metadata: msgspec.Raw
     event_id: UUID
-    occurred_at: datetime
-    recorded_at: datetime
+    occurred_at: _Moment
+    recorded_at: _Moment
 
 
 class SealLine(msgspec.Struct, tag_field="kind", tag="seal"):
     """A seal over the events since the last one; bytes are base64."""
 
-    number: int
-    after_position: int
-    upto_position: int
+    number: _Bigint
+    after_position: _Bigint
+    upto_position: _Bigint
     leaves: bytes
     previous: bytes
     hash: bytes
     signature: bytes | None
-    sealed_at: datetime
+    sealed_at: _Moment
 
 
 class Ending(msgspec.Struct, tag_field="kind", tag="end"):
@@ -120,11 +123,15 @@ def read_archive(path: Path) -> Iterator[Block]:
     counted, ending = Ending(0, 0), None
     for line in _lines(path):
         match line:
+            case _ if ending is not None:
+                raise ArchiveUnreadableError(path, f"it has a line after its ending: {line!r:.100}")
             case Beginning() if log is None and line.format == FORMAT:
                 log = line.log
             case EventLine() if log is not None:
-                events.append(_row(line))
+                events.append(_row(path, line))
             case SealLine() if log is not None:
+                if len(line.leaves) % LEAF_BYTES:
+                    raise ArchiveUnreadableError(path, f"seal {line.number} was cut")
                 yield Block(Seal(log, *msgspec.structs.astuple(line)), events)
                 counted = Ending(counted.events + len(events), counted.seals + 1)
                 events = []
@@ -150,7 +157,7 @@ def _lines(path: Path) -> Iterator[Beginning | EventLine | SealLine | Ending]:
     try:
         with gzip.open(path, "rb") as file:
             yield from map(_decode, file)
-    except (OSError, EOFError, msgspec.MsgspecError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise ArchiveUnreadableError(path, str(error)) from error
 
 
@@ -161,6 +168,12 @@ def _event_line(row: Found) -> EventLine:
     )
 
 
-def _row(line: EventLine) -> Found:
-    values = msgspec.structs.asdict(line)
-    return Found(**values | {name: bytes(values[name]).decode() for name in ("data", "metadata")})
+def _row(path: Path, line: EventLine) -> Found:
+    try:
+        texts = {"data": bytes(line.data).decode(), "metadata": bytes(line.metadata).decode()}
+    except UnicodeDecodeError as error:
+        raise ArchiveUnreadableError(path, f"the event at position {line.position} is no text: {error}") from error
+    for name, text in texts.items():
+        if not text.startswith("{"):
+            raise ArchiveUnreadableError(path, f"{name} of the event at position {line.position} is no object")
+    return Found(**msgspec.structs.asdict(line) | texts)

@@ -35,12 +35,15 @@ def archive_command(file: Path, *, log: str, since: str | None, until: str | Non
             done = archive(connection, Log(log), span, to=file)
     except ArchiveRefusedError as error:
         raise click.ClickException(f"{error}; nothing is archived: ledgerq events verify has them all") from error
+    except ArchiveUnreadableError as error:
+        raise click.ClickException(f"{error}; nothing is archived: the log has what no archive can hold") from error
     except OSError as error:
         raise click.ClickException(f"{file} cannot be written: {error}") from error
     if done is None:
         raise click.ClickException(f"nothing of log {log} is sealed in that time; nothing is written")
     size = file.stat().st_size / _MEGABYTE
-    click.echo(f"{file}: {done.events:,} events of log {log} under {done.seals:,} seals, {size:,.1f} MB, verified")
+    name = click.format_filename(file)  # a file may be called what is no text
+    click.echo(f"{name}: {done.events:,} events of log {log} under {done.seals:,} seals, {size:,.1f} MB, verified")
 
 
 @click.command("restore")

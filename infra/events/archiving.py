@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from psycopg import Connection
@@ -52,17 +53,14 @@ def archive(connection: Connection[Any], log: Log, span: Span, *, to: Path) -> E
     """
     if to.exists():
         raise FileExistsError(f"{to} exists")
-    part = to.with_name(to.name + ".part")
-    part.unlink(missing_ok=True)
-    try:
+    with TemporaryDirectory(prefix=".archive-", dir=to.parent) as own:  # beside the file, so that it can be moved
+        part = Path(own) / to.name
         ending = write_archive(part, log, _blocks(connection, log, span))
         if not ending.seals:
             return None
         if findings := verify_archive(part).findings:
             raise ArchiveRefusedError(findings)
         part.rename(to)
-    finally:
-        part.unlink(missing_ok=True)
     return ending
 
 
@@ -72,7 +70,7 @@ def verify_archive(path: Path, *, key: bytes | None = None, heads: Sequence[Head
     Args:
         path: the file.
         key: what seals are signed with; None: signatures are not checked.
-        heads: what was published once; those of other logs, and beyond the archive, are passed over.
+        heads: what was published once; those of other logs, and beyond the archive, are not looked for.
 
     Raises:
         ArchiveUnreadableError: it is no archive, or not a whole one.

@@ -22,6 +22,7 @@ from infra.events.seal_commands import seal_command, verify_command
 from infra.events.tailing import Tail
 from infra.moments import moment
 from infra.stopping import StopRequest
+from infra.words import WORDS
 
 LOOK_EVERY_SECONDS: Final = 0.2
 STREAM_PAGE_EVENTS: Final = 500
@@ -42,7 +43,11 @@ for _command in (seal_command, verify_command, archive_command, restore_command)
 @log_option
 @click.option("--name", "names", multiple=True, metavar="NAME", help="Of this name; * is any characters. Repeatable.")
 @click.option(
-    "--stream", "prefix", metavar="PREFIX", help="Of streams whose id begins like this: session-, task_run-0192."
+    "--stream",
+    "prefix",
+    type=WORDS,
+    metavar="PREFIX",
+    help="Of streams whose id begins like this: session-, task_run-0192.",
 )
 @click.option("--since", metavar="WHEN", help="Begin with what was recorded then: 2h, 30m, 7d, or ISO 8601 (UTC).")
 @click.option(
@@ -97,7 +102,7 @@ def show(event_id: UUID, *, archives: tuple[Path, ...], as_json: bool) -> None:
 
 
 @events.command()
-@click.argument("stream_id")
+@click.argument("stream_id", type=WORDS)
 @archive_option
 @json_option
 def stream(stream_id: str, *, archives: tuple[Path, ...], as_json: bool) -> None:
@@ -114,7 +119,7 @@ def stream(stream_id: str, *, archives: tuple[Path, ...], as_json: bool) -> None
 
 
 @events.command()
-@click.argument("correlation_id")
+@click.argument("correlation_id", type=WORDS)
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Most events of each log."
 )

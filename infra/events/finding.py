@@ -65,6 +65,11 @@ class Head(NamedTuple):
             raise ValueError(f"{text!r} is no head: its hash has {len(head.hash)} bytes and not {len(GENESIS)}")
         return head
 
+    @property
+    def text(self) -> str:
+        """``LOG:POSITION:HASH``."""
+        return f"{self.log.value}:{self.position}:{self.hash.hex()}"
+
 
 class Verified(NamedTuple):
     """What became of verifying a log.
@@ -77,6 +82,7 @@ class Verified(NamedTuple):
         unsealed: how many newer events are final and wait to be sealed; None: this is not the log itself.
         is_signed: whether its newest seal has a signature.
         findings: what is wrong, in order of position.
+        heads: the published heads that were looked for.
     """
 
     log: Log
@@ -86,3 +92,4 @@ class Verified(NamedTuple):
     unsealed: int | None
     is_signed: bool
     findings: list[Finding]
+    heads: list[Head]

@@ -150,7 +150,7 @@ class LogReader:
         while low < high:
             middle = (low + high) // 2
             following = self._next(log, middle)
-            if following is None or following[1] >= moment - CLOCK_MARGIN:
+            if following is None or moment - following[1] <= CLOCK_MARGIN:
                 high = middle
             else:
                 low = following[0]

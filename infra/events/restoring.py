@@ -12,6 +12,7 @@ from psycopg.sql import SQL, Identifier
 from infra.event_store.log_table import SCHEMA
 from infra.events.archive import Block, read_archive
 from infra.events.archiving import ArchiveRefusedError, verify_archive
+from infra.events.seal import Seal
 from infra.events.seals import SealTable
 
 _ADD: Final = """
@@ -22,6 +23,7 @@ _ADD: Final = """
         %s::timestamptz[], %s::timestamptz[]) as lost (p, s, v, n, d, m, e, o, r)
     on conflict do nothing
 """
+_ADVICE: Final = "what is missing comes from a backup of the database; until then --archive shows the events"
 
 
 class RestoreRefusedError(Exception):
@@ -41,7 +43,7 @@ def restore(connection: Connection[Any], path: Path) -> Iterator[int]:
     Raises:
         ArchiveUnreadableError: it is no archive, or not a whole one.
         ArchiveRefusedError: its events are not those that were sealed.
-        RestoreRefusedError: it is of another log, or the log has other events in its places.
+        RestoreRefusedError: the log has not the archive's seals, or has other events in its places.
     """
     if findings := verify_archive(path).findings:
         raise ArchiveRefusedError(findings)
@@ -54,7 +56,7 @@ def _restore(connection: Connection[Any], block: Block) -> int:
     seal, seals = block.seal, SealTable(connection)
     known = next(seals.all(seal.log, after_number=seal.number - 1), None)
     if known is None or known.hash != seal.hash:
-        raise RestoreRefusedError(f"log {seal.log.value} has no such seal {seal.number}: the archive is of another log")
+        raise RestoreRefusedError(_why_unknown(seals, seal, known))
     columns = [list(column) for column in zip(*block.events, strict=True)]
     query = SQL(_ADD).format(table=Identifier(SCHEMA, seal.log.table))
     added = connection.execute(query, columns).rowcount
@@ -64,3 +66,25 @@ def _restore(connection: Connection[Any], block: Block) -> int:
             " ledgerq events verify names them"
         )
     return added
+
+
+def _why_unknown(seals: SealTable, seal: Seal, known: Seal | None) -> str:
+    """Why a log does not bear out a seal of an archive, having ``known`` in its place, or as the next one."""
+    log, last = seal.log.value, seals.last(seal.log)
+    if last is None:
+        return f"log {log} has no seals, which say where events belong; {_ADVICE}"
+    if last.number < seal.number - 1:
+        return (
+            f"the seals of log {log} end with seal {last.number}, before the archive's first, {seal.number}; {_ADVICE}"
+        )
+    before = next(seals.all(seal.log, after_number=seal.number - 2), None)
+    if before is None or before.hash != seal.previous:
+        return f"log {log} has no such seal {seal.number}: the archive is of another log"
+    if known is None:
+        what = f"where its seals end: seal {seal.number} and those behind it are gone too"
+    elif known.number != seal.number:
+        what = f"but seal {seal.number} is gone from its midst"
+    else:
+        what = f"but has another seal {seal.number}: what is behind was changed and sealed anew"
+    agrees = f"log {log} agrees with the archive up to seal {before.number} (position {before.upto_position})"
+    return f"{agrees}, {what}; {_ADVICE}"

@@ -18,6 +18,8 @@ KEPT_BYTES: Final = 8
 _DOMAIN: Final = b"\x01ledgerq seal 1\x00"
 _HEADER: Final = struct.Struct(">qqqqq")
 _LEAF: Final = struct.Struct(f">q{KEPT_BYTES}s")
+LEAF_BYTES: Final = _LEAF.size
+"""How much a seal keeps of an event: its position and a part of its digest."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Made by the database, so that 32 bytes travel instead of a row. Unambiguous: all parts but the last four have a fixed

@@ -13,7 +13,8 @@ import msgspec
 from infra.events.archive import ArchiveUnreadableError
 from infra.events.archiving import verify_archive
 from infra.events.asking import archive_option, chosen, connected, log_option, now
-from infra.events.finding import Head, Verified
+from infra.events.finding import Verified
+from infra.events.published import Published
 from infra.events.seal import Seal
 from infra.events.sealing import SealDoubtfulError, seal_all
 from infra.events.seals import SealTable
@@ -59,13 +60,13 @@ def seal_command(*, logs: tuple[str, ...], print_head: bool, adopt: bool) -> Non
     "heads",
     multiple=True,
     metavar="LOG:POSITION:HASH",
-    help="A head that was published: it must be one of the seals.",
+    help="A head that was published: it must be one of the seals, and in what is looked at. Repeatable.",
 )
 @click.option(
     "--heads",
     "file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file of such heads, one a line.",
+    help="A file of such heads, one a line; those of other logs, and beyond an archive, are passed over.",
 )
 @archive_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
@@ -74,37 +75,57 @@ def verify_command(
 ) -> None:
     """Compare the logs with their seals and name what was altered, removed or inserted.
 
-    Exit status: 0 everything agrees; 1 something does not; 2 the database cannot answer.
+    Exit status: 0 everything agrees; 1 something does not; 2 the database cannot answer, or a head was not looked for.
     """
-    published = _heads([*heads, *(file.read_text(encoding="utf-8").splitlines() if file else ())])
+    if archives and logs:
+        raise click.UsageError("--log chooses among the database's logs; an archive is of one log and says of which")
+    published = Published.read(heads, file)
     settings = load_settings()
     key = settings.seal_key_bytes
     if archives:
         try:
-            found = [verify_archive(path, key=key, heads=published) for path in archives]
+            found = [verify_archive(path, key=key, heads=published.all) for path in archives]
         except ArchiveUnreadableError as error:
             raise click.ClickException(str(error)) from error
     else:
+        of_logs = [head for head in published.all if head.log in chosen(logs)]
+        if refusal := published.unanswered(of_logs):
+            raise click.UsageError(refusal)
         with connected("events verify", settings) as connection:
             seals = SealTable(connection)
-            found = [verify(seals, log, key=key, heads=published, tell=_Teller()) for log in chosen(logs)]
+            found = [verify(seals, log, key=key, heads=of_logs, tell=_Teller()) for log in chosen(logs)]
+    _print_all(found, is_checked=key is not None, as_json=as_json)
+    sys.exit(_status(found, published))
+
+
+def _status(found: list[Verified], published: Published) -> int:
+    """The exit status; says on standard error which heads were not looked for."""
+    looked_for = {head for each in found for head in each.heads}
+    if passed_over := published.passed_over(looked_for):
+        click.echo(
+            f"{passed_over} of the {len(published.listed)} heads in {published.file} were not looked for", err=True
+        )
+    unanswered = published.unanswered(looked_for)
+    if unanswered:
+        click.echo(f"ledgerq events verify: {unanswered}", err=True)
+    if any(each.findings for each in found):
+        return 1
+    return 2 if unanswered else 0
+
+
+def _print_all(found: list[Verified], *, is_checked: bool, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode([_values(each) for each in found]), indent=2).decode())
-    else:
-        for each in found:
-            _print(each, is_checked=key is not None)
-    sys.exit(1 if any(each.findings for each in found) else 0)
-
-
-def _heads(lines: list[str]) -> list[Head]:
-    try:
-        return [Head.parse(line) for line in lines if line.strip()]
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        return
+    for each in found:
+        _print(each, is_checked=is_checked)
 
 
 def _values(found: Verified) -> dict[str, Any]:
-    return found._asdict() | {"findings": [finding._asdict() for finding in found.findings]}
+    return found._asdict() | {
+        "findings": [finding._asdict() for finding in found.findings],
+        "heads": [head.text for head in found.heads],
+    }
 
 
 def _print(found: Verified, *, is_checked: bool) -> None:

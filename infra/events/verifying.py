@@ -52,7 +52,7 @@ def verify_blocks(
         tell: called after every seal.
     """
     findings: list[Finding] = []
-    missing = dict.fromkeys(head for head in heads if head.log is log)
+    known: set[Head] = set()
     first: Seal | None = None
     last: Seal | None = None
     signed_before = False
@@ -64,14 +64,16 @@ def verify_blocks(
         if key is not None:
             findings += _signature(seal, key, is_signed_before=signed_before)
         signed_before |= seal.signature is not None
-        missing.pop(Head(log, seal.upto_position, seal.hash), None)
+        known.add(Head(log, seal.upto_position, seal.hash))
         first, last, count, events = first or seal, seal, count + 1, events + seal.event_count
         tell(seal)
     if key is not None and last is not None and not signed_before:
         findings.append(Finding(log, Fault.SIGNATURE, last.upto_position, "no seal is signed, and there is a key"))
-    findings += [_missing(head) for head in missing if is_whole or _covers(first, last, head)]
+    of_log = dict.fromkeys(head for head in heads if head.log is log)
+    looked_for = [head for head in of_log if is_whole or _covers(first, last, head)]
+    findings += [_missing(head) for head in looked_for if head not in known]
     upto, is_signed = (last.upto_position, last.signature is not None) if last else (0, False)
-    return Verified(log, count, events, upto, None, is_signed, findings)
+    return Verified(log, count, events, upto, None, is_signed, findings, looked_for)
 
 
 def _blocks(seals: SealTable, log: Log) -> Iterator[tuple[Seal, list[Leaf]]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -164,6 +165,33 @@ def test_an_archive_has_no_holes_where_events_were_recorded_a_little_out_of_orde
     assert [block.seal.number for block in read_archive(tmp_path / "a")] == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("archived")
+@pytest.mark.parametrize(("since", "events"), [("0001-01-01", 10), ("9999-12-31T23:59:59", 0)])
+def test_an_archive_may_begin_at_the_ends_of_time(run: Run, tmp_path: Path, since: str, events: int) -> None:
+    again = tmp_path / "again"
+    done = run("archive", str(again), "--log", "tasks", "--since", since)
+    assert (done.exit_code, again.exists()) == ((0, True) if events else (1, False)), done.exception
+    assert (f"{events} events of log tasks" in done.stdout) is bool(events)
+
+
+@pytest.mark.usefixtures("archived")
+def test_archiving_leaves_the_files_beside_the_archive_as_they_are(connection: Connection, tmp_path: Path) -> None:
+    beside = tmp_path / "a.part"
+    beside.write_text("somebody's")
+    before = set(tmp_path.iterdir())
+    assert archive(connection, Log.TASKS, ALWAYS, to=tmp_path / "a") is not None
+    assert beside.read_text() == "somebody's"
+    assert set(tmp_path.iterdir()) - before == {tmp_path / "a"}
+
+
+@pytest.mark.usefixtures("archived")
+def test_an_archive_may_have_a_name_that_is_no_text(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a\udcff"
+    done = run("archive", str(path), "--log", "tasks")
+    assert (done.exit_code, path.exists()) == (0, True), done.exception
+    assert run("verify", "--archive", str(path)).exit_code == 0
+
+
 def test_a_log_that_was_changed_is_not_archived(store: EventStore, connection: Connection, tmp_path: Path) -> None:
     record(store, Log.TASKS, *(started(f"r{number}") for number in range(6)))
     seal(connection)
@@ -200,7 +228,39 @@ def test_a_published_head_is_looked_for_in_an_archive_that_covers_it(
     assert run("verify", "--archive", str(archived), "--head", heads[1]).exit_code == 0
     false = f"tasks:8:{'ab' * 32}"
     assert run("verify", "--archive", str(archived), "--head", false).exit_code == 1
-    assert run("verify", "--archive", str(archived), "--head", f"tasks:99:{'ab' * 32}").exit_code == 0
+
+
+@pytest.mark.parametrize("head", [f"tasks:99:{'ab' * 32}", f"licensing:4:{'ab' * 32}", f"tasks:0:{'ab' * 32}"])
+def test_a_head_that_no_archive_covers_is_not_passed_over_in_silence(archived: Path, run: Run, head: str) -> None:
+    done = run("verify", "--archive", str(archived), "--head", head)
+    assert done.exit_code == 2
+    assert f"1 heads were not looked for: {head}" in done.stderr
+    assert "10 events and 3 seals agree" in done.stdout
+
+
+def test_a_file_of_heads_may_hold_others_than_an_archive_covers_but_not_only_others(
+    archived: Path, run: Run, connection: Connection, tmp_path: Path
+) -> None:
+    heads = tmp_path / "heads"
+    false, beyond = f"tasks:8:{'ab' * 32}", f"tasks:99:{'ab' * 32}"
+    true = [each.head for each in SealTable(connection).all(Log.TASKS)][1]
+
+    def verified(*lines: str) -> tuple[int, str]:
+        heads.write_text("\n".join(lines))
+        done = run("verify", "--archive", str(archived), "--heads", str(heads))
+        return done.exit_code, done.stderr
+
+    assert verified(true) == (0, "")
+    assert verified(true, beyond) == (0, f"1 of the 2 heads in {heads} were not looked for\n")
+    assert verified(false, beyond)[0] == 1
+    for nothing in ((beyond,), ()):
+        status, said = verified(*nothing)
+        assert (status, f"none of the {len(nothing)} heads in {heads} was looked for" in said) == (2, True)
+
+
+def test_an_archive_is_not_asked_about_a_log_of_somebody_s_choice(archived: Path, run: Run) -> None:
+    done = run("verify", "--archive", str(archived), "--log", "licensing")
+    assert (done.exit_code, "an archive is of one log" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +274,7 @@ def test_a_published_head_is_looked_for_in_an_archive_that_covers_it(
         lambda path: rewrite(path, lambda lines: [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]]),
         lambda path: rewrite(path, lambda lines: [lines[0], b'{"kind":"end","events":0,"seals":0}\n']),
         lambda path: rewrite(path, lambda lines: [lines[0], b"[1]\n", *lines[1:]]),
+        lambda path: rewrite(path, lambda lines: [*lines, lines[1]]),  # an event behind the ending
     ],
 )
 def test_what_is_no_whole_archive_is_refused(archived: Path, run: Run, broken: Callable[[Path], object]) -> None:
@@ -222,6 +283,57 @@ def test_what_is_no_whole_archive_is_refused(archived: Path, run: Run, broken: C
         done = run(*command, "--archive", str(archived))
         assert done.exit_code == 1
         assert "cannot be read as an archive" in done.stderr
+
+
+def test_wherever_a_byte_of_an_archive_is_damaged_it_is_unreadable(archived: Path, run: Run) -> None:
+    whole = archived.read_bytes()
+    for offset in range(40, len(whole), 7):  # before that there are a file name and a time, which nothing depends on
+        archived.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
+        done = run("verify", "--archive", str(archived))
+        assert (done.exit_code, "cannot be read as an archive" in done.stderr) == (1, True), (offset, done.exception)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damaged"),
+    [
+        (rb'"occurred_at":"([^"]*)Z"', rb'"occurred_at":"\1"'),
+        (rb'"recorded_at":"([^"]*)Z"', rb'"recorded_at":"\1"'),
+        (rb'"sealed_at":"([^"]*)Z"', rb'"sealed_at":"\1"'),
+        (rb'"position":\d+', b'"position":%d' % 2**70),
+        (rb'"version":\d+', b'"version":%d' % 2**63),
+        (rb'"number":\d+', b'"number":%d' % 2**70),
+        (rb'"leaves":"....', b'"leaves":"'),
+        (rb'"data":{[^}]*}', b'"data":[1]'),
+        (rb'"data":{"', b'"data":{"\xff'),
+        (rb'"metadata":{[^}]*}', b'"metadata":null'),
+        (rb'"stream_id":"', b'"stream_id":"\xff'),
+    ],
+)
+def test_a_value_that_no_log_can_hold_makes_an_archive_unreadable(
+    archived: Path, run: Run, pattern: bytes, damaged: bytes
+) -> None:
+    def damage(lines: list[bytes]) -> list[bytes]:
+        changed, count = re.subn(pattern, damaged, b"".join(lines))
+        assert count, "the damage missed"
+        return changed.splitlines(keepends=True)
+
+    rewrite(archived, damage)
+    for command in (["verify"], ["tail"], ["correlation", "c"]):
+        done = run(*command, "--archive", str(archived))
+        assert (done.exit_code, "cannot be read as an archive" in done.stderr) == (1, True), done.exception
+
+
+def test_an_event_that_no_archive_can_hold_is_told_of_when_its_log_is_archived(
+    connection: Connection, run: Run, tmp_path: Path
+) -> None:
+    connection.execute(
+        "insert into event_store.task_events (stream_id, version, name, data, metadata, event_id, occurred_at)"
+        " values ('s', 1, 'n', '[1]', '{}', gen_random_uuid(), now())"
+    )
+    seal(connection)
+    done = run("archive", str(tmp_path / "a"), "--log", "tasks")
+    assert (done.exit_code, "data of the event at position 1 is no object" in done.stderr) == (1, True), done.exception
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_archives_says_how_much_and_overwrites_nothing(

@@ -68,6 +68,13 @@ def test_a_time_that_is_none_is_refused_with_what_is_allowed(run: Run) -> None:
     assert "allowed are 45s" in done.stderr
 
 
+@pytest.mark.parametrize(("since", "lines"), [("0001-01-01", 1), ("9999-12-31T23:59:59", 0)])
+def test_tail_may_begin_at_the_ends_of_time(store: EventStore, run: Run, since: str, lines: int) -> None:
+    record(store, Log.TASKS, started("r1"))
+    done = run("tail", "--no-follow", "--since", since)
+    assert (done.exit_code, len(done.stdout.splitlines())) == (0, lines), done.exception
+
+
 def test_tail_follows_until_it_is_told_to_stop(store: EventStore, settings: Settings, tmp_path: Path) -> None:
     record(store, Log.TASKS, started("before"))
     process = Process("events tail", settings, log=tmp_path / "tail.log")

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import io
+import json
+import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -10,6 +16,7 @@ from infra.event_store import EventStore, Log
 from infra.events import sealing
 from infra.events.sealing import Sealing
 from infra.events.seals import SealTable
+from infra.logs import configure
 from infra.settings import Settings
 from tests.infra.event_store.facts import facts
 from tests.infra.events.conftest import Connection, Run
@@ -20,6 +27,20 @@ KEY = "a key that only the sealer has"
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "BLOCK_EVENTS", dict.fromkeys(Log, 4))
+
+
+@pytest.fixture
+def logged(settings: Settings) -> Iterator[io.StringIO]:
+    """What this process logs."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    configure(settings, stream=stream)
+    yield stream
+    root.handlers = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
 
 
 def later(seconds: float) -> datetime:
@@ -39,6 +60,19 @@ def test_full_blocks_are_sealed_one_after_the_other_and_the_rest_when_it_has_wai
     last = SealTable(connection).last(Log.TASKS)
     assert last is not None
     assert (last.upto_position, last.signature) == (10, None)
+
+
+def test_a_new_head_is_told_in_the_log_in_the_words_that_the_documentation_has(
+    store: EventStore, settings: Settings, connection: Connection, logged: io.StringIO
+) -> None:
+    store.append(Log.TASKS, facts("s", range(1, 5)))
+    with Sealing(settings) as sealer:
+        sealer.step(later(0))
+    last = SealTable(connection).last(Log.TASKS)
+    assert last is not None
+    (line,) = [each for each in map(json.loads, logged.getvalue().splitlines()) if each.get("head") == last.head]
+    documented = (Path(__file__).parents[3] / "docs" / "log.md").read_text(encoding="utf-8")
+    assert f'`"head": …, "message": "{line["message"]}"`' in documented
 
 
 def test_a_sealer_with_a_key_seals_nothing_after_a_seal_without_and_says_so_now_and_then(

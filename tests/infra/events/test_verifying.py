@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from psycopg.sql import SQL, Identifier
@@ -351,3 +353,21 @@ def test_how_far_a_log_is_sealed_and_what_waits_can_be_asked_in_sql(
     assert asked(Log.HEARTBEATS) == (0, 0, False, None)
     store.append(Log.HEARTBEATS, facts("s", [1]))
     assert asked(Log.HEARTBEATS)[3] is not None
+
+
+def test_a_head_of_a_log_that_is_left_out_is_refused_and_one_in_a_file_is_told_of(
+    store: EventStore, run: Run, tmp_path: Path
+) -> None:
+    record(store, Log.TASKS, started("r1"))
+    (head,) = run("seal", "--print-head").stdout.splitlines()
+    other = f"licensing:5:{'00' * 32}"
+    refused = run("verify", "--log", "tasks", "--head", head, "--head", other)
+    assert (refused.exit_code, f"1 heads were not looked for: {other}" in refused.stderr) == (2, True)
+    file = tmp_path / "heads"
+    file.write_text(f"{head}\n{other}\n")
+    told = run("verify", "--log", "tasks", "--heads", str(file), "--json")
+    assert (told.exit_code, told.stderr) == (0, f"1 of the 2 heads in {file} were not looked for\n")
+    assert [each["heads"] for each in json.loads(told.stdout)] == [[head]]
+    assert run("verify", "--log", "licensing", "--heads", str(file)).exit_code == 1
+    file.write_bytes(b"\xff")
+    assert f"{file} is no file of heads" in run("verify", "--heads", str(file)).stderr
