@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from infra.event_store import Checkpoint, EventStore, Log
 from projections.comparison import Compared, compare
+from projections.counted_skips import hand_over_counted
 from projections.draft import DraftRefusedError, draft_follower, note_change, on_draft, required_draft
 from projections.exchange import exchange
 from projections.projection import Projection, follower
@@ -120,8 +121,8 @@ class Desk:
             how many rows it changed.
 
         Raises:
-            DraftRefusedError: more rows differ than were expected, there is nothing to switch in, or a log ends before
-                where one of the two stands. Nothing was done.
+            DraftRefusedError: more rows differ than were expected, there is nothing to switch in, the draft counts a
+                skipped event, or a log ends before where one of the two stands. Nothing was done.
         """
         with self._held_together("filling"):
             found = sum(table.differing_rows for table in compare(driver(self._connection), self.projection))
@@ -137,7 +138,8 @@ class Desk:
         """Make live again what was live before the switch, brought up to date; how many rows that changed.
 
         Raises:
-            DraftRefusedError: nothing was switched in, or a log ends before where one of the two stands.
+            DraftRefusedError: nothing was switched in, what was live counts a skipped event, or a log ends before where
+                one of the two stands.
         """
         with self._held_together("replaced"):
             return self._exchange("filling", by=by, reason=reason)
@@ -145,6 +147,8 @@ class Desk:
     def _exchange(self, state: str, *, by: str, reason: str | None) -> int:
         connection = driver(self._connection)
         changed = exchange(connection, self.projection)
+        name = self.projection.name
+        hand_over_counted(connection, giver=follower(name), taker=draft_follower(name))
         note_change(connection, self.projection, state=state, by=by, reason=reason, differences=changed)
         return changed
 
@@ -153,8 +157,8 @@ class Desk:
         """A transaction in which the projector waits and the draft stands where the live tables stand."""
         self._approach(state)
         with self._connection.begin():
-            required_draft(driver(self._connection), self.projection, state=state)
             held = self._hold(self._connection)
+            required_draft(driver(self._connection), self.projection, state=state)
             with on_draft(self._connection):
                 self._bring(self._draft, self._connection, held)
             yield
