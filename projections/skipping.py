@@ -14,17 +14,13 @@ from psycopg.sql import SQL, Identifier
 
 from domain.cause import Cause
 from domain.skip import EventSkipped
-from infra.event_store import Checkpoint, EventStore, Log, Page, Transaction, caused
+from infra.event_store import Checkpoint, EventStore, Log, Page, Transaction, caused, skipped_positions
 from projections.counted_skips import CountedSkip, note_counted
 from projections.draft import DRAFT_SCHEMA, draft_follower
 from projections.projection import Projection, follower
 from projections.rows import driver
 from projections.tables import PARKED_EVENTS, SCHEMA
 
-_SKIPPED: Final = """
-    select (data->>'position')::bigint from event_store.licensing_events
-    where name = 'event.skipped' and data->>'log' = %s and (data->>'position')::bigint between %s and %s
-"""
 _FIND: Final = " union all ".join(
     f"select '{log.value}' as log, position, stream_id, name from event_store.{log.table} where event_id = %(id)s"  # noqa: S608  our own names
     for log in Log
@@ -80,8 +76,7 @@ def unskipped(connection: sa.Connection, log: Log, page: Page) -> Page:
     positions = [*(each.position for each in page.events), *(each.position for each in page.unreadable)]
     if not positions:
         return page
-    asked = (log.value, min(positions), max(positions))
-    skipped = {row[0] for row in driver(connection).execute(_SKIPPED, asked, prepare=True)}
+    skipped = skipped_positions(driver(connection), log, first=min(positions), last=max(positions))
     if not skipped:
         return page
     return page._replace(
