@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from infra.event_store import Checkpoint, EventStore, Log
 from projections.comparison import Compared, compare
+from projections.counted_skips import hand_over_counted
 from projections.draft import DraftRefusedError, draft_follower, note_change, on_draft, required_draft
 from projections.exchange import exchange
 from projections.projection import Projection, follower
@@ -92,6 +93,9 @@ class Desk:
 
         A running projector waits only until the draft stands where the live tables stand; the comparison itself looks
         at a snapshot of that moment.
+
+        Raises:
+            DraftRefusedError: there is no draft, or a log ends before where one of the two stands. Nothing is held.
         """
         self._approach(None)
         with self._connection.engine.connect() as holder:
@@ -117,7 +121,8 @@ class Desk:
             how many rows it changed.
 
         Raises:
-            DraftRefusedError: more rows differ than were expected, or there is nothing to switch in. Nothing was done.
+            DraftRefusedError: more rows differ than were expected, there is nothing to switch in, the draft counts a
+                skipped event, or a log ends before where one of the two stands. Nothing was done.
         """
         with self._held_together("filling"):
             found = sum(table.differing_rows for table in compare(driver(self._connection), self.projection))
@@ -133,7 +138,8 @@ class Desk:
         """Make live again what was live before the switch, brought up to date; how many rows that changed.
 
         Raises:
-            DraftRefusedError: nothing was switched in.
+            DraftRefusedError: nothing was switched in, what was live counts a skipped event, or a log ends before where
+                one of the two stands.
         """
         with self._held_together("replaced"):
             return self._exchange("filling", by=by, reason=reason)
@@ -141,6 +147,8 @@ class Desk:
     def _exchange(self, state: str, *, by: str, reason: str | None) -> int:
         connection = driver(self._connection)
         changed = exchange(connection, self.projection)
+        name = self.projection.name
+        hand_over_counted(connection, giver=follower(name), taker=draft_follower(name))
         note_change(connection, self.projection, state=state, by=by, reason=reason, differences=changed)
         return changed
 
@@ -149,8 +157,8 @@ class Desk:
         """A transaction in which the projector waits and the draft stands where the live tables stand."""
         self._approach(state)
         with self._connection.begin():
-            required_draft(driver(self._connection), self.projection, state=state)
             held = self._hold(self._connection)
+            required_draft(driver(self._connection), self.projection, state=state)
             with on_draft(self._connection):
                 self._bring(self._draft, self._connection, held)
             yield
@@ -161,13 +169,26 @@ class Desk:
             required_draft(driver(self._connection), self.projection, state=state)
         self.fill()
         self._live.recall(self._connection)
-        while any(self._live.position(log) < self._draft.position(log) for log in self.projection.follows):
-            self._live.step(self._connection)
+        while behind := [
+            log for log in self.projection.follows if self._live.position(log) < self._draft.position(log)
+        ]:
+            if not self._live.step(self._connection):
+                log = behind[0]
+                raise self._log_ends(log, self._live.position(log), "draft", self._draft.position(log))
 
     def _bring(self, runner: Runner, connection: sa.Connection, held: dict[Log, int]) -> None:
         for log, position in held.items():
             runner.recall_in(connection, log)
-            runner.bring_to(connection, log, position)
+            if not runner.bring_to(connection, log, position):
+                raise self._log_ends(log, runner.position(log), "live", position)
+
+    def _log_ends(self, log: Log, end: int, whose: str, position: int) -> DraftRefusedError:
+        side, how = ("draft is", "--anew") if whose == "draft" else ("live tables are", "--in-place")
+        return DraftRefusedError(
+            f"log {log.value} ends at {end:,}, the {side} at {position:,}: its newest events were erased, and nothing "
+            "can be compared until the log is past that; wait for newer events, or leave the erased ones out at once: "
+            f"ledgerq projection rebuild {self.projection.name} {how}"
+        )
 
     def _hold(self, connection: sa.Connection) -> dict[Log, int]:
         """Lock the live checkpoints until the transaction ends; where they stand."""

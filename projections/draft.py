@@ -17,6 +17,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
 from infra.event_store import Checkpoint, Log
+from projections.counted_skips import counted_skips, forget_counted
 from projections.projection import Projection
 from projections.tables import SCHEMA
 
@@ -107,7 +108,8 @@ def required_draft(connection: psycopg.Connection[Any], projection: Projection, 
         state: in which it has to be; None: any.
 
     Raises:
-        DraftRefusedError: there is none, or it is in another state.
+        DraftRefusedError: there is none, it is in another state, or it counts an event that is skipped. The latter
+            is no matter where any state will do and it holds what was live.
     """
     draft = find_draft(connection, projection)
     name = projection.name
@@ -121,7 +123,25 @@ def required_draft(connection: psycopg.Connection[Any], projection: Projection, 
             "filling": f"is not live: there is nothing to roll back (it was begun or rolled back at {since})",
         }
         raise DraftRefusedError(f"the draft of {name} {advice[draft.state]}")
+    if state is not None or draft.state == "filling":
+        _require_no_skips(connection, name, draft.state)
     return draft
+
+
+def is_stale(connection: psycopg.Connection[Any], projection: Projection) -> bool:
+    """Whether the projection's draft counts an event that was skipped after the draft had passed it."""
+    return bool(counted_skips(connection, draft_follower(projection.name)))
+
+
+def _require_no_skips(connection: psycopg.Connection[Any], name: str, state: str) -> None:
+    skips = counted_skips(connection, draft_follower(name))
+    if skips:
+        more = f" and {len(skips) - 1:,} more" if len(skips) > 1 else ""
+        which = {"filling": f"the draft of {name}", "replaced": f"what was live before {name} was switched"}[state]
+        raise DraftRefusedError(
+            f"{which} counts {skips[0]}{more}, skipped since it was passed: "
+            f"ledgerq projection rebuild {name} begins a draft anew without it"
+        )
 
 
 def begin_draft(connection: psycopg.Connection[Any], projection: Projection, *, by: str) -> None:
@@ -138,11 +158,13 @@ def drop_draft(connection: psycopg.Connection[Any], projection: Projection) -> N
     """Forget the projection's draft, rows, parked events and checkpoints."""
     name = projection.name
     with connection.transaction():
+        # The checkpoints first, as whoever fills it or skips an event does: so nobody waits in a circle.
+        connection.execute("delete from event_store.checkpoints where follower = %s", (draft_follower(name),))
+        forget_counted(connection, draft_follower(name))
         for table in projection.tables:
             connection.execute(_DROP.format(draft=Identifier(DRAFT_SCHEMA, table.name)))
         connection.execute("delete from read_model_draft.parked_events where projection = %s", (name,))
         connection.execute("delete from read_model_draft.drafts where projection = %s", (name,))
-        connection.execute("delete from event_store.checkpoints where follower = %s", (draft_follower(name),))
 
 
 def note_change(

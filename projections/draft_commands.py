@@ -22,7 +22,15 @@ from projections.beside import Desk, Filling
 from projections.catalog import PROJECTIONS
 from projections.comparison import BUCKETS, Compared
 from projections.door import NAME, told_in_one_line
-from projections.draft import DraftRefusedError, begin_draft, draft_follower, drop_draft, find_draft, required_draft
+from projections.draft import (
+    DraftRefusedError,
+    begin_draft,
+    draft_follower,
+    drop_draft,
+    find_draft,
+    is_stale,
+    required_draft,
+)
 from projections.process import expect_pages
 from projections.rebuild import Progress
 from projections.rebuild import rebuild as rebuild_in_place
@@ -144,7 +152,10 @@ def _lead(leadership: Leadership, name: str) -> None:
 def _fill(connection: sa.Connection, desk: Desk, *, anew: bool) -> None:
     name = desk.projection.name
     with connection.begin():
-        if anew or find_draft(driver(connection), desk.projection) is None:
+        stale = is_stale(driver(connection), desk.projection)
+        if stale:
+            click.echo(f"{name}: there is a draft that counts skipped events; it is begun anew", err=True)
+        if anew or stale or find_draft(driver(connection), desk.projection) is None:
             begin_draft(driver(connection), desk.projection, by=getpass.getuser())
         else:
             required_draft(driver(connection), desk.projection, state="filling")

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 
 from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log
+from projections.counted_skips import forget_counted
 from projections.parking import apply_or_park, forget_parked, park, unreadable
 from projections.projection import Projection, follower, page_limit
 from projections.rows import driver, erase
@@ -60,6 +61,7 @@ def rebuild(
             _take_checkpoint(connection, projection, log)
         erase(connection, projection.tables)
         forget_parked(connection, projection.name)
+        forget_counted(driver(connection), follower(projection.name))
         replayed = [
             _replay(connection, projection, log, store=store, batch_events=batch_events, tell=tell)
             for log in projection.follows

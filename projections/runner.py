@@ -74,15 +74,21 @@ class Runner:
         """Where it stands in the log, as far as it knows."""
         return self._positions[log]
 
-    def bring_to(self, connection: sa.Connection, log: Log, position: int) -> None:
+    def bring_to(self, connection: sa.Connection, log: Log, position: int) -> bool:
         """Look at everything up to a position, in the caller's transaction, in which nobody else moves the checkpoint.
+
+        Returns:
+            Whether it stands there now; if not, the log ends before it: its newest events were erased.
 
         Raises:
             CheckpointMovedError: somebody has moved it since it was recalled.
         """
         while self._positions[log] < position:
             page = self._reader.page_upto(log, after=self._positions[log], upto=position)
+            if page.position == self._positions[log]:
+                return False
             self._apply(connection, log, page)
+        return True
 
     def recall_in(self, connection: sa.Connection, log: Log) -> None:
         """Read where the projection stands in one log, in the caller's transaction."""

@@ -26,7 +26,7 @@ REFUSED: Final = 1
 def command(event_id: UUID, reason: str) -> None:
     """Let projections pass over the event of this ID (column event_id of its log); the event stays where it is.
 
-    Read models that have counted it go on doing so until they are rebuilt.
+    Read models that have counted it go on doing so until they are rebuilt; drafts that have are begun anew.
     """
     if not reason.strip():
         raise click.UsageError("--reason is empty: say why, for whoever audits it")
@@ -47,3 +47,8 @@ def command(event_id: UUID, reason: str) -> None:
         click.echo(f"no longer parked by {', '.join(done.parked_by)}")
     for name in done.counted_by:
         click.echo(f"{name} has counted it: ledgerq projection rebuild {name}, then diff and switch")
+    for name in done.drafts:
+        click.echo(
+            f"the draft of {name} has counted it: it is neither switched in nor rolled back to any more; "
+            f"ledgerq projection rebuild {name} begins it anew"
+        )

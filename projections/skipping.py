@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
 import sqlalchemy as sa
 from psycopg.rows import class_row
+from psycopg.sql import SQL, Identifier
 
 from domain.cause import Cause
 from domain.skip import EventSkipped
-from infra.event_store import Checkpoint, EventStore, Log, Page, Transaction, caused
+from infra.event_store import Checkpoint, EventStore, Log, Page, Transaction, caused, skipped_positions
+from projections.counted_skips import CountedSkip, note_counted
+from projections.draft import DRAFT_SCHEMA, draft_follower
 from projections.projection import Projection, follower
 from projections.rows import driver
+from projections.tables import PARKED_EVENTS, SCHEMA
 
-_SKIPPED: Final = """
-    select (data->>'position')::bigint from event_store.licensing_events
-    where name = 'event.skipped' and data->>'log' = %s and (data->>'position')::bigint between %s and %s
-"""
 _FIND: Final = " union all ".join(
     f"select '{log.value}' as log, position, stream_id, name from event_store.{log.table} where event_id = %(id)s"  # noqa: S608  our own names
     for log in Log
 )
-_UNPARK: Final = """
-    delete from read_model.parked_events where projection = %s and log = %s and position = %s
-"""
+_UNPARK: Final = SQL("delete from {} where projection = %s and log = %s and position = %s")
+_LET_GO: Final = "delete from event_store.checkpoints where follower = %s and log = %s and position = 0"
 _SAID: Final = """
     select skipped_by, skipped_at, reason from analytics.meta_skipped_events where event_id = %s
 """
@@ -46,6 +45,7 @@ class Skipped(NamedTuple):
         name: its stored name.
         parked_by: projections that had parked it, and no longer have.
         counted_by: projections that had counted it, and go on counting it until they are rebuilt.
+        drafts: projections whose draft had counted it: such a draft is neither switched in nor rolled back to.
     """
 
     log: Log
@@ -53,6 +53,11 @@ class Skipped(NamedTuple):
     name: str
     parked_by: list[str]
     counted_by: list[str]
+    drafts: list[str]
+
+
+_Was = Literal["ahead", "parked", "counted"]
+"""What an event was for a set of tables when it was skipped."""
 
 
 class _Place(NamedTuple):
@@ -71,8 +76,7 @@ def unskipped(connection: sa.Connection, log: Log, page: Page) -> Page:
     positions = [*(each.position for each in page.events), *(each.position for each in page.unreadable)]
     if not positions:
         return page
-    asked = (log.value, min(positions), max(positions))
-    skipped = {row[0] for row in driver(connection).execute(_SKIPPED, asked, prepare=True)}
+    skipped = skipped_positions(driver(connection), log, first=min(positions), last=max(positions))
     if not skipped:
         return page
     return page._replace(
@@ -101,10 +105,30 @@ def skip(
         place = _find(transaction.connection, event_id)
         log = Log(place.log)
         followers = [each for each in projections if place.name in each.follows.get(log, ())]
-        passed = [each.name for each in followers if _stands(transaction.connection, each, log) >= place.position]
-        parked = [name for name in passed if _unpark(transaction.connection, name, place)]
+        became = {each.name: _leave_out(transaction.connection, each.name, place) for each in followers}
         _record(transaction, event_id, place, Cause(id=uuid4(), at=at, actor=by), reason=reason)
-    return Skipped(log, place.position, place.name, parked, [name for name in passed if name not in parked])
+    parked, counted = ([name for name, (live, _) in became.items() if live == state] for state in ("parked", "counted"))
+    drafts = [name for name, (_, draft) in became.items() if draft == "counted"]
+    return Skipped(log, place.position, place.name, parked, counted, drafts)
+
+
+def _leave_out(connection: psycopg.Connection[Any], projection: str, place: _Place) -> tuple[_Was, _Was]:
+    """Hold where the live tables and the draft stand, in this order as a switch does, and see to what they had done."""
+    live = _was(connection, projection, place, name=follower(projection), schema=SCHEMA)
+    draft = _was(connection, projection, place, name=draft_follower(projection), schema=DRAFT_SCHEMA)
+    # There may be no draft; one that begins meanwhile waits for this row and finds the skip.
+    connection.execute(_LET_GO, (draft_follower(projection), place.log))
+    return live, draft
+
+
+def _was(connection: psycopg.Connection[Any], projection: str, place: _Place, *, name: str, schema: str) -> _Was:
+    if Checkpoint.hold(connection, name, Log(place.log)) < place.position:
+        return "ahead"
+    unpark = _UNPARK.format(Identifier(schema, PARKED_EVENTS.name))
+    if connection.execute(unpark, (projection, place.log, place.position)).rowcount:
+        return "parked"
+    note_counted(connection, name, CountedSkip(place.log, place.position, place.name))
+    return "counted"
 
 
 def _record(transaction: Transaction, event_id: UUID, place: _Place, cause: Cause, *, reason: str) -> None:
@@ -133,11 +157,3 @@ def _find(connection: psycopg.Connection[Any], event_id: UUID) -> _Place:
     if place.name == EventSkipped.TOPIC:
         raise SkipRefusedError(f"{event_id} says itself that an event is skipped; that cannot be skipped")
     return place
-
-
-def _stands(connection: psycopg.Connection[Any], projection: Projection, log: Log) -> int:
-    return Checkpoint.hold(connection, follower(projection.name), log)
-
-
-def _unpark(connection: psycopg.Connection[Any], projection: str, place: _Place) -> bool:
-    return connection.execute(_UNPARK, (projection, place.log, place.position)).rowcount > 0

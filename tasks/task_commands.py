@@ -22,7 +22,7 @@ from infra.broker.errors import BrokerError
 from infra.cloudevents import CloudEvent, new_event
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore, Log
-from infra.events.as_of import AsOf
+from infra.events.as_of import AsOf, story_as_of
 from infra.events.asking import as_of_options, asked_as_of
 from infra.settings import Settings, load_settings
 from tasks.backlog_check import check_backlog
@@ -160,12 +160,9 @@ def _store(settings: Settings) -> EventStore:
 
 
 def _run(store: EventStore, run_id: str, when: AsOf | None = None) -> TaskRun | None:
-    stream = run_stream(run_id)
     try:
-        story = store.load_recorded(Log.TASKS, [stream]).get(stream, [])
+        story = story_as_of(store, Log.TASKS, run_stream(run_id), when)
     except DatabaseUnreachableError as error:
         raise click.ClickException(f"the database cannot be reached: {error}") from error
-    if when is not None:
-        story = when.part(story)
     told = [recorded.event for recorded in story if isinstance(recorded.event, TaskEvent)]
     return TaskRun.fold(told) if told else None

@@ -18,6 +18,7 @@ from infra.event_store.envelope import (
 )
 from infra.event_store.log import Log
 from infra.event_store.log_table import Claim
+from infra.event_store.skips import skipped_positions
 from infra.event_store.store import EventStore, Transaction
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "Unreadable",
     "Verdict",
     "caused",
+    "skipped_positions",
 ]

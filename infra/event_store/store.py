@@ -35,6 +35,7 @@ from infra.event_store.mapper import EventMapper
 from infra.event_store.recorder import LogRecorder
 from infra.event_store.revocations import Revocation, RevocationReader
 from infra.event_store.shared_appends import SharedAppends
+from infra.event_store.skips import skipped_positions
 
 
 class EventStore:
@@ -106,6 +107,23 @@ class EventStore:
         for row in found:
             stories.setdefault(row.stream_id, []).append(self._recorded(row))
         return stories
+
+    def load_counted(self, log: Log, stream_id: str, *, known_by: datetime | None = None) -> list[Recorded]:
+        """One stream without its events that are skipped, in order of version; empty where there is none.
+
+        Args:
+            log: where it is.
+            stream_id: which.
+            known_by: skips recorded later are not known yet; None: all are.
+
+        Raises:
+            EventUnreadableError: one of the others cannot be read.
+        """
+        with self._datastore.pool.connection() as connection:
+            found = self._tables[log].streams(connection, [stream_id])
+            places = [row.position for row in found] or [0]
+            skipped = skipped_positions(connection, log, first=min(places), last=max(places), known_by=known_by)
+        return [self._recorded(row) for row in found if row.position not in skipped]
 
     def known_event_ids(self, log: Log, event_ids: Collection[UUID]) -> set[UUID]:
         """Those of the ids that the log holds.

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -20,13 +21,14 @@ from domain.run import TaskRun
 from domain.session import Session
 from domain.task_run import TaskEvent, run_stream
 from infra.cli import ledgerq
-from infra.event_store import EventStore, Log, Recorded
+from infra.event_store import EventStore, EventUnreadableError, Log, Recorded
 from infra.events.as_of import AsOf, By
 from infra.settings import Settings
 from projections.as_of import license_as_of, run_as_of, session_as_of
 from projections.catalog import PROJECTIONS
 from projections.projection import Fold
-from tests.projections.histories import History, at, changes, minted, new
+from projections.skipping import skip
+from tests.projections.histories import History, at, changes, minted, new, requested, told
 from tests.projections.world import World
 
 SIZE = 8
@@ -132,6 +134,69 @@ def test_the_state_of_a_run_is_the_one_that_its_story_is_told_with(world: World)
             assert (row and row.state) == (TaskRun.fold(events).state.value if events else None)
 
 
+def skipped(world: World, log: Log, name: str, *, recorded_at: datetime) -> None:
+    """Skip the only event of that name, as if that had been recorded then, and every other event as it occurred."""
+    found = world.row(f"select event_id from event_store.{log.table} where name = %(name)s", name=name)  # noqa: S608
+    skip(world.store, list(PROJECTIONS.values()), found["event_id"], reason="untrue", by="ada", at=at(0))
+    with world.connection.begin():
+        world.psycopg.execute("set local ledgerq.maintenance = on")
+        for table in {log.table, Log.LICENSING.table}:
+            world.psycopg.execute(
+                f"update event_store.{table} set recorded_at = case name"  # noqa: S608  our own names
+                " when 'event.skipped' then %s::timestamptz else occurred_at end".encode(),
+                (recorded_at,),
+            )
+
+
+def test_a_skipped_event_was_never_true_and_was_known_until_the_skip_was(world: World) -> None:
+    lapsed(world.store)
+    skipped(world, Log.LICENSING, "session.lapsed", recorded_at=at(900))
+
+    def state(when: AsOf | None) -> str | None:
+        row = session_as_of(world.store, "s1", when)
+        return None if row is None else row.state
+
+    assert state(None) == "active"
+    assert [state(AsOf(at(seconds))) for seconds in (500, 899, 900)] == ["active"] * 3
+    assert [state(AsOf(at(seconds), By.RECORDED)) for seconds in (500, 899, 900)] == ["lapsed", "lapsed", "active"]
+    skipped(world, Log.LICENSING, "session.started", recorded_at=at(900))
+    skipped(world, Log.LICENSING, "license.issued", recorded_at=at(900))
+    assert (session_as_of(world.store, "s1", None), license_as_of(world.store, "l1", None)) == (None, None)
+
+
+def test_with_events_skipped_the_answer_is_the_row_of_the_read_model(world: World) -> None:
+    history = History(3, size=SIZE)
+    for log, events in history.chunks():
+        world.store.append(log, events)
+    for row in world.rows(
+        "select event_id from event_store.task_events where name <> 'task.requested' and mod(position, 3) = 0"
+        " union all select event_id from event_store.licensing_events where name = 'session.lapsed'"
+    ):
+        skip(world.store, list(PROJECTIONS.values()), row["event_id"], reason="untrue", by="ada", at=at(0))
+    world.catch_up()
+    for row in world.rows("select * from read_model.task_runs"):
+        found = run_as_of(world.store, row["run_id"], None)
+        assert found is not None
+        assert msgspec.structs.asdict(found).items() <= row.items()
+
+
+def test_a_session_is_shown_although_a_skipped_event_of_it_cannot_be_read(world: World) -> None:
+    lapsed(world.store)
+    broken = uuid4()
+    with world.connection.begin():
+        world.psycopg.execute(
+            """insert into event_store.licensing_events (stream_id, version, name, data, event_id, occurred_at)
+               values ('session-s1', 9, 'session.heard_of', '{}', %s, now())""",
+            (broken,),
+        )
+    with pytest.raises(EventUnreadableError):
+        session_as_of(world.store, "s1", None)
+    skip(world.store, list(PROJECTIONS.values()), broken, reason="unreadable", by="ada", at=at(0))
+    row = session_as_of(world.store, "s1", None)
+    assert row is not None
+    assert row.state == "lapsed"
+
+
 @pytest.fixture
 def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setenv("LEDGERQ_DATABASE_URL", settings.database_url.get_secret_value())
@@ -198,6 +263,18 @@ def test_a_run_s_story_ends_at_the_instant(world: World, run: Callable[..., Resu
     assert {event["name"] for event in told["events"]} <= {"task.requested", "task.published", "task.started"}
     before = run("task", "show", run_id, "--as-of", at(-1).isoformat())
     assert (before.exit_code, "there was nothing of the run" in before.stderr) == (1, True)
+
+
+def test_a_run_s_story_is_told_without_what_is_skipped(world: World, run: Callable[..., Result]) -> None:
+    asked = str(minted("a"))
+    world.record(Log.TASKS, requested(minted("a")), told(minted("a"), "succeeded", 5, attempt=1))
+    assert "task.succeeded" in run("task", "show", asked).stdout
+    skipped(world, Log.TASKS, "task.succeeded", recorded_at=at(900))
+    now = run("task", "show", asked, "--json")
+    assert (now.exit_code, json.loads(now.stdout)["state"]) == (0, "requested"), now.output
+    assert "task.succeeded" not in run("task", "show", asked).stdout
+    before = run("task", "show", asked, "--as-of", at(899).isoformat(), "--by", "recorded")
+    assert "task.succeeded" in before.stdout
 
 
 def test_without_a_database_there_is_one_line(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

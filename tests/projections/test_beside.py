@@ -305,3 +305,47 @@ def test_a_rollback_without_a_switch_is_refused(world: World, other: sa.Connecti
         drop_draft(driver(other), PROJECTIONS["task_runs"])
     with pytest.raises(DraftRefusedError, match="has no draft"):
         working.switch(by="ada")
+
+
+def erase_newest(world: World, position: int) -> None:
+    with world.connection.begin():
+        world.psycopg.execute("set local ledgerq.maintenance = on")
+        world.psycopg.execute("delete from event_store.task_events where position = %s", (position,))
+
+
+def test_a_log_that_ends_before_the_live_tables_is_a_refusal_that_holds_nothing(
+    world: World, other: sa.Connection
+) -> None:
+    first, last = world.record(Log.TASKS, requested(minted("a")), requested(minted("b")))
+    world.catch_up("task_runs")
+    working = begun(world, other)
+    erase_newest(world, last)
+    said = f"log tasks ends at {first:,}, the live tables are at {last:,}.*rebuild task_runs --in-place"
+    with pytest.raises(DraftRefusedError, match=said):
+        working.compare(show=1)
+    with pytest.raises(DraftRefusedError, match=said):
+        working.switch(by="ada")
+    world.record(Log.TASKS, requested(minted("c")))
+    world.catch_up("task_runs")
+    assert [each.differing_rows for each in working.compare(show=1)] == [1, 0], "the log is past it"
+
+
+def test_a_log_that_ends_before_what_was_switched_in_refuses_the_rollback(world: World, other: sa.Connection) -> None:
+    first, last = world.record(Log.TASKS, requested(minted("a")), requested(minted("b")))
+    working = begun(world, other)
+    working.switch(by="ada", expected=2, reason="nothing was live")
+    with other.begin():
+        driver(other).execute("update event_store.checkpoints set position = 0 where follower = 'draft.task_runs'")
+    erase_newest(world, last)
+    with pytest.raises(DraftRefusedError, match=f"ends at {first:,}, the live tables are at {last:,}"):
+        working.roll_back(by="ada")
+    assert len(states(world)) == 2
+
+
+def test_a_log_that_ends_before_the_draft_is_a_refusal_too(world: World, other: sa.Connection) -> None:
+    first, last = world.record(Log.TASKS, requested(minted("a")), requested(minted("b")))
+    working = begun(world, other)
+    working.fill()
+    erase_newest(world, last)
+    with pytest.raises(DraftRefusedError, match=f"ends at {first:,}, the draft is at {last:,}.*--anew"):
+        working.compare(show=1)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +12,8 @@ from infra.event_store import Log, Recorded
 from infra.settings import Settings
 from projections.beside import Desk
 from projections.catalog import PROJECTIONS
-from projections.draft import begin_draft
+from projections.draft import DraftRefusedError, begin_draft
+from projections.projection import Projection
 from projections.rebuild import rebuild
 from projections.rows import driver
 from projections.skipping import Skipped, SkipRefusedError, skip
@@ -40,7 +41,7 @@ def test_a_skipped_event_is_not_counted_and_stays_in_the_log(world: World) -> No
     a, b, c = (minted(name) for name in "abc")
     (_, position, _) = world.record(Log.TASKS, requested(a), requested(b), requested(c))
     done = skipped(world, event_id(b))
-    assert done == Skipped(Log.TASKS, position, "task.requested", [], [])
+    assert done == Skipped(Log.TASKS, position, "task.requested", [], [], [])
     world.catch_up("task_runs")
     assert runs(world) == sorted([str(a), str(c)])
     assert len(world.rows("select * from event_store.task_events")) == 3
@@ -102,6 +103,134 @@ def test_what_has_counted_it_goes_on_counting_it_until_it_is_rebuilt(world: Worl
         desk.switch(by="ada", expected=1, reason="skipped an end")
     engine.dispose()
     assert world.row(state) == {"state": "requested"}
+
+
+@pytest.fixture
+def other(settings: Settings) -> Iterator[sa.Connection]:
+    """A connection for whoever works on drafts, beside the one the live tables are kept on."""
+    engine = database.engine(settings, name="draft", connections=3)
+    with engine.connect() as opened:
+        yield opened
+    engine.dispose()
+
+
+def draft(world: World, other: sa.Connection, projection: Projection = PROJECTIONS["task_runs"]) -> Desk:
+    """A draft that has passed all there is."""
+    with other.begin():
+        begin_draft(driver(other), projection, by="ada")
+    desk = Desk(other, projection, store=world.store, batch_events=10)
+    desk.fill()
+    return desk
+
+
+def ended(world: World) -> tuple[UUID, str]:
+    """A run whose end nobody has skipped yet: the id of that event, and what is said of it."""
+    run = minted("a")
+    _, position = world.record(Log.TASKS, requested(run), told(run, "succeeded", 5, attempt=1))
+    found = world.row("select event_id from event_store.task_events where name = 'task.succeeded'")
+    return found["event_id"], f"counts task.succeeded at {position:,} of tasks, skipped since"
+
+
+def test_a_draft_that_has_counted_a_skipped_event_is_not_switched_in(world: World, other: sa.Connection) -> None:
+    end, said = ended(world)
+    world.catch_up("task_runs")
+    desk = draft(world, other)
+    done = skipped(world, end)
+    assert (done.counted_by, done.drafts) == (["task_runs"], ["task_runs"])
+    with pytest.raises(DraftRefusedError, match=f"the draft of task_runs {said}"):
+        desk.compare(show=1)
+    with pytest.raises(DraftRefusedError, match=f"the draft of task_runs {said}"):
+        desk.switch(by="ada", expected=1, reason="skipped an end")
+    assert world.row("select state from read_model.task_runs") == {"state": "succeeded"}
+
+
+def test_the_advice_of_a_skip_does_what_it_says_where_there_was_a_draft(
+    world: World, other: sa.Connection, run: Run
+) -> None:
+    end, _ = ended(world)
+    world.catch_up("task_runs")
+    draft(world, other)
+    advised = run("events", "skip", str(end), "--reason", "never happened").stdout
+    assert "task_runs has counted it: ledgerq projection rebuild task_runs, then diff and switch" in advised
+    assert "the draft of task_runs has counted it" in advised
+    rebuilt = run("projection", "rebuild", "task_runs")
+    assert (rebuilt.exit_code, "begun anew" in rebuilt.stderr) == (0, True), rebuilt.output
+    assert "succeeded, draft requested" in run("projection", "diff", "task_runs").stdout
+    run("projection", "switch", "task_runs", "--expect-differences", "1", "--reason", "skipped an end")
+    assert world.row("select state from read_model.task_runs") == {"state": "requested"}
+    back = run("projection", "rollback", "task_runs")
+    assert (back.exit_code, "what was live before task_runs was switched counts" in back.stderr) == (1, True)
+    assert "live requested, draft succeeded" in run("projection", "diff", "task_runs").stdout, "it can be looked at"
+    assert world.row("select state from read_model.task_runs") == {"state": "requested"}
+
+
+def test_what_was_live_and_counted_an_event_that_is_then_skipped_does_not_come_back(
+    world: World, other: sa.Connection
+) -> None:
+    end, said = ended(world)
+    world.catch_up("task_runs")
+    desk = draft(world, other)
+    desk.switch(by="ada")
+    assert skipped(world, end).drafts == ["task_runs"]
+    with pytest.raises(DraftRefusedError, match=f"what was live before task_runs was switched {said}"):
+        desk.roll_back(by="ada")
+
+
+def test_a_draft_that_has_not_come_to_the_skipped_event_is_as_good_as_before(
+    world: World, other: sa.Connection
+) -> None:
+    world.record(Log.TASKS, requested(minted("b")))
+    desk = draft(world, other)
+    end, _ = ended(world)
+    assert skipped(world, end).drafts == []
+    desk.switch(by="ada", expected=2, reason="nothing was live")
+    assert {row["state"] for row in world.rows("select state from read_model.task_runs")} == {"requested"}
+
+
+def test_live_tables_that_were_rebuilt_in_place_can_come_back(world: World, other: sa.Connection) -> None:
+    end, _ = ended(world)
+    world.catch_up("task_runs")
+    skipped(world, end)
+    rebuild(world.connection, PROJECTIONS["task_runs"], store=world.store, batch_events=10)
+    desk = draft(world, other)
+    desk.switch(by="ada")
+    assert desk.roll_back(by="ada") == 0
+
+
+def test_an_event_that_a_draft_has_parked_is_not_parked_after_a_switch(world: World, other: sa.Connection) -> None:
+    world.record(Log.TASKS, requested(minted("poison")), requested(minted("a")))
+    world.runner(Choosy()).step(world.connection)
+    desk = draft(world, other, Choosy())
+    done = skipped(world, event_id(minted("poison")))
+    assert (done.parked_by, done.drafts) == (["task_runs"], [])
+    assert desk.switch(by="ada") == 0
+    assert parked(world) == []
+
+
+def test_a_skip_where_there_is_no_draft_leaves_none_behind(world: World) -> None:
+    world.record(Log.TASKS, requested(minted("a")))
+    assert skipped(world, event_id(minted("a"))).drafts == []
+    assert world.rows("select * from event_store.checkpoints where follower like 'draft.%%'") == []
+
+
+def test_a_skip_that_meets_a_draft_s_page_under_way_comes_after_it(
+    world: World, other: sa.Connection, settings: Settings
+) -> None:
+    world.record(Log.TASKS, requested(minted("a")))
+    outcome: list[Skipped] = []
+    waiting = threading.Thread(target=lambda: outcome.append(skipped(world, event_id(minted("a")))))
+
+    class Slow(TaskRuns):
+        def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
+            waiting.start()
+            eventually(lambda: _someone_waits(settings))
+            super().apply(connection, events)
+
+    desk = draft(world, other, Slow())
+    waiting.join()
+    assert (outcome[0].counted_by, outcome[0].drafts) == ([], ["task_runs"])
+    with pytest.raises(DraftRefusedError, match=r"counts task\.requested"):
+        desk.switch(by="ada")
 
 
 def test_a_skip_that_meets_a_page_under_way_comes_after_it(world: World, settings: Settings) -> None:
