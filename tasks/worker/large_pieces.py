@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import socket
 from typing import Any, Final
 
 from amqp.transport import TCPTransport
@@ -20,7 +21,7 @@ def read_in_large_pieces(connection: Any) -> None:
     """
     transport = connection.transport
     if isinstance(transport, TCPTransport):
-        sock = transport.sock
+        sock: socket = transport.sock
 
         def receive(size: int) -> bytes:
             return sock.recv(max(size, PIECE_BYTES) if sock.gettimeout() == 0 else size)
