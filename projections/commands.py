@@ -8,9 +8,10 @@ from datetime import timedelta
 import click
 from rich.console import Console
 
+from infra.database.door import connected
 from projections import dictionary, presentation, process
 from projections.catalog import PROJECTIONS
-from projections.door import NAME, connected
+from projections.door import NAME
 from projections.draft_commands import diff, rebuild, rollback, switch
 from projections.lag_command import lag
 from projections.report import make_report

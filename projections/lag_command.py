@@ -11,11 +11,12 @@ import click
 import psycopg
 from rich.console import Console
 
+from infra.database.door import connected
 from infra.event_store import Log
 from infra.settings import load_settings
 from projections import presentation
 from projections.catalog import PROJECTIONS
-from projections.door import NAME, connected
+from projections.door import NAME
 from projections.lag import StillBehindError, wait_for
 from projections.lag import lag as find_lag
 

@@ -8,9 +8,10 @@ from typing import Any, Final
 import click
 import msgspec
 
+from infra.database.door import told_in_one_line
 from infra.event_store import EventStore, EventUnreadableError
 from infra.events.as_of import AsOf
-from infra.events.asking import as_of_options, asked_as_of, told_in_one_line
+from infra.events.asking import as_of_options, asked_as_of
 from infra.events.showing import clock
 from infra.settings import load_settings
 from infra.words import WORDS

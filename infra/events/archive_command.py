@@ -7,10 +7,11 @@ from typing import Final
 
 import click
 
+from infra.database.door import connected
 from infra.event_store.log import Log
 from infra.events.archive import ArchiveUnreadableError
 from infra.events.archiving import ArchiveRefusedError, Span, archive
-from infra.events.asking import connected, now
+from infra.events.asking import now
 from infra.events.restoring import RestoreRefusedError, restore
 from infra.moments import moment
 

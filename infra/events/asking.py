@@ -1,8 +1,7 @@
-"""What the commands about events share: their options, and a connection whose faults are told in one line."""
+"""What the commands about events share: their options, and who answers."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,17 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import psycopg
 
-from infra import database
-from infra.database import DatabaseUnreachableError
+from infra.database.door import connected
 from infra.event_store.log import Log
 from infra.events.archive import ArchiveUnreadableError
 from infra.events.archive_reading import ArchiveReader
 from infra.events.as_of import AsOf, By
 from infra.events.reading import LogReader
 from infra.moments import moment
-from infra.settings import Settings, load_settings
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 json_option: Final[Option] = click.option("--json", "as_json", is_flag=True, help="JSON lines, for programs.")
@@ -67,13 +63,6 @@ def asked_as_of(as_of: str | None, by: str | None) -> AsOf | None:
 
 
 @contextmanager
-def connected(name: str, settings: Settings | None = None) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in autocommit, under :func:`told_in_one_line`."""
-    with told_in_one_line(name), database.connect(settings or load_settings(), name=name) as connection:
-        yield connection
-
-
-@contextmanager
 def opened(name: str, archives: tuple[Path, ...]) -> Iterator[LogReader | ArchiveReader]:
     """What answers questions about events: the archives, if any are given, else the database.
 
@@ -88,17 +77,3 @@ def opened(name: str, archives: tuple[Path, ...]) -> Iterator[LogReader | Archiv
         yield ArchiveReader(archives)
     except ArchiveUnreadableError as error:
         raise click.ClickException(str(error)) from error
-
-
-@contextmanager
-def told_in_one_line(name: str) -> Iterator[None]:
-    """Where the database cannot answer: one line that says why, and exit status 2."""
-    try:
-        yield
-    except (DatabaseUnreachableError, psycopg.Error) as error:
-        cause = error.__cause__ or error
-        reason = str(error).strip().splitlines()[0]
-        missing = isinstance(cause, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName)
-        advice = " (ledgerq migrate makes what is missing)" if missing else ""
-        click.echo(f"ledgerq {name}: the database cannot answer: {reason}{advice}", err=True)
-        sys.exit(2)

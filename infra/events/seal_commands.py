@@ -10,9 +10,10 @@ from typing import Any, Final
 import click
 import msgspec
 
+from infra.database.door import connected
 from infra.events.archive import ArchiveUnreadableError
 from infra.events.archiving import verify_archive
-from infra.events.asking import archive_option, chosen, connected, log_option, now
+from infra.events.asking import archive_option, chosen, log_option, now
 from infra.events.finding import Verified
 from infra.events.published import Published
 from infra.events.seal import Seal

@@ -16,6 +16,16 @@ from infra.event_store import Log
 from infra.settings import Settings
 
 
+def someone_waits_for_a_lock(settings: Settings) -> bool:
+    """Whether a session of this database waits for another one."""
+    with database.connect(settings, name="look") as connection:
+        row = connection.execute(
+            "select count(*) from pg_locks join pg_stat_activity using (pid) "
+            "where not granted and datname = current_database()"
+        ).fetchone()
+    return row is not None and row[0] > 0
+
+
 @contextmanager
 def fresh_database(servers: Settings) -> Iterator[Settings]:
     """Settings with a database in which there is nothing, not even a schema."""

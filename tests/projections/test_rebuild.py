@@ -7,6 +7,7 @@ from infra.event_store import Log
 from infra.settings import Settings
 from projections.catalog import PROJECTIONS
 from projections.rebuild import Progress, Rebuilt, rebuild
+from tests.infra.databases import someone_waits_for_a_lock
 from tests.projections.histories import minted, requested
 from tests.projections.test_runner import Choosy, parked
 from tests.projections.test_sessions import heartbeats, watermark
@@ -50,7 +51,7 @@ def test_a_runner_at_work_waits_for_the_rebuild_and_goes_on_after_it(world: Worl
         if progress.position == last:
             world.record(Log.HEARTBEATS, heartbeats(3))
             working.start()
-            eventually(lambda: _someone_waits_for_a_lock(settings))
+            eventually(lambda: someone_waits_for_a_lock(settings))
 
     with engine.connect() as connection:
         rebuild(connection, PROJECTIONS["sessions"], store=world.store, batch_events=1, tell=once_the_runner_waits)
@@ -74,12 +75,3 @@ def test_a_projection_that_never_ran_can_be_rebuilt(world: World) -> None:
     rebuild(world.connection, PROJECTIONS["task_runs"], store=world.store, batch_events=10)
     assert not world.runner("task_runs").step(world.connection)
     assert len(world.rows("select * from read_model.task_runs")) == 1
-
-
-def _someone_waits_for_a_lock(settings: Settings) -> bool:
-    with database.connect(settings, name="look") as connection:
-        row = connection.execute(
-            "select count(*) from pg_locks join pg_stat_activity using (pid) "
-            "where not granted and datname = current_database()"
-        ).fetchone()
-    return row is not None and row[0] > 0

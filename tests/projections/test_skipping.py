@@ -18,6 +18,7 @@ from projections.rebuild import rebuild
 from projections.rows import driver
 from projections.skipping import Skipped, SkipRefusedError, skip
 from projections.task_runs import TaskRuns
+from tests.infra.databases import someone_waits_for_a_lock
 from tests.projections.conftest import Run
 from tests.projections.histories import at, minted, requested, told
 from tests.projections.test_runner import Choosy, parked
@@ -213,6 +214,18 @@ def test_a_skip_where_there_is_no_draft_leaves_none_behind(world: World) -> None
     assert world.rows("select * from event_store.checkpoints where follower like 'draft.%%'") == []
 
 
+def interrupted_by(waiting: threading.Thread, settings: Settings) -> TaskRuns:
+    """A projection that starts the thread in the midst of a page, and goes on once it waits for the page's end."""
+
+    class Slow(TaskRuns):
+        def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
+            waiting.start()
+            eventually(lambda: someone_waits_for_a_lock(settings))
+            super().apply(connection, events)
+
+    return Slow()
+
+
 def test_a_skip_that_meets_a_draft_s_page_under_way_comes_after_it(
     world: World, other: sa.Connection, settings: Settings
 ) -> None:
@@ -220,13 +233,7 @@ def test_a_skip_that_meets_a_draft_s_page_under_way_comes_after_it(
     outcome: list[Skipped] = []
     waiting = threading.Thread(target=lambda: outcome.append(skipped(world, event_id(minted("a")))))
 
-    class Slow(TaskRuns):
-        def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
-            waiting.start()
-            eventually(lambda: _someone_waits(settings))
-            super().apply(connection, events)
-
-    desk = draft(world, other, Slow())
+    desk = draft(world, other, interrupted_by(waiting, settings))
     waiting.join()
     assert (outcome[0].counted_by, outcome[0].drafts) == ([], ["task_runs"])
     with pytest.raises(DraftRefusedError, match=r"counts task\.requested"):
@@ -239,13 +246,7 @@ def test_a_skip_that_meets_a_page_under_way_comes_after_it(world: World, setting
     outcome: list[Skipped] = []
     waiting = threading.Thread(target=lambda: outcome.append(skipped(world, event_id(minted("a")))))
 
-    class Slow(TaskRuns):
-        def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
-            waiting.start()
-            eventually(lambda: _someone_waits(settings))
-            super().apply(connection, events)
-
-    world.runner(Slow()).step(world.connection)
+    world.runner(interrupted_by(waiting, settings)).step(world.connection)
     waiting.join()
     assert outcome[0].counted_by == ["task_runs"]
     assert len(runs(world)) == 1
@@ -286,12 +287,3 @@ def test_the_command_says_what_it_did_and_what_is_left_to_do(world: World, run: 
 def test_the_command_refuses_what_it_cannot_use(run: Run, arguments: list[str], said: str) -> None:
     done = run("events", "skip", *arguments)
     assert (done.exit_code, said in done.stderr) == (2, True)
-
-
-def _someone_waits(settings: Settings) -> bool:
-    with database.connect(settings, name="look") as connection:
-        row = connection.execute(
-            "select count(*) from pg_locks join pg_stat_activity using (pid) "
-            "where not granted and datname = current_database()"
-        ).fetchone()
-    return row is not None and row[0] > 0
