@@ -96,7 +96,7 @@ def hold(slot: Slot, *, docker: bool) -> None:
         _answer({"error": str(error)})
     finally:
         slot.forget_addresses()
-        processes.end(processes.members(slot.directory), grace_seconds=TENANT_GRACE_SECONDS)
+        processes.end_members(slot.directory, grace_seconds=TENANT_GRACE_SECONDS)
         try:
             servers.stop()
         except LocalServersError as error:
@@ -107,8 +107,8 @@ def hold(slot: Slot, *, docker: bool) -> None:
 def clear(slot: Slot) -> None:
     """End whatever is still alive in the slot: first what used the servers, then the servers."""
     slot.forget_addresses()
-    processes.end(processes.members(slot.directory), grace_seconds=TENANT_GRACE_SECONDS)
-    processes.end(processes.members(slot.servers_mark), grace_seconds=LEFTOVER_GRACE_SECONDS)
+    processes.end_members(slot.directory, grace_seconds=TENANT_GRACE_SECONDS)
+    processes.end_members(slot.servers_mark, grace_seconds=LEFTOVER_GRACE_SECONDS)
 
 
 def _serve(slot: Slot, servers: Servers, release: Release) -> None:

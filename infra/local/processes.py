@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Final
 
 MARK: Final = "LEDGERQ_SLOT"
+_LOOKS_WITHOUT: Final = 4
+_LOOK_AGAIN_SECONDS: Final = 0.05
 _PROC: Final = Path("/proc")
 _LINUX: Final = sys.platform == "linux"
 
@@ -56,6 +58,22 @@ def identity(pid: int) -> str | None:
     fields = stat.rpartition(")")[2].split()
     state, start_time = fields[0], fields[19]
     return None if state in "ZX" else f"{_boot()}:{start_time}"
+
+
+def end_members(path: Path, *, grace_seconds: float) -> None:
+    """End all processes that carry the mark ``path``, as :func:`end` does; also those that are just being started.
+
+    While a program is being loaded (execve(2)) its process shows no environment, and so no mark: one look that finds
+    nobody is not enough.
+    """
+    looks_without = 0
+    while looks_without < _LOOKS_WITHOUT:
+        if found := members(path):
+            end(found, grace_seconds=grace_seconds)
+            looks_without = 0
+        else:
+            looks_without += 1
+            time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def end(pids: Iterable[int], *, grace_seconds: float) -> None:

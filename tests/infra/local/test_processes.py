@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,22 @@ def test_who_ends_when_asked_is_not_waited_for_any_longer(tmp_path: Path) -> Non
     polite = sleeper(tmp_path)
     processes.end([polite.pid], grace_seconds=1000)
     assert polite.wait() == -signal.SIGTERM
+
+
+def test_a_process_that_is_just_being_started_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starting = sleeper(tmp_path)
+    look = processes._environments
+    looks = 0
+
+    def environments() -> Iterable[tuple[int, list[bytes]]]:
+        nonlocal looks
+        looks += 1
+        shown = dict(look())
+        return {**shown, starting.pid: [b""]}.items() if looks == 1 else shown.items()
+
+    monkeypatch.setattr(processes, "_environments", environments)
+    processes.end_members(tmp_path, grace_seconds=1000)
+    assert starting.poll() == -signal.SIGTERM
 
 
 def test_a_process_that_has_ended_has_no_identity_even_before_it_is_reaped() -> None:
