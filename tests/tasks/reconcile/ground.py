@@ -38,7 +38,7 @@ class Ground:
         self.settings = built.settings
         self.store = EventStore(self.settings.database_url.get_secret_value(), name="test")
         self.emitter = Emitter(self.settings, role="test")
-        self._workers: list[subprocess.Popen[bytes]] = []
+        self._workers: list[tuple[Tier, subprocess.Popen[bytes]]] = []
         self._connection = pika.BlockingConnection(
             pika.URLParameters(f"{self.settings.broker_url.get_secret_value()}?heartbeat=0")
         )
@@ -46,8 +46,7 @@ class Ground:
         self.channel.confirm_delivery()
 
     def close(self) -> None:
-        for worker in self._workers:
-            self.kill(worker)
+        self.kill_workers()
         self._connection.close()
         self.emitter.close()
         self.store.close()
@@ -82,7 +81,7 @@ class Ground:
         def listed() -> int:
             return sum(each["queue"]["name"] in queues for each in api.get(api.of_vhost("consumers")) or [])
 
-        eventually(lambda: listed() == sum(worker.poll() is None for worker in self._workers), seconds=30, every=0.5)
+        eventually(lambda: listed() == sum(map(self._living, Tier)), seconds=30, every=0.5)
 
     def purge(self, *queues: str) -> int:
         """Throw away what is ready in these queues; how much that was."""
@@ -106,7 +105,8 @@ class Ground:
 
     def worker(self, tier: Tier, concurrency: int = 1) -> subprocess.Popen[bytes]:
         """Start a worker and wait until it consumes."""
-        before = self._consumers(tier)
+        # The broker may not have noticed yet that a killed one is gone: counted in, it would hide the new one.
+        eventually(lambda: self._consumers(tier) == self._living(tier), seconds=60)
         with (self.directory / f"worker-{tier.value}-{uuid4().hex[:6]}.log").open("wb") as log:
             worker = subprocess.Popen(
                 (sys.executable, "-m", "tests.tasks.reconcile.hosted", tier.value, str(concurrency)),
@@ -117,8 +117,8 @@ class Ground:
                 stderr=log,
                 start_new_session=True,
             )
-        self._workers.append(worker)
-        eventually(lambda: self._consumers(tier) > before, seconds=60)
+        self._workers.append((tier, worker))
+        eventually(lambda: self._consumers(tier) == self._living(tier), seconds=60)
         return worker
 
     def kill(self, worker: subprocess.Popen[bytes]) -> None:
@@ -128,7 +128,7 @@ class Ground:
         worker.wait()
 
     def kill_workers(self) -> None:
-        for worker in self._workers:
+        for _, worker in self._workers:
             self.kill(worker)
         self._workers.clear()
 
@@ -170,6 +170,9 @@ class Ground:
 
     def _stream(self, run: str) -> list[Any]:
         return list(self.store.load(Log.TASKS, [run_stream(run)]).get(run_stream(run), []))
+
+    def _living(self, tier: Tier) -> int:
+        return sum(of is tier and worker.poll() is None for of, worker in self._workers)
 
     def _consumers(self, tier: Tier) -> int:
         return int(self.channel.queue_declare(tier.queue, passive=True).method.consumer_count)
