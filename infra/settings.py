@@ -52,9 +52,20 @@ class Settings(BaseSettings):
     """PostgreSQL connection URI as libpq reads it."""
     smtp_url: SecretStr | None = None
     """``smtp://[user:password@]host:port`` or ``smtps://`` (TLS from the first byte); none: e-mail tasks fail."""
+    smtp_tls: str = Field(default="required", pattern="^(required|if_offered)$")
+    """Whether e-mail goes to another machine only over TLS, or also to one that does not offer it."""
+    smtp_ca_file: Path | None = None
+    """PEM file of the authorities that the mail server's certificate is checked against; none: the system's."""
     mail_from: str = "Ledgerq <ledgerq@localhost.localdomain>"
     """Sender of every e-mail, an RFC 5322 mailbox."""
     mail_timeout_seconds: float = Field(default=10.0, gt=0, le=120)
+    """How long the mail server may take to be reached, and for each answer but the last."""
+    mail_total_timeout_seconds: float = Field(default=60.0, gt=0, le=120)
+    """How long sending one e-mail may take in all."""
+    mail_templates_dir: Path | None = None
+    """Directory of templates that stand in the place of ours with the same names; none: ours."""
+    link_key: SecretStr | None = None
+    """Private key that links in e-mails are encrypted to (``ledgerq notice new-key``), older ones after commas."""
 
     alert_email: str | None = None
     """Address that is told when a critical task ends badly; none: nobody is."""
@@ -126,6 +137,13 @@ class Settings(BaseSettings):
         if url is not None and urlsplit(url.get_secret_value()).scheme not in allowed:
             raise ValueError(f"a URL beginning with {' or '.join(f'{scheme}://' for scheme in allowed)} is allowed")
         return url
+
+    @field_validator("mail_from", "alert_email")
+    @classmethod
+    def _stays_in_its_header(cls, text: str | None) -> str | None:
+        if text is not None and not (text.isprintable() and "@" in text):
+            raise ValueError("an e-mail address in one line of printable characters is allowed")
+        return text
 
     @property
     def default_patience(self) -> timedelta:
