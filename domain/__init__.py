@@ -11,6 +11,7 @@ from domain import (
     heartbeat,
     ingest,
     license,  # noqa: A004
+    notice,
     schedule,
     session,
     skip,
@@ -26,6 +27,7 @@ __all__ = [
     "heartbeat",
     "ingest",
     "license",
+    "notice",
     "schedule",
     "session",
     "skip",

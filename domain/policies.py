@@ -9,6 +9,7 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.license import LicenseExpired, LicenseExpiringSoon
+from domain.notice import NOTICE_TASKS
 from domain.run import STATE_AFTER
 from domain.schedule import ScheduleFired
 from domain.task_run import TaskDeadLettered, TaskFailed, TaskFailure, TaskLost, TaskRejected, TaskTimedOut, run_stream
@@ -95,6 +96,14 @@ def tell_people_of_a_failure(event: TaskFailure | TaskDeadLettered) -> tuple[Req
     )
 
 
+def record_what_did_not_go_out(event: TaskDeadLettered) -> tuple[RequestTask, ...]:
+    """A run that was to send a notice has died: the notice is told, whatever the run died of."""
+    if event.task not in NOTICE_TASKS:
+        return ()
+    kwargs = {"run_id": event.originator_id.removeprefix(run_stream(""))}
+    return (RequestTask(purpose="record_what_did_not_go_out", task="record_failed_notice", kwargs=kwargs),)
+
+
 POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[RequestTask, ...]], ...]]] = {
     LicenseExpiringSoon: (tell_the_holder,),
     LicenseExpired: (tell_the_holder,),
@@ -103,7 +112,7 @@ POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[RequestTask, ...]]
     TaskTimedOut: (tell_people_of_a_failure,),
     TaskLost: (tell_people_of_a_failure,),
     TaskRejected: (tell_people_of_a_failure,),
-    TaskDeadLettered: (tell_people_of_a_failure,),
+    TaskDeadLettered: (tell_people_of_a_failure, record_what_did_not_go_out),
 }
 """Which policies look at which events."""
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.message import EmailMessage
 from typing import Any, Final
 
 import msgspec
 
-from domain.cause import Cause
 from domain.failure_alert import AlertSent, alert_stream
-from infra.database import Leadership
-from infra.event_store import EventStore, Log, caused
-from infra.mail import Mailer
+from infra.event_store import Log, caused
 from projections.queries import failures_in_last_window
 from tasks.app import task as declare
-from tasks.catalog.letter import compose, message_id
-from tasks.catalog.notices import NEVER_BETTER, TURN_SECONDS
+from tasks.catalog.letter import compose
 from tasks.catalog.reading import read_models
-from tasks.catalog.run_cause import run_cause
+from tasks.catalog.sending import NEVER_BETTER, SOFT_LIMIT_SECONDS, Errand, Notice, send_once
 from tasks.wiring import Wiring, wiring
 from tasks.worker.policies import E_MAIL
 
+NAME: Final = "send_failure_alert"
+TEMPLATE: Final = "failure_alert"
 ERROR_CHARACTERS: Final = 500
-
-
-class AlertBusyError(Exception):
-    """Another run has been sending this very alert for longer than anybody should take; come back later."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +54,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         """Where it is recorded that it was sent."""
         return alert_stream(self.task, self.window_start)
 
+    def to(self, recipient: str | None) -> Notice:
+        """The same as a notice like any other."""
+        return Notice(TEMPLATE, self.stream, recipient)
+
     def letter_values(self, *, unannounced: int) -> dict[str, str]:
         """What goes into the letter."""
         told = {
@@ -75,31 +74,36 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         return {name: _line(value) for name, value in told.items()}
 
 
-def send_alert(alert: Alert, *, wired: Wiring, mailer: Mailer, cause: Cause) -> str:
+def send_alert(alert: Alert, errand: Errand) -> str:
     """Send the alert if it is still to be sent, and record that.
-
-    Runs that send the same alert take turns. Only a crash between the mail server's answer and our record repeats the
-    e-mail, under the same ``Message-ID``.
 
     Returns:
         ``sent``, or why there was nothing to send: ``no address`` is set any more, or ``sent before``.
 
     Raises:
         MailError: it did not go out.
-        AlertBusyError: somebody else has been sending it for too long.
+        NoticeBusyError: somebody else has been sending it for too long.
     """
+    wired = errand.wired
     to = wired.settings.alert_email
     if to is None:
         return "no address"
-    with Leadership(wired.settings, alert.stream) as turn:
-        if not turn.acquire(TURN_SECONDS):
-            raise AlertBusyError(alert.stream)
-        if wired.store.load(Log.TASKS, [alert.stream]):
-            return "sent before"
-        unannounced = count_unannounced(alert, wired)
-        _send(alert, to=to, mailer=mailer, at=cause.at, unannounced=unannounced)
-        _record(alert, wired.store, recipient=to, cause=cause, unannounced=unannounced)
-    return "sent"
+    if wired.store.load(Log.TASKS, [alert.stream]):
+        return "sent before"
+    unannounced = count_unannounced(alert, wired)
+
+    def write() -> EmailMessage:
+        values = alert.letter_values(unannounced=unannounced)
+        return compose(TEMPLATE, values, to=to, templates_dir=wired.settings.mail_templates_dir)
+
+    outcome = send_once(alert.to(to), errand, write)
+    _record(alert, errand, recipient=to, unannounced=unannounced)
+    return outcome
+
+
+def notice_of(kwargs: Mapping[str, Any], wired: Wiring) -> Notice:
+    """The notice that a run with these arguments was to send."""
+    return msgspec.convert(kwargs, Alert).to(wired.settings.alert_email)
 
 
 def count_unannounced(alert: Alert, wired: Wiring) -> int:
@@ -113,25 +117,18 @@ def count_unannounced(alert: Alert, wired: Wiring) -> int:
     return last.failures - was_announced
 
 
-def _send(alert: Alert, *, to: str, mailer: Mailer, at: datetime, unannounced: int) -> None:
-    letter = compose("failure_alert", alert.letter_values(unannounced=unannounced), to=to)
-    letter["Date"] = format_datetime(at)
-    letter["Message-ID"] = message_id(alert.stream, sender=mailer.sender)
-    mailer.send(letter)
-
-
-def _record(alert: Alert, store: EventStore, *, recipient: str, cause: Cause, unannounced: int) -> None:
+def _record(alert: Alert, errand: Errand, *, recipient: str, unannounced: int) -> None:
     sent = AlertSent(
         originator_id=alert.stream,
         originator_version=1,
-        timestamp=cause.at,
+        timestamp=errand.cause.at,
         task=alert.task,
         run_id=alert.run_id,
         recipient=recipient,
         window_start=alert.window_start,
         unannounced=unannounced,
     )
-    store.append(Log.TASKS, caused([sent], cause))
+    errand.wired.store.append_each(Log.TASKS, caused([sent], errand.cause))  # the place may be taken: then it is said
 
 
 def _since_the_last(unannounced: int) -> str:
@@ -146,18 +143,11 @@ def _line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-@declare("send_failure_alert", bind=True, retry_policy=E_MAIL, no_retry_for=NEVER_BETTER)
+@declare(NAME, bind=True, retry_policy=E_MAIL, no_retry_for=NEVER_BETTER, soft_time_limit=SOFT_LIMIT_SECONDS)
 def send_failure_alert(self: Any, **told: Any) -> dict[str, str]:
     """Tell people that a run of a critical task ended badly; the arguments are an :class:`Alert`'s.
 
     Returns:
         ``outcome``: ``sent``, or why there was nothing to send.
     """
-    wired = wiring()
-    outcome = send_alert(
-        msgspec.convert(told, Alert),
-        wired=wired,
-        mailer=Mailer.from_settings(wired.settings),
-        cause=run_cause(self, at=datetime.now(UTC)),
-    )
-    return {"outcome": outcome}
+    return {"outcome": send_alert(msgspec.convert(told, Alert), Errand.of(self, wiring(), at=datetime.now(UTC)))}

@@ -1,43 +1,30 @@
-"""Notices: a license's holder is told by e-mail that its term nears or has reached its end."""
+"""License notices: a license's holder is told by e-mail that its term nears or has reached its end."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import format_datetime
-from typing import Any, Final
-
-import msgspec
+from typing import Any, Final, NamedTuple
 
 from domain.aggregate import replay
-from domain.cause import Cause
 from domain.license import License, LicenseState, LicenseUnknown, license_stream
-from infra.database import Leadership
 from infra.event_store import EventStore, Log
-from infra.mail import AddressInvalidError, Mailer, MailNotConfiguredError, MailRefusedError
-from infra.settings import Settings
 from tasks.app import task
 from tasks.catalog.judging import Judge, Outcome
-from tasks.catalog.letter import compose, message_id
-from tasks.catalog.run_cause import run_cause
-from tasks.wiring import wiring
+from tasks.catalog.letter import compose
+from tasks.catalog.sending import NEVER_BETTER, SOFT_LIMIT_SECONDS, Errand, Notice, send_once
+from tasks.wiring import Wiring, wiring
 from tasks.worker.policies import E_MAIL
 
-NEVER_BETTER: Final = (AddressInvalidError, MailNotConfiguredError, MailRefusedError)
-"""Faults that another try meets again."""
-TURN_SECONDS: Final = 30.0
-"""How long one run waits for another that is sending the same notice."""
-
-
-class NoticeBusyError(Exception):
-    """Another run has been sending this very notice for longer than anybody should take; come back later."""
+NAME: Final = "send_license_notice"
 
 
 class NoticeNotRecordedError(Exception):
-    """The e-mail went out and the store did not take in that it did; the next attempt repeats it under the same id."""
+    """The e-mail went out and the license did not take in that it did; the next attempt sees to that alone."""
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be told, once.
+class LicenseNotice(NamedTuple):
+    """What a holder is to be told, once.
 
     Attributes:
         license_id: about which license.
@@ -51,6 +38,11 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     days_left: int
     valid_until: datetime
 
+    def to(self, recipient: str | None) -> Notice:
+        """The same as a notice like any other."""
+        template = "license_expiring" if self.days_left else "license_expired"
+        return Notice(template, f"{self.license_id}/{self.notice_id}", recipient, self.license_id)
+
     def letter_values(self) -> dict[str, str]:
         """What goes into the letter."""
         until = self.valid_until.astimezone(UTC)
@@ -62,11 +54,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def send_notice(notice: Notice, *, settings: Settings, store: EventStore, mailer: Mailer, cause: Cause) -> str:
-    """Send the notice if it is still to be sent, and record that.
-
-    Who sends the same notice at the same time takes turns, so that the second finds it sent. Only a crash between
-    the mail server's answer and our record repeats the e-mail; the repeat has the same ``Message-ID``.
+def send_notice(told: LicenseNotice, errand: Errand) -> str:
+    """Send the notice if it is still to be sent; the license remembers that, too.
 
     Returns:
         ``sent``, or why there was nothing to send: ``no address``, ``sent before``, or ``overtaken`` by a renewal or a
@@ -78,67 +67,59 @@ def send_notice(notice: Notice, *, settings: Settings, store: EventStore, mailer
         NoticeBusyError: somebody else has been sending it for too long.
         NoticeNotRecordedError: it went out.
     """
-    stream = license_stream(notice.license_id)
-    with Leadership(settings, f"notice {stream} {notice.notice_id}") as turn:
-        if not turn.acquire(TURN_SECONDS):
-            raise NoticeBusyError(f"{stream}: {notice.notice_id}")
-        license_ = _load(store, stream)
-        to = license_.holder_email
-        if to is None:
-            return "no address"
-        if notice.notice_id in license_.notices_sent:
-            return "sent before"
-        if license_.valid_until != notice.valid_until or license_.state is LicenseState.REVOKED:
-            return "overtaken"
-        _send(notice, to=to, mailer=mailer, at=cause.at)
-        _record(notice, store=store, recipient=to, cause=cause)
-    return "sent"
+    store = errand.wired.store
+    license_ = _load(store, told.license_id)
+    to = license_.holder_email
+    if to is None:
+        return "no address"
+    if told.notice_id in license_.notices_sent:
+        return "sent before"
+    if license_.valid_until != told.valid_until or license_.state is LicenseState.REVOKED:
+        return "overtaken"
+    notice = told.to(to)
+    templates = errand.wired.settings.mail_templates_dir
+    outcome = send_once(
+        notice, errand, lambda: compose(notice.template, told.letter_values(), to=to, templates_dir=templates)
+    )
+    _remember(told, errand, recipient=to)
+    return outcome
 
 
-def _load(store: EventStore, stream: str) -> License:
+def notice_of(kwargs: Mapping[str, Any], wired: Wiring) -> Notice:
+    """The notice that a run with these arguments was to send."""
+    told = _told(**kwargs)
+    try:
+        return told.to(_load(wired.store, told.license_id).holder_email)
+    except LicenseUnknown:
+        return told.to(None)
+
+
+def _load(store: EventStore, license_id: str) -> License:
+    stream = license_stream(license_id)
     license_ = replay(store.load(Log.LICENSING, [stream]).get(stream, []))
     if not isinstance(license_, License):
         raise LicenseUnknown(stream)
     return license_
 
 
-def _send(notice: Notice, *, to: str, mailer: Mailer, at: datetime) -> None:
-    name = "license_expiring" if notice.days_left else "license_expired"
-    letter = compose(name, notice.letter_values(), to=to)
-    letter["Date"] = format_datetime(at)
-    letter["Message-ID"] = message_id(f"{notice.license_id}/{notice.notice_id}", sender=mailer.sender)
-    mailer.send(letter)
-
-
-def _record(notice: Notice, *, store: EventStore, recipient: str, cause: Cause) -> None:
-    judge = Judge(store, cause)
-    stream = license_stream(notice.license_id)
-    judge.ask({stream: lambda known: known.record_notice(notice.notice_id, recipient=recipient, at=cause.at)})
+def _remember(told: LicenseNotice, errand: Errand, *, recipient: str) -> None:
+    judge = Judge(errand.wired.store, errand.cause)
+    stream = license_stream(told.license_id)
+    at = errand.cause.at
+    judge.ask({stream: lambda known: known.record_notice(told.notice_id, recipient=recipient, at=at)})
     if judge.judgement.outcomes[Outcome.FAILED]:
-        raise NoticeNotRecordedError(f"{stream}: {notice.notice_id}")
+        raise NoticeNotRecordedError(f"{stream}: {told.notice_id}")
 
 
-@task("send_license_notice", bind=True, retry_policy=E_MAIL, no_retry_for=NEVER_BETTER)
-def send_license_notice(
-    self: Any, *, license_id: str, notice_id: str, days_left: int, valid_until: str
-) -> dict[str, str]:
+def _told(*, license_id: str, notice_id: str, days_left: int, valid_until: str) -> LicenseNotice:
+    return LicenseNotice(license_id, notice_id, days_left, datetime.fromisoformat(valid_until))
+
+
+@task(NAME, bind=True, retry_policy=E_MAIL, no_retry_for=NEVER_BETTER, soft_time_limit=SOFT_LIMIT_SECONDS)
+def send_license_notice(self: Any, **told: Any) -> dict[str, str]:
     """Tell a license's holder that its term ends in ``days_left`` days, or (0) has ended.
 
     Returns:
         ``outcome``: ``sent``, or why there was nothing to send.
     """
-    wired = wiring()
-    notice = Notice(
-        license_id=license_id,
-        notice_id=notice_id,
-        days_left=days_left,
-        valid_until=datetime.fromisoformat(valid_until),
-    )
-    outcome = send_notice(
-        notice,
-        settings=wired.settings,
-        store=wired.store,
-        mailer=Mailer.from_settings(wired.settings),
-        cause=run_cause(self, at=datetime.now(UTC)),
-    )
-    return {"outcome": outcome}
+    return {"outcome": send_notice(_told(**told), Errand.of(self, wiring(), at=datetime.now(UTC)))}

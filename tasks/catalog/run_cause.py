@@ -28,6 +28,11 @@ def run_cause(task: Any, *, at: datetime) -> Cause:
     )
 
 
+def attempt_number(task: Any) -> int:
+    """Which attempt of its run ``task`` (a bound Celery task) executes, from 1."""
+    return int(task.request.get("ledgerq-attempt") or task.request.retries + 1)
+
+
 def _uuid(text: str) -> UUID:
     try:
         return UUID(text)

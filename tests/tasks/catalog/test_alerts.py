@@ -17,6 +17,7 @@ from infra.mail import Mailer, MailUnavailableError
 from tasks.app import app
 from tasks.catalog import alerts
 from tasks.catalog.alerts import Alert, send_alert, send_failure_alert
+from tasks.catalog.sending import Errand
 from tasks.wiring import Wiring
 from tasks.worker.policies import E_MAIL
 from tests.tasks.catalog.fleet import CAUSE, NOON, Fleet
@@ -52,7 +53,7 @@ def alert(task: str, *, windows: int = 0, error: str = "no money") -> Alert:
 
 
 def send(told: Alert, wired: Wiring) -> str:
-    return send_alert(told, wired=wired, mailer=Mailer.from_settings(wired.settings), cause=CAUSE)
+    return send_alert(told, Errand(wired, Mailer.from_settings(wired.settings), CAUSE, str(CAUSE.id)))
 
 
 def letters(mailbox: Mailbox, task: str) -> list[EmailMessage]:
@@ -82,6 +83,25 @@ def test_the_alert_says_what_ended_how_and_how_to_look(alerted: Wiring, mailbox:
 def test_the_same_alert_is_sent_once(alerted: Wiring, mailbox: Mailbox, task: str) -> None:
     assert [send(alert(task), alerted) for _ in range(3)] == ["sent", "sent before", "sent before"]
     assert len(letters(mailbox, task)) == 1
+
+
+def test_what_was_sent_before_there_were_records_of_notices_is_not_sent_again(
+    alerted: Wiring, mailbox: Mailbox, task: str
+) -> None:
+    told = alert(task)
+    sent = AlertSent(
+        originator_id=told.stream,
+        originator_version=1,
+        timestamp=NOON,
+        task=task,
+        run_id=told.run_id,
+        recipient="ops@example.org",
+        window_start=told.window_start,
+        unannounced=0,
+    )
+    alerted.store.append(Log.TASKS, caused([sent], CAUSE))
+    assert send(told, alerted) == "sent before"
+    assert letters(mailbox, task) == []
 
 
 def test_the_next_alert_says_how_many_ended_badly_unannounced(
@@ -123,7 +143,7 @@ def test_an_alert_that_did_not_go_out_is_not_recorded_and_goes_out_next_time(
 
     mailbox_down.send = unavailable  # type: ignore[method-assign, assignment]
     with pytest.raises(MailUnavailableError):
-        send_alert(alert(task), wired=alerted, mailer=mailbox_down, cause=CAUSE)
+        send_alert(alert(task), Errand(alerted, mailbox_down, CAUSE, str(CAUSE.id)))
     assert send(alert(task), alerted) == "sent"
     assert len(letters(mailbox, task)) == 1
 

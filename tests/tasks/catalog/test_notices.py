@@ -17,10 +17,12 @@ from infra.event_store import Log
 from infra.local.mailbox import Mailbox
 from infra.mail import AddressInvalidError, Mailer, MailNotConfiguredError, MailRefusedError, MailUnavailableError
 from tasks.app import app
-from tasks.catalog import notices
+from tasks.catalog import notices, sending
 from tasks.catalog.judging import Judge
-from tasks.catalog.notices import E_MAIL, NEVER_BETTER, Notice, send_license_notice, send_notice
+from tasks.catalog.notices import LicenseNotice, send_license_notice, send_notice
+from tasks.catalog.sending import NEVER_BETTER, REFUSALS, Errand
 from tasks.wiring import Wiring
+from tasks.worker.policies import E_MAIL
 from tests.tasks.catalog.fleet import CAUSE, NOON, Fleet
 
 UNTIL = NOON + timedelta(days=7)
@@ -44,11 +46,10 @@ class Holder:
         self._fleet.record(issued)
 
     def tell(self, *, days_left: int = 7) -> str:
-        notice = Notice(
+        told = LicenseNotice(
             license_id=self.name, notice_id=f"notice-{days_left}", days_left=days_left, valid_until=self.until
         )
-        settings, store = self._wired.settings, self._wired.store
-        return send_notice(notice, settings=settings, store=store, mailer=self.mailer, cause=CAUSE)
+        return send_notice(told, Errand(self._wired, self.mailer, CAUSE, str(CAUSE.id)))
 
     def stream(self) -> list[Event]:
         stream = f"license-{self.name}"
@@ -122,13 +123,38 @@ def test_a_letter_repeated_after_a_crash_can_be_recognized(holder: Holder, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Judge, "ask", crash)
+        patched.setattr(sending, "record", crash)
         with pytest.raises(KeyboardInterrupt):
             holder.tell()
     assert holder.tell() == "sent"
     first, second = holder.letters()
     assert first["Message-ID"] == second["Message-ID"]
     assert first["Message-ID"].endswith("@localhost.localdomain>")
+
+
+def test_a_crash_before_the_license_remembers_does_not_repeat_the_letter(
+    holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder.issue()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Judge, "ask", crash)
+        with pytest.raises(KeyboardInterrupt):
+            holder.tell()
+    assert holder.license().notices_sent == set()
+    assert holder.tell() == "sent before"
+    assert holder.license().notices_sent == {"notice-7"}
+    assert len(holder.letters()) == 1
+
+
+def test_what_was_sent_before_there_were_records_of_notices_is_not_sent_again(holder: Holder) -> None:
+    holder.issue()
+    holder.change(lambda license_: license_.record_notice("notice-7", recipient="a@example.org", at=NOON))
+    assert holder.tell() == "sent before"
+    assert holder.letters() == []
 
 
 def test_a_license_without_an_address_needs_no_letter(holder: Holder) -> None:
@@ -193,7 +219,8 @@ def test_only_faults_that_may_pass_are_worth_the_five_retries() -> None:
         600,
     ]
     assert (E_MAIL.max_retries, send_license_notice.retry_policy) == (5, E_MAIL)
-    assert {MailRefusedError, AddressInvalidError, MailNotConfiguredError} == set(NEVER_BETTER)
+    assert set(NEVER_BETTER) == {*REFUSALS, MailNotConfiguredError}
+    assert not issubclass(MailUnavailableError, NEVER_BETTER)
 
 
 @pytest.fixture
@@ -231,8 +258,8 @@ def test_the_tasks_are_known_to_celery_by_their_stable_names() -> None:
 
 def test_valid_until_is_told_in_utc() -> None:
     until = datetime.fromisoformat("2026-06-08T01:30:00+02:00")
-    notice = Notice(license_id="lic", notice_id="n", days_left=1, valid_until=until)
-    assert notice.letter_values() == {
+    told = LicenseNotice(license_id="lic", notice_id="n", days_left=1, valid_until=until)
+    assert told.letter_values() == {
         "license_id": "lic",
         "day": "2026-06-07",
         "valid_until": "2026-06-07 23:30",
