@@ -6,6 +6,7 @@ import pytest
 
 from domain.aggregate import Event
 from domain.license import License
+from domain.notice import NOTICE_TASKS
 from domain.policies import decide
 from domain.task_run import task_event
 
@@ -61,3 +62,16 @@ def test_nobody_is_told_of_a_task_that_was_revoked_or_expired() -> None:
     for name in ("task.revoked", "task.expired"):
         ended = {"task": "pay", "attempt": 1, "error_type": "E", "error": "e", "critical": True}
         assert decide(task_event(name, "R1", at=NOW, data=ended)) == ()
+
+
+@pytest.mark.parametrize("task", sorted(NOTICE_TASKS))
+@pytest.mark.parametrize("reason", ["rejected", "maxlen"])
+def test_a_dead_run_that_was_to_send_a_notice_is_told_to_the_notice(task: str, reason: str) -> None:
+    dead = task_event("task.dead_lettered", "R1", at=NOW, data={"task": task, "reason": reason, "queue": "tasks.high"})
+    (command,) = decide(dead)
+    assert (command.task, command.kwargs, command.once_by) == ("record_failed_notice", {"run_id": "R1"}, None)
+
+
+def test_a_failure_that_could_not_be_recorded_asks_for_no_other() -> None:
+    dead = {"task": "record_failed_notice", "reason": "rejected", "queue": "tasks.normal"}
+    assert decide(task_event("task.dead_lettered", "R1", at=NOW, data=dead)) == ()
