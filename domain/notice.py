@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 from uuid import UUID, uuid5
 
 from domain.aggregate import Event
+from domain.license import LicenseExpired
 
 NAMESPACE: Final = UUID("0192d7a5-6e07-7ce5-8a11-6e6f74696365")
 """Namespace (RFC 9562, name-based UUIDs) of the ids of notices."""
@@ -47,6 +48,17 @@ def notice_id(template: str, cause: str) -> UUID:
         cause: what brought it about, in words that nothing else is called by among notices of that template.
     """
     return uuid5(NAMESPACE, f"{template}/{cause}")
+
+
+def license_notice(license_id: str, notice: str) -> tuple[str, str]:
+    """Template and cause of the notice that a license calls ``notice`` (see :mod:`domain.policies`)."""
+    is_over = notice.startswith(f"{LicenseExpired.TOPIC}:")
+    return "license_expired" if is_over else "license_expiring", f"{license_id}/{notice}"
+
+
+def alert_notice(alert: str) -> tuple[str, str]:
+    """Template and cause of the notice that is the alert of that stream."""
+    return "failure_alert", alert
 
 
 def notice_stream(notice: UUID | str) -> str:

@@ -8,6 +8,7 @@ from projections.dead_letters import DeadLetters
 from projections.folded_requests import FoldedRequests
 from projections.ingest_dead_letters import IngestDeadLetters
 from projections.licenses import Licenses
+from projections.notices import Notices
 from projections.projection import Projection
 from projections.replayed_runs import ReplayedRuns
 from projections.replays import Replays
@@ -20,6 +21,7 @@ PROJECTIONS: Final[dict[str, Projection]] = {
     for projection in (
         Sessions(),
         Licenses(),
+        Notices(),
         TaskRuns(),
         TaskAttempts(),
         DeadLetters(),

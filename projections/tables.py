@@ -88,6 +88,30 @@ LICENSES: Final = sa.Table(
     _moment("last_notice_sent_at"),
 )
 
+NOTICES: Final = sa.Table(
+    "notices",
+    METADATA,
+    _text("notice_id", primary_key=True),
+    _text("template"),
+    _text("cause"),
+    _text("license_id"),
+    _text("state"),
+    sa.Column("outcome_slot", sa.BigInteger()),
+    _moment("last_outcome_at"),
+    _moment("sent_at"),
+    _text("recipient"),
+    _text("message_id"),
+    sa.Column("reply_code", sa.Integer()),
+    _text("reply"),
+    _text("reason"),
+    _text("detail"),
+    _text("run_id"),
+    sa.Column("attempt", sa.Integer()),
+    _count("refusals"),
+    _count("failures"),
+)
+"""``outcome_slot`` says which outcome counts, so that a notice is the same in whatever order its events came."""
+
 TASK_RUNS: Final = sa.Table(
     "task_runs",
     METADATA,

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.failure_alert import AlertSent, alert_stream
+from domain.notice import alert_notice
 from infra.event_store import Log, caused
 from projections.queries import failures_in_last_window
 from tasks.app import task as declare
@@ -20,7 +21,6 @@ from tasks.wiring import Wiring, wiring
 from tasks.worker.policies import E_MAIL
 
 NAME: Final = "send_failure_alert"
-TEMPLATE: Final = "failure_alert"
 ERROR_CHARACTERS: Final = 500
 
 
@@ -56,7 +56,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     def to(self, recipient: str | None) -> Notice:
         """The same as a notice like any other."""
-        return Notice(TEMPLATE, self.stream, recipient)
+        return Notice(*alert_notice(self.stream), recipient)
 
     def letter_values(self, *, unannounced: int) -> dict[str, str]:
         """What goes into the letter."""
@@ -90,13 +90,13 @@ def send_alert(alert: Alert, errand: Errand) -> str:
         return "no address"
     if wired.store.load(Log.TASKS, [alert.stream]):
         return "sent before"
-    unannounced = count_unannounced(alert, wired)
+    notice, unannounced = alert.to(to), count_unannounced(alert, wired)
 
     def write() -> EmailMessage:
         values = alert.letter_values(unannounced=unannounced)
-        return compose(TEMPLATE, values, to=to, templates_dir=wired.settings.mail_templates_dir)
+        return compose(notice.template, values, to=to, templates_dir=wired.settings.mail_templates_dir)
 
-    outcome = send_once(alert.to(to), errand, write)
+    outcome = send_once(notice, errand, write)
     _record(alert, errand, recipient=to, unannounced=unannounced)
     return outcome
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from domain.aggregate import replay
 from domain.license import License, LicenseState, LicenseUnknown, license_stream
+from domain.notice import license_notice
 from infra.event_store import EventStore, Log
 from tasks.app import task
 from tasks.catalog.judging import Judge, Outcome
@@ -40,8 +41,7 @@ class LicenseNotice(NamedTuple):
 
     def to(self, recipient: str | None) -> Notice:
         """The same as a notice like any other."""
-        template = "license_expiring" if self.days_left else "license_expired"
-        return Notice(template, f"{self.license_id}/{self.notice_id}", recipient, self.license_id)
+        return Notice(*license_notice(self.license_id, self.notice_id), recipient, self.license_id)
 
     def letter_values(self) -> dict[str, str]:
         """What goes into the letter."""

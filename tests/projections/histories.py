@@ -12,9 +12,20 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.dead_letter import ReplayFinished, ReplayRequested, replay_stream
+from domain.failure_alert import AlertSent, alert_stream
 from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
 from domain.ingest import MessageDeadLettered
 from domain.license import License, LicenseState
+from domain.notice import (
+    NoticeFailed,
+    NoticeRefusalReason,
+    NoticeRefused,
+    NoticeSent,
+    alert_notice,
+    license_notice,
+    notice_id,
+    notice_stream,
+)
 from domain.session import Session, SessionState
 from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
 from domain.unique_key import RequestFolded
@@ -79,10 +90,17 @@ class History:
         self._chance = random.Random(seed)
         self.events: dict[Log, list[Event]] = {
             Log.LICENSING: self._interleaved(
-                [*self._licenses(size), *self._refused(size // 3), *self._folded(size // 3)]
+                [
+                    *self._licenses(size),
+                    *self._refused(size // 3),
+                    *self._folded(size // 3),
+                    *self._notices(size // 2),
+                ]
             ),
             Log.TASKS: self._shuffled(
-                [event for run in range(size) for event in self._run(run)] + self._batches(size // 3)
+                [event for run in range(size) for event in self._run(run)]
+                + self._batches(size // 3)
+                + self._alerts(size // 3)
             ),
             Log.HEARTBEATS: self._heartbeats(size),
         }
@@ -132,6 +150,55 @@ class History:
             elif self._chance.random() < 0.3:
                 held.suspend(reason="late", at=now)
             held.record_notice(f"n{step}", recipient="a@example.org", at=now)
+
+    def _notices(self, count: int) -> list[list[Event]]:
+        """What came of notices; some are those that a license or an alert remembers, too."""
+        return [self._notice(number) for number in range(count)]
+
+    def _notice(self, number: int) -> list[Event]:
+        license_id = f"l{number}"
+        named = self._chance.choice(
+            [license_notice(license_id, "n1"), alert_notice(alert_stream("bill", at(number))), ("welcome", license_id)]
+        )
+        facts: list[Event] = []
+        for version in range(1, self._chance.randint(2, 5)):
+            told = {
+                "originator_id": notice_stream(notice_id(*named)),
+                "originator_version": version,
+                "timestamp": at(86_400 * 10 + 60 * version),
+                "template": named[0],
+                "cause": named[1],
+                "recipient": self._chance.choice(["a@example.org", "b@example.org", None]),
+                "license_id": license_id if named[0] == "license_expiring" else None,
+                "run_id": str(minted("notice", number, version)),
+                "attempt": version,
+            }
+            facts.append(self._notice_fact(told))
+        return facts
+
+    def _notice_fact(self, told: dict[str, Any]) -> Event:
+        match self._chance.randrange(3):
+            case 0:
+                return NoticeSent(message_id="<n@example.org>", reply_code=250, reply="ok", **told)
+            case 1:
+                return NoticeRefused(reason=NoticeRefusalReason.SERVER_REFUSED, detail="550", reply_code=550, **told)
+            case _:
+                return NoticeFailed(error_type="OSError", error="away", **told)
+
+    def _alerts(self, count: int) -> list[Event]:
+        return [
+            AlertSent(
+                originator_id=alert_stream("bill", at(number)),
+                originator_version=1,
+                timestamp=at(number),
+                task="bill",
+                run_id=str(minted("run", number)),
+                recipient="ops@example.org",
+                window_start=at(number),
+                unannounced=number,
+            )
+            for number in range(count)
+        ]
 
     def _session(self, session_id: str, under: License) -> list[Event]:
         start = self._chance.randint(0, 7200)

@@ -26,7 +26,11 @@ from tasks.worker.policies import E_MAIL
 from tests.tasks.catalog.fleet import CAUSE, NOON, Fleet
 
 UNTIL = NOON + timedelta(days=7)
-Send = Callable[[], str]
+
+
+def notice_id(days_left: int) -> str:
+    """What the policy calls the notice."""
+    return f"license.{'expiring_soon' if days_left else 'expired'}:{UNTIL.isoformat()}:{days_left}"
 
 
 class Holder:
@@ -47,7 +51,7 @@ class Holder:
 
     def tell(self, *, days_left: int = 7) -> str:
         told = LicenseNotice(
-            license_id=self.name, notice_id=f"notice-{days_left}", days_left=days_left, valid_until=self.until
+            license_id=self.name, notice_id=notice_id(days_left), days_left=days_left, valid_until=self.until
         )
         return send_notice(told, Errand(self._wired, self.mailer, CAUSE, str(CAUSE.id)))
 
@@ -84,7 +88,7 @@ def test_the_holder_gets_a_letter_and_the_license_remembers_it(holder: Holder) -
     bodies = {part.get_content_type(): part.get_content() for part in letter.iter_parts()}
     assert "7 days before the end" in bodies["text/plain"]
     assert "7 days before the end" in bodies["text/html"]
-    assert holder.license().notices_sent == {"notice-7"}
+    assert holder.license().notices_sent == {notice_id(7)}
 
 
 def test_the_end_of_the_term_has_a_letter_of_its_own(holder: Holder) -> None:
@@ -146,13 +150,13 @@ def test_a_crash_before_the_license_remembers_does_not_repeat_the_letter(
             holder.tell()
     assert holder.license().notices_sent == set()
     assert holder.tell() == "sent before"
-    assert holder.license().notices_sent == {"notice-7"}
+    assert holder.license().notices_sent == {notice_id(7)}
     assert len(holder.letters()) == 1
 
 
 def test_what_was_sent_before_there_were_records_of_notices_is_not_sent_again(holder: Holder) -> None:
     holder.issue()
-    holder.change(lambda license_: license_.record_notice("notice-7", recipient="a@example.org", at=NOON))
+    holder.change(lambda license_: license_.record_notice(notice_id(7), recipient="a@example.org", at=NOON))
     assert holder.tell() == "sent before"
     assert holder.letters() == []
 
