@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
     "session": ("projections.state_commands:session", "A session's state, now or as of an instant."),
     "license": ("projections.state_commands:license_", "A license's state, now or as of an instant."),
+    "notice": ("tasks.notice_commands:notice", "What came of e-mails; keys for links in them."),
     "queue": ("tasks.flow_commands:queue", "Pause and resume queues; list what is paused."),
     "reconcile": ("tasks.reconcile.commands:reconcile", "Name every accepted task that is nowhere; repair."),
     "dlq": ("tasks.dead_letters.commands:dlq", "Dead letters: list, show, replay, discard, restore."),

@@ -145,6 +145,13 @@ class Settings(BaseSettings):
             raise ValueError("an e-mail address in one line of printable characters is allowed")
         return text
 
+    @field_validator("smtp_ca_file", "mail_templates_dir")
+    @classmethod
+    def _is_there(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.exists():
+            raise ValueError(f"a path that exists is allowed, and {path} does not")
+        return path
+
     @property
     def default_patience(self) -> timedelta:
         """Silence after which a session lapses, where its license does not say."""

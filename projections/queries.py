@@ -21,6 +21,7 @@ from projections.letters import (
     replayed_runs,
     replays,
 )
+from projections.notice_list import NoticeFilter, notices
 from projections.usage import UsageCounts, aggregate_usage
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "LapseCandidate",
     "LetterFilter",
     "LetterRow",
+    "NoticeFilter",
     "ResumeCandidate",
     "UsageCounts",
     "aggregate_usage",
@@ -36,6 +38,7 @@ __all__ = [
     "failures_in_last_window",
     "lapse_candidates",
     "licenses_to_judge",
+    "notices",
     "replayed_runs",
     "replays",
     "resume_candidates",
