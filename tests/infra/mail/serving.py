@@ -39,13 +39,18 @@ def _authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, 
 
 @contextmanager
 def serving(
-    tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1", at_once: bool = False, **options: Any
+    tls: ssl.SSLContext | None = None,
+    *,
+    host: str = "127.0.0.1",
+    at_once: bool = False,
+    kept: Kept | None = None,
+    **options: Any,
 ) -> Iterator[tuple[int, Kept]]:
     """A mail server, with STARTTLS or (``at_once``) TLS where given a context; yields its port and what it was handed.
 
     ``options`` are aiosmtpd's: ``auth_required``, ``enable_SMTPUTF8``, ``data_size_limit`` …
     """
-    kept = Kept()
+    kept = kept or Kept()
     given: dict[str, Any] = {"hostname": "localhost", "authenticator": _authenticate, **options}
     if tls and not at_once:
         given |= {"tls_context": tls, "require_starttls": True}
