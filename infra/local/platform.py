@@ -19,11 +19,12 @@ from infra.broker.connection import connect
 from infra.local.mailbox import Mailbox
 from infra.local.sandbox import Sandbox, create_sandbox, drop_stale
 from infra.local.supervisor import Supervisor
+from infra.secret_link import new_key
 from infra.settings import Settings
 
 READY_WITHIN_SECONDS: Final = 60.0
 WITHOUT_WORKERS: Final = ("ingest", "dispatch", "projector")
-_KNOWN_TO_OTHERS: Final = ("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "STATE_DIR")
+_KNOWN_TO_OTHERS: Final = ("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "LINK_KEY", "STATE_DIR")
 
 
 _WORK: Final = (topology.INGEST, topology.DEAD_RECORD, *(tier.queue for tier in Tier))
@@ -53,6 +54,7 @@ class Platform:
             "LEDGERQ_BROKER_URL": sandbox.broker_url,
             "LEDGERQ_DATABASE_URL": sandbox.database_url,
             "LEDGERQ_SMTP_URL": mailbox.url,
+            "LEDGERQ_LINK_KEY": new_key(),
         }
         self.supervisor = Supervisor(self.environment, self.directory, tell)
 

@@ -16,6 +16,7 @@ from infra.broker.publisher import OutgoingMessage, Publisher
 from infra.broker.topology import EVENTS, TASKS
 from infra.cloudevents import CloudEvent
 from infra.settings import Settings
+from tasks.sample.letters import letters
 from tasks.sample.plan import Said, plan
 from tasks.sample.work import stock_task
 
@@ -33,7 +34,11 @@ def play(settings: Settings, *, seed: int) -> int:
         How many tasks were sent: requested by event, published by a Celery client, and malformed.
     """
     start = datetime.now(UTC)
-    said = plan(seed=seed, start=start, tag=uuid4().hex[:6])
+    tag = uuid4().hex[:6]
+    said = sorted(
+        [*plan(seed=seed, start=start, tag=tag), *letters(settings, start=start, tag=tag)],
+        key=lambda message: message.after_seconds,
+    )
     began = time.monotonic()
     with Emitter(settings, role="sample fleet") as emitter:
         for tick, group in groupby(said, key=lambda message: int(message.after_seconds / TICK_SECONDS)):

@@ -76,7 +76,7 @@ def test_every_fate_of_a_task_is_in_the_conservation_line(run: Ran, fate: str) -
     [
         *("session.started", "session.lapsed", "session.resumed", "session.ended", "session.heartbeats_received"),
         *("license.issued", "license.renewed", "license.suspended", "license.reinstated", "license.revoked"),
-        *("license.expiring_soon", "license.expired", "license.notice_sent"),
+        *("license.expiring_soon", "license.expired", "license.notice_sent", "notice.sent", "notice.refused"),
         *("task.requested", "task.published", "task.started", "task.retry_scheduled", "task.dead_lettered"),
         *("schedule.declared", "schedule.fired", "ingest.message_dead_lettered", "ingest.watermark_passed"),
     ],
