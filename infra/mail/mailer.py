@@ -82,7 +82,10 @@ class Mailer:
             MailNotConfiguredError: a setting has a value that cannot be used; the text names it.
         """
         url = settings.smtp_url
-        server = MailServer.parse(url.get_secret_value()) if url else None
+        try:
+            server = MailServer.parse(url.get_secret_value()) if url else None
+        except ValueError as error:
+            raise MailNotConfiguredError(f"LEDGERQ_SMTP_URL: {error}") from None
         ca_file = None if settings.smtp_ca_file is None else str(settings.smtp_ca_file)
         try:
             tls = tls_context(server, ca_file)

@@ -24,10 +24,10 @@ class MailServer(NamedTuple):
         """Read ``smtp://[user:password@]host[:port]`` or ``smtps://…``.
 
         Raises:
-            ValueError: another scheme, or no host.
+            ValueError: another scheme, no host, no such port, or a user without a password.
         """
         parts = urlsplit(url)
-        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        if parts.scheme not in DEFAULT_PORTS or not parts.hostname or bool(parts.username) != bool(parts.password):
             raise ValueError("a mail server's URL is smtp://[user:password@]host[:port] or smtps://…")
         return cls(
             host=parts.hostname,

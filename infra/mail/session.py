@@ -13,6 +13,8 @@ from typing import Final, Self
 from infra.mail.server import MailServer
 
 SHORTEST_SECONDS: Final = 0.001
+GOODBYE_SECONDS: Final = 1.0
+"""How long the answer to our goodbye is waited for. Until then nobody has recorded that the e-mail is gone."""
 
 
 class Deadline:
@@ -102,6 +104,8 @@ class Session(smtplib.SMTP):
     def hang_up(self) -> None:
         """Say goodbye; by now the server has the e-mail or has refused it, and a rude end changes neither."""
         try:
+            if self.sock is not None:
+                self.sock.settimeout(min(GOODBYE_SECONDS, self._deadline.remaining_seconds))
             self.quit()
         except (smtplib.SMTPException, OSError):
             self.close()

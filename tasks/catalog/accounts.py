@@ -41,7 +41,7 @@ class AccountLetter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def notice(self, template: str) -> Notice:
         """The same as a notice like any other."""
-        return Notice(template, self.cause_id, self.to)
+        return Notice(template, f"{self.service}/{self.cause_id}", self.to)  # services need not know each other's
 
     def letter_values(self, wired: Wiring, *, now: datetime) -> dict[str, Any]:
         """What goes into the letter.

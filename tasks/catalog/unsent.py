@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.cause import Cause
-from domain.notice import NoticeFailed, is_sent
+from domain.notice import NOTICE_TASKS, NoticeFailed, is_sent
 from infra.event_store import Log
 from infra.mail.reply import bounded_text
 from tasks.app import task
@@ -31,6 +31,8 @@ def record_failure(run_id: str, wired: Wiring, cause: Cause) -> str:
     letter = next(load_letters(wired.store, [run_id]), None)
     if letter is None:
         return "not dead"
+    if letter.task not in NOTICE_TASKS:
+        return "no notice"
     try:
         notice = notice_of(letter, wired)
     except (UnreplayableError, msgspec.ValidationError, TypeError, ValueError):

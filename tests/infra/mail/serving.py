@@ -95,6 +95,22 @@ def saying(*replies: bytes) -> Iterator[int]:
 
 
 @contextmanager
+def silent_after_taking() -> Iterator[int]:
+    """A server that takes one e-mail and then says nothing more, but stays; yields its port."""
+
+    def converse(connection: socket.socket) -> None:
+        with connection.makefile("rb") as heard:
+            for reply in (b"220 here", b"250 hello", b"250 ok", b"250 ok", b"354 go", b"250 taken"):
+                connection.sendall(reply + b"\r\n")
+                _hear(heard, is_content=reply.startswith(b"354"))
+            connection.settimeout(30)
+            heard.read()
+
+    with _answering(converse) as port:
+        yield port
+
+
+@contextmanager
 def dripping(text: bytes, *, every_seconds: float) -> Iterator[int]:
     """A server that sends ``text`` without end, a byte at a time; yields its port."""
 

@@ -28,7 +28,7 @@ from infra.mail import (
 )
 from infra.settings import Settings
 from tests.infra.mail.authority import Authority
-from tests.infra.mail.serving import dripping, saying, serving
+from tests.infra.mail.serving import dripping, saying, serving, silent_after_taking
 
 HELLO = (b"220 here", b"250 hello")
 ANOTHER_MACHINE = "127.0.0.2"
@@ -102,6 +102,13 @@ def test_a_rude_end_after_the_e_mail_was_taken_changes_nothing() -> None:
         assert mailer(f"smtp://127.0.0.1:{port}").send(letter()) == Reply(250, "2.0.0 queued as 7")
 
 
+def test_a_server_that_does_not_answer_our_goodbye_does_not_hold_up_the_record() -> None:
+    began = time.monotonic()
+    with silent_after_taking() as port:
+        assert mailer(f"smtp://127.0.0.1:{port}", total_seconds=60).send(letter()).code == 250
+        assert time.monotonic() - began < 10
+
+
 def test_an_endless_answer_is_kept_in_one_bounded_line() -> None:
     with saying(*HELLO, b"250 ok", b"550-" + b"no\x1b[31m " * 100 + b"\r\n550 never") as port:
         with pytest.raises(MailRefusedError) as raised:
@@ -140,8 +147,17 @@ def test_without_a_server_sending_says_which_setting_is_missing() -> None:
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(MailNotConfiguredError, match="LEDGERQ_MAIL_FROM"):
         Mailer.from_settings(Settings(mail_from="a@b@c"))
+    with pytest.raises(MailNotConfiguredError, match="LEDGERQ_SMTP_URL: Port") as raised:
+        Mailer.from_settings(Settings(smtp_url=SecretStr("smtp://me:s3cr3t@host:99999")))
+    assert "s3cr3t" not in str(raised.value)
     with pytest.raises(MailNotConfiguredError, match="LEDGERQ_SMTP_CA_FILE"):
-        Mailer.from_settings(Settings(smtp_ca_file=tmp_path / "nothing.pem"))
+        Mailer.from_settings(Settings(smtp_ca_file=_empty(tmp_path)))
+
+
+def _empty(directory: Path) -> Path:
+    file = directory / "empty.pem"
+    file.touch()
+    return file
 
 
 @pytest.mark.parametrize("to", ["a@example.org, b@example.org", "", "A <a@example.org>", "nobody"])

@@ -7,7 +7,7 @@ import pytest
 from infra.mail import MailServer
 
 
-@pytest.mark.parametrize("url", ["http://host", "smtp://", "host:25"])
+@pytest.mark.parametrize("url", ["http://host", "smtp://", "host:25", "smtp://me@host", "smtp://:p@host"])
 def test_a_url_of_something_else_is_no_mail_server(url: str) -> None:
     with pytest.raises(ValueError, match="smtp://"):
         MailServer.parse(url)

@@ -67,7 +67,7 @@ class Service:
         """What is recorded of notices of this cause."""
         page = self.wired.store.read(Log.LICENSING, after=0, limit=1000)
         facts = [each.event for each in page.events if isinstance(each.event, NoticeEvent)]
-        return [fact for fact in facts if fact.cause == self.cause_id]
+        return [fact for fact in facts if fact.cause.endswith(f"/{self.cause_id}")]
 
 
 @pytest.fixture
@@ -94,6 +94,15 @@ def test_a_letter_goes_out_once_for_its_cause_and_the_server_s_answer_is_recorde
     assert (fact.recipient, fact.attempt, fact.reply_code, fact.reply) == (service.to, 1, 250, "OK")
     assert fact.message_id == letter["Message-ID"]
     assert UUID(fact.message_id[1:].partition("@")[0]) == UUID(fact.originator_id.removeprefix("notice-"))
+
+
+def test_two_services_may_call_different_things_the_same(service: Service) -> None:
+    assert [service.ask("send_welcome", service=name) for name in ("Desk", "Shop", "Desk")] == [
+        "sent",
+        "sent",
+        "sent before",
+    ]
+    assert {fact.cause for fact in service.facts()} == {f"Desk/{service.cause_id}", f"Shop/{service.cause_id}"}
 
 
 def test_one_cause_may_bring_about_letters_of_several_kinds(service: Service) -> None:

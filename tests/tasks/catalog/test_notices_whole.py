@@ -125,7 +125,7 @@ class Platform:
                 )
 
     def facts(self, template: str, cause_id: str) -> list[NoticeEvent]:
-        stream = notice_stream(notice_id(template, cause_id))
+        stream = notice_stream(notice_id(template, f"Desk/{cause_id}"))
         facts = self.store.load(Log.LICENSING, [stream]).get(stream, [])
         return [fact for fact in facts if isinstance(fact, NoticeEvent)]
 

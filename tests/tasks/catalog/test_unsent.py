@@ -21,7 +21,7 @@ from tasks.wiring import Wiring
 from tests.tasks.catalog.fleet import NOON, Fleet
 
 WELCOME = {"to": "ada@example.org", "cause_id": "account-1", "service": "Desk"}
-STREAM = notice_stream(notice_id("welcome", "account-1"))
+STREAM = notice_stream(notice_id("welcome", "Desk/account-1"))
 FAILURE = {"attempt": 6, "error_type": "MailUnavailableError", "error": "451 later\n" + "x" * 1000}
 
 
@@ -94,7 +94,7 @@ def test_each_run_that_died_is_a_failure_of_its_own(wired: Wiring) -> None:
 def test_what_was_sent_all_the_same_has_not_failed(wired: Wiring) -> None:
     run_id = die(wired.store)
     told = sending.about(
-        sending.Notice("welcome", "account-1", "ada@example.org"), run_id=str(uuid4()), attempt=1, at=NOON
+        sending.Notice("welcome", "Desk/account-1", "ada@example.org"), run_id=str(uuid4()), attempt=1, at=NOON
     )
     sent = NoticeSent(message_id="<1@example.org>", reply_code=250, reply="ok", **told)
     sending.record(sent, wired.store, Cause(id=uuid4(), at=NOON, actor="test"))
@@ -130,7 +130,7 @@ def test_an_alert_is_told_with_who_was_to_be_told(wired: Wiring) -> None:
     assert (fact.template, fact.recipient) == ("failure_alert", "ops@example.org")
 
 
-@pytest.mark.parametrize("task", sorted(NOTICE_TASKS))
+@pytest.mark.parametrize("task", [*sorted(NOTICE_TASKS), "report"])
 def test_a_run_whose_arguments_make_no_notice_is_none(wired: Wiring, task: str) -> None:
     assert record(wired, die(wired.store, task=task, kwargs={"odd": 1})) == "no notice"
 
