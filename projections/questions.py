@@ -55,6 +55,17 @@ SECTIONS: Final = (
         """,
     ),
     Question(
+        "notices",
+        "E-mails by letter and outcome",
+        "none yet",
+        """
+        select template as letter, state as outcome, reason, count(*) as notices
+        from analytics.fct_notices
+        group by template, state, reason
+        order by template, array_position(array['sent', 'refused', 'failed'], state), reason
+        """,
+    ),
+    Question(
         "tasks",
         "Tasks by tier and outcome",
         "none accepted yet",

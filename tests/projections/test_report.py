@@ -11,6 +11,7 @@ from infra.event_store import Log
 from projections.questions import ENDS
 from projections.report import Conservation, Report, make_report
 from tests.projections.histories import at, changes, minted, requested, told
+from tests.projections.test_notices import FAILED, REFUSED
 from tests.projections.test_sessions import LICENSE, heartbeats, started, watermark
 from tests.projections.world import World
 from tests.waiting import eventually
@@ -136,3 +137,11 @@ def test_percentiles_are_those_of_the_tier_and_outcome(world: World, asking: Con
     assert (row["wait_p50_seconds"], row["run_p50_seconds"]) == (3, 30)
     assert row["wait_p95_seconds"] == pytest.approx(80.8)
     assert at(0) < make_report(asking).accepted_until
+
+
+def test_it_tells_what_came_of_e_mails(world: World, asking: Connection) -> None:
+    world.record(Log.LICENSING, FAILED, REFUSED)
+    world.catch_up()
+    assert section(make_report(asking), "notices") == [
+        {"letter": "license_expiring", "outcome": "refused", "reason": "server_refused", "notices": 1}
+    ]

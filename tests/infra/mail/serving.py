@@ -112,13 +112,13 @@ def silent_after_taking() -> Iterator[int]:
 
 @contextmanager
 def dripping(text: bytes, *, every_seconds: float) -> Iterator[int]:
-    """A server that sends ``text`` without end, a byte at a time; yields its port."""
+    """A server that sends ``text`` again and again, a byte at a time, and hangs up after 10 s; yields its port."""
 
     def drip(connection: socket.socket) -> None:
-        while True:
-            for number in range(len(text)):
-                connection.sendall(text[number : number + 1])
-                time.sleep(every_seconds)
+        for number in range(int(10 / every_seconds)):
+            place = number % len(text)
+            connection.sendall(text[place : place + 1])
+            time.sleep(every_seconds)
 
     with _answering(drip) as port:
         yield port
