@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from domain.aggregate import Aggregate, Created, Event
+from domain.license_policy import DEFAULT, LicensePolicy
 from domain.refusal import Refusal
 
 EXPIRY_NOTICE_DAYS: Final = (30, 7, 1)
@@ -62,11 +63,12 @@ class License(Aggregate):
 
     if TYPE_CHECKING:  # the library would make a dataclass of annotations; the first event assigns these
         license_id: str
+        holder: str | None
         holder_email: str | None
         seats: int | None
         valid_until: datetime
         term_began_at: datetime
-        patience_seconds: float | None
+        policy: LicensePolicy
         state: LicenseState
         is_suspended: bool
         notices_due: set[int]
@@ -79,9 +81,11 @@ class License(Aggregate):
         *,
         valid_until: datetime,
         at: datetime,
+        holder: str | None = None,
         holder_email: str | None = None,
         seats: int | None = None,
-        patience_seconds: float | None = None,
+        policy: LicensePolicy = DEFAULT,
+        reason: str | None = None,
     ) -> Self:
         """Issue a license.
 
@@ -89,9 +93,11 @@ class License(Aggregate):
             license_id: what services call it.
             valid_until: end of the term.
             at: when it was issued.
+            holder: whose it is, as services call them.
             holder_email: where notices about it go, if anywhere.
             seats: sessions it is meant for at once, if limited.
-            patience_seconds: silence after which its sessions lapse; None: the platform's default.
+            policy: the rules it lives under.
+            reason: why it was issued, if anybody says.
 
         Raises:
             TermEnded: the term would end before it begins.
@@ -103,10 +109,12 @@ class License(Aggregate):
             stream_id=license_stream(license_id),
             at=at,
             license_id=license_id,
+            holder=holder,
             holder_email=holder_email,
             seats=seats,
             valid_until=valid_until,
-            patience_seconds=patience_seconds,
+            policy=policy,
+            reason=reason,
         )
 
     def renew(self, *, valid_until: datetime, at: datetime) -> None:
@@ -193,18 +201,28 @@ class LicenseIssued(Created, frozen=True, kw_only=True):
     """A license came into being."""
 
     TOPIC: ClassVar[str] = "license.issued"
+    class_version: ClassVar[int] = 2
     license_id: str
+    holder: str | None
     holder_email: str | None
     seats: int | None
     valid_until: datetime
-    patience_seconds: float | None
+    policy: LicensePolicy
+    reason: str | None
+
+    @staticmethod
+    def upcast_v1_v2(data: dict[str, Any]) -> None:
+        """Version 1 said `patience_seconds` and nothing else of a policy; the rest is as of the policy `default`."""
+        data["policy"] = {"patience_seconds": data.pop("patience_seconds")}
+        data["holder"] = data["reason"] = None
 
     def apply(self, aggregate: License) -> None:
         """Assign the terms."""
         aggregate.license_id = self.license_id
+        aggregate.holder = self.holder
         aggregate.holder_email = self.holder_email
         aggregate.seats = self.seats
-        aggregate.patience_seconds = self.patience_seconds
+        aggregate.policy = self.policy
         aggregate.state = LicenseState.ACTIVE
         aggregate.is_suspended = False
         aggregate.notices_sent = set()

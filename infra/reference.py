@@ -24,7 +24,7 @@ Each row of a log has these columns beside the event's own data (`data`, jsonb):
 | `name` | what happened |
 | `event_id` | derived from the cause, so that the same thing told twice is the same event |
 | `occurred_at`, `recorded_at` | when it happened, by its teller; when it was stored, by the database. UTC |
-| `metadata` | `causation_id`, `correlation_id`, `actor`, `traceparent`, `tenant`, `source_event_id` where known |
+| `metadata` | `causation_id`, `correlation_id`, `actor`, `traceparent`, `tenant`, `source_event_id`, where known |
 """
 
 
@@ -46,7 +46,17 @@ def _event(event: type[Event]) -> str:
     summary = " ".join((event.__doc__ or "").split("\n\n")[0].split())
     fields = [field for field in msgspec.structs.fields(event) if field.name not in ENVELOPE_FIELDS]
     said = ", ".join(f"`{field.name}` {_type(field.type)}" for field in fields) or "nothing more"
-    return f"### `{event.TOPIC}`\n\n{summary}\n\nSays: {said}.\n"
+    paragraphs = [f"### `{event.TOPIC}`", summary, f"Says: {said}.", *_versions(event)]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _versions(event: type[Event]) -> list[str]:
+    """How older shapes of an event are read; none where it has had one shape only."""
+    if event.class_version == 1:
+        return []
+    changes = (getattr(event, f"upcast_v{old}_v{old + 1}").__doc__ for old in range(1, event.class_version))
+    read_as = " ".join(" ".join((change or "").split()) for change in changes)
+    return [f"In version {event.class_version} (`metadata.schema_version`). {read_as} What is stored stays as it is."]
 
 
 def _type(found: Any) -> str:

@@ -84,7 +84,7 @@ class Licenses(Fold[LicenseRow]):
             case LicenseIssued():
                 row.issued_at = event.timestamp
                 row.holder_email, row.seats = event.holder_email, event.seats
-                row.patience_seconds = event.patience_seconds
+                row.patience_seconds = event.policy.patience_seconds
                 _begin_term(row, event.timestamp, event.valid_until)
                 _change(row, LicenseState.ACTIVE, event.timestamp)
             case LicenseRenewed():

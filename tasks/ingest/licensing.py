@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from domain.aggregate import Aggregate, Event, replay
 from domain.license import License, LicenseAlreadyIssued, LicenseUnknown, license_stream
+from domain.license_policy import LicensePolicy
 from domain.messages import (
     LicenseIssuedData,
     LicenseReasonData,
@@ -117,7 +118,7 @@ def _issue(known: Known, data: LicenseIssuedData, at: datetime) -> License:
         at=at,
         holder_email=data.holder_email,
         seats=data.seats,
-        patience_seconds=data.patience_seconds,
+        policy=LicensePolicy(patience_seconds=data.patience_seconds),
     )
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from domain.aggregate import Event
 from domain.license import License
+from domain.license_policy import LicensePolicy
 from infra.event_store import Log
 from projections.licenses import LicenseRow, Licenses
 from tests.projections.histories import NOON, History, at, changes, recorded
@@ -26,7 +27,10 @@ def folded(events: list[Event]) -> LicenseRow:
 
 
 def test_a_license_stands_as_it_was_issued(world: World) -> None:
-    world.record(Log.LICENSING, *changes(issued(seats=3, patience_seconds=90.0, holder_email="a@example.org")))
+    world.record(
+        Log.LICENSING,
+        *changes(issued(seats=3, policy=LicensePolicy(patience_seconds=90.0), holder_email="a@example.org")),
+    )
     world.catch_up("licenses")
     row = world.row("select * from analytics.dim_licenses")
     assert (row["state"], row["is_active"], row["seats"], row["patience_seconds"]) == ("active", True, 3, 90)
