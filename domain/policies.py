@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.aggregate import Event
-from domain.license import LicenseExpired, LicenseExpiringSoon
+from domain.license_events import LicenseExpired, LicenseExpiringSoon
 from domain.run import STATE_AFTER
 from domain.schedule import ScheduleFired
 from domain.task_run import TaskDeadLettered, TaskFailed, TaskFailure, TaskLost, TaskRejected, TaskTimedOut, run_stream

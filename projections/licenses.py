@@ -9,8 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from domain.aggregate import Event
-from domain.license import (
-    EXPIRY_NOTICE_DAYS,
+from domain.license_events import (
     LicenseExpired,
     LicenseExpiringSoon,
     LicenseIssued,
@@ -18,9 +17,10 @@ from domain.license import (
     LicenseReinstated,
     LicenseRenewed,
     LicenseRevokedForGood,
-    LicenseState,
     LicenseSuspended,
 )
+from domain.license_state import LicenseState
+from domain.license_term import EXPIRY_NOTICE_DAYS
 from infra.event_store import Log, Recorded
 from projections import tables
 from projections.projection import Fold

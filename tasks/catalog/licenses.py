@@ -10,7 +10,9 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from domain.cause import Cause
-from domain.license import EXPIRY_NOTICE_DAYS, License, LicenseExpired, LicenseExpiringSoon, license_stream
+from domain.license import License, license_stream
+from domain.license_events import LicenseExpired, LicenseExpiringSoon
+from domain.license_term import EXPIRY_NOTICE_DAYS
 from infra.event_store import EventStore
 from projections.queries import licenses_to_judge
 from tasks.app import task

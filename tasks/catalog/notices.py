@@ -10,7 +10,9 @@ import msgspec
 
 from domain.aggregate import replay
 from domain.cause import Cause
-from domain.license import License, LicenseState, LicenseUnknown, license_stream
+from domain.license import License, license_stream
+from domain.license_refusals import LicenseUnknown
+from domain.license_state import LicenseState
 from infra.database import Leadership
 from infra.event_store import EventStore, Log
 from infra.mail import AddressInvalidError, Mailer, MailNotConfiguredError, MailRefusedError

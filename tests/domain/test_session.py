@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.aggregate import Event, replay
-from domain.license import License, LicenseNotActive
+from domain.license import License
 from domain.license_policy import LicensePolicy
+from domain.license_refusals import LicenseNotActive
 from domain.session import ResurrectionWindowOver, Session, SessionNotOpen, SessionState
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

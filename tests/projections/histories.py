@@ -14,7 +14,8 @@ from domain.aggregate import Event
 from domain.dead_letter import ReplayFinished, ReplayRequested, replay_stream
 from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
 from domain.ingest import MessageDeadLettered
-from domain.license import License, LicenseState
+from domain.license import License
+from domain.license_state import LicenseState
 from domain.session import Session, SessionState
 from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
 from domain.unique_key import RequestFolded

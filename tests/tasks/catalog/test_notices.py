@@ -11,7 +11,9 @@ from uuid import uuid4
 import pytest
 
 from domain.aggregate import Event, replay
-from domain.license import License, LicenseExpired, LicenseExpiringSoon, LicenseUnknown
+from domain.license import License
+from domain.license_events import LicenseExpired, LicenseExpiringSoon
+from domain.license_refusals import LicenseUnknown
 from domain.policies import decide
 from infra.event_store import Log
 from infra.local.mailbox import Mailbox
