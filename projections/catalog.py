@@ -7,6 +7,8 @@ from typing import Final
 from projections.dead_letters import DeadLetters
 from projections.folded_requests import FoldedRequests
 from projections.ingest_dead_letters import IngestDeadLetters
+from projections.license_changes import LicenseChanges
+from projections.license_entitlements import LicenseEntitlements
 from projections.licenses import Licenses
 from projections.projection import Projection
 from projections.replayed_runs import ReplayedRuns
@@ -20,6 +22,8 @@ PROJECTIONS: Final[dict[str, Projection]] = {
     for projection in (
         Sessions(),
         Licenses(),
+        LicenseEntitlements(),
+        LicenseChanges(),
         TaskRuns(),
         TaskAttempts(),
         DeadLetters(),
