@@ -8,7 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from domain.aggregate import Event
-from domain.license_events import LicenseExpired, LicenseExpiringSoon
+from domain.license_events import LicenseExpired, LicenseExpiringSoon, LicensePolicyChanged
+from domain.license_policy import Expiry
+from domain.license_state import LicenseState
 from domain.run import STATE_AFTER
 from domain.schedule import ScheduleFired
 from domain.task_run import TaskDeadLettered, TaskFailed, TaskFailure, TaskLost, TaskRejected, TaskTimedOut, run_stream
@@ -58,6 +60,27 @@ def tell_the_holder(event: LicenseExpiringSoon | LicenseExpired) -> tuple[Reques
     )
 
 
+def end_its_sessions(event: LicenseExpired | LicensePolicyChanged) -> tuple[RequestTask, ...]:
+    """A license expires whose policy ends its sessions, or an expired one comes under such a policy: they end."""
+    if isinstance(event, LicenseExpired):
+        is_meant = event.expiry is Expiry.REVOKE
+    else:
+        comes = event.policy.expiry is Expiry.REVOKE and event.previous_policy.expiry is not Expiry.REVOKE
+        is_meant = comes and event.state is LicenseState.EXPIRED
+    if not is_meant:
+        return ()
+    license_id = event.originator_id.removeprefix("license-")
+    return (
+        RequestTask(
+            purpose="end_its_sessions",
+            task="end_license_sessions",
+            kwargs={"license_id": license_id, "at": event.timestamp.isoformat()},
+            tier=Tier.HIGH,
+            license_id=license_id,
+        ),
+    )
+
+
 def run_what_is_scheduled(event: ScheduleFired) -> tuple[RequestTask, ...]:
     """A slot came: its task is asked for."""
     return (RequestTask(purpose="run_what_is_scheduled", task=event.task, kwargs=event.kwargs, tier=Tier(event.tier)),)
@@ -97,7 +120,8 @@ def tell_people_of_a_failure(event: TaskFailure | TaskDeadLettered) -> tuple[Req
 
 POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[RequestTask, ...]], ...]]] = {
     LicenseExpiringSoon: (tell_the_holder,),
-    LicenseExpired: (tell_the_holder,),
+    LicenseExpired: (tell_the_holder, end_its_sessions),
+    LicensePolicyChanged: (end_its_sessions,),
     ScheduleFired: (run_what_is_scheduled,),
     TaskFailed: (tell_people_of_a_failure,),
     TaskTimedOut: (tell_people_of_a_failure,),

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg.rows import class_row, scalar_row
 
+from projections.lag import StillBehindError
 from projections.letters import (
     FailureCount,
     LetterFilter,
@@ -21,6 +22,7 @@ from projections.letters import (
     replayed_runs,
     replays,
 )
+from projections.open_sessions import open_sessions, wait_for_sessions
 from projections.usage import UsageCounts, aggregate_usage
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "LetterFilter",
     "LetterRow",
     "ResumeCandidate",
+    "StillBehindError",
     "UsageCounts",
     "aggregate_usage",
     "count_dead_letters",
@@ -36,10 +39,12 @@ __all__ = [
     "failures_in_last_window",
     "lapse_candidates",
     "licenses_to_judge",
+    "open_sessions",
     "replayed_runs",
     "replays",
     "resume_candidates",
     "starving_runs",
+    "wait_for_sessions",
 ]
 
 

@@ -68,9 +68,15 @@ def _as_it_is_read(logged: Logged) -> list[str]:
     stored = metadata.get(SCHEMA_VERSION, 1)
     if stored >= present:
         return []
-    place = {"stream_id": row.stream_id, "version": row.version, "occurred_at": row.occurred_at}
     try:
-        event = EventMapper().to_event(row.name, row.data, metadata=metadata, **place)
+        event = EventMapper().to_event(
+            row.name,
+            row.data,
+            stream_id=row.stream_id,
+            version=row.version,
+            occurred_at=row.occurred_at,
+            metadata=metadata,
+        )
     except EventUnreadableError as error:
         return [f"  cannot be read: {error.reason}"]
     says = msgspec.json.format(msgspec.json.encode(event.data()), indent=2).decode()

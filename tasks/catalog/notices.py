@@ -11,6 +11,7 @@ import msgspec
 from domain.aggregate import replay
 from domain.cause import Cause
 from domain.license import License, license_stream
+from domain.license_policy import Expiry
 from domain.license_refusals import LicenseUnknown
 from domain.license_state import LicenseState
 from infra.database import Leadership
@@ -26,6 +27,12 @@ from tasks.worker.policies import E_MAIL
 
 NEVER_BETTER: Final = (AddressInvalidError, MailNotConfiguredError, MailRefusedError)
 """Faults that another try meets again."""
+CONSEQUENCES: Final = {
+    Expiry.RESTRICT: "No new session can start under it. Renew it, and sessions can start again at once.",
+    Expiry.REVOKE: "Sessions under it have ended. Renew it, and new ones can start at once.",
+    Expiry.MAINTAIN: "It can be used as before for the time being. Renew it to keep it in use.",
+}
+"""What a holder is told that the end of the term means."""
 TURN_SECONDS: Final = 30.0
 """How long one run waits for another that is sending the same notice."""
 
@@ -53,14 +60,15 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     days_left: int
     valid_until: datetime
 
-    def letter_values(self) -> dict[str, str]:
-        """What goes into the letter."""
+    def letter_values(self, expiry: Expiry) -> dict[str, str]:
+        """What goes into the letter; ``expiry`` is what the end of the term means for this license."""
         until = self.valid_until.astimezone(UTC)
         return {
             "license_id": self.license_id,
             "day": f"{until:%Y-%m-%d}",
             "valid_until": f"{until:%Y-%m-%d %H:%M}",
             "days": "1 day" if self.days_left == 1 else f"{self.days_left} days",
+            "consequence": CONSEQUENCES[expiry],
         }
 
 
@@ -92,7 +100,7 @@ def send_notice(notice: Notice, *, settings: Settings, store: EventStore, mailer
             return "sent before"
         if license_.valid_until != notice.valid_until or license_.state is LicenseState.REVOKED:
             return "overtaken"
-        _send(notice, to=to, mailer=mailer, at=cause.at)
+        _send(notice, to=to, expiry=license_.policy.expiry, mailer=mailer, at=cause.at)
         _record(notice, store=store, recipient=to, cause=cause)
     return "sent"
 
@@ -104,9 +112,9 @@ def _load(store: EventStore, stream: str) -> License:
     return license_
 
 
-def _send(notice: Notice, *, to: str, mailer: Mailer, at: datetime) -> None:
+def _send(notice: Notice, *, to: str, expiry: Expiry, mailer: Mailer, at: datetime) -> None:
     name = "license_expiring" if notice.days_left else "license_expired"
-    letter = compose(name, notice.letter_values(), to=to)
+    letter = compose(name, notice.letter_values(expiry), to=to)
     letter["Date"] = format_datetime(at)
     letter["Message-ID"] = message_id(f"{notice.license_id}/{notice.notice_id}", sender=mailer.sender)
     mailer.send(letter)

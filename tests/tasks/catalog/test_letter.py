@@ -9,7 +9,13 @@ import pytest
 from infra.mail import AddressInvalidError
 from tasks.catalog.letter import TEMPLATES, compose, message_id
 
-VALUES = {"license_id": "lic-1", "day": "2026-03-01", "valid_until": "2026-03-01 00:00", "days": "7 days"}
+VALUES = {
+    "license_id": "lic-1",
+    "day": "2026-03-01",
+    "valid_until": "2026-03-01 00:00",
+    "days": "7 days",
+    "consequence": "It ended.",
+}
 
 ALERT = {
     "task": "lic-1",
