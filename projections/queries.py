@@ -39,6 +39,7 @@ __all__ = [
     "failures_in_last_window",
     "lapse_candidates",
     "licenses_to_judge",
+    "log_time",
     "open_sessions",
     "replayed_runs",
     "replays",
@@ -103,6 +104,12 @@ def licenses_to_judge(
     asked = {"now": now, "horizon": now + timedelta(days=horizon_days), "limit": limit}
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(_DUE, asked).fetchall()
+
+
+def log_time(connection: psycopg.Connection[Any]) -> datetime | None:
+    """Log time: everything that was sent before it is in the log; None where no marker has come through yet."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_LOG_TIME).fetchone()
 
 
 class StarvingRun(NamedTuple):
@@ -182,6 +189,8 @@ _COME_BACK: Final = """
     order by heartbeat_at, session_id
     limit %(limit)s
 """
+
+_LOG_TIME: Final = "select log_time from read_model.log_time"
 
 _DUE: Final = """
     select license_id
