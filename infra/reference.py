@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin
 
 import click
@@ -39,15 +41,53 @@ def events_page() -> str:
     for context, events in contexts.items():
         parts.append(f"\n## {context}\n")
         parts += [_event(event) for event in events]
+    parts.append("\n## Values\n\nWhat some fields hold.\n")
+    parts += [_value(value) for value in _values([event for events in contexts.values() for event in events])]
     return "\n".join(parts)
 
 
 def _event(event: type[Event]) -> str:
-    summary = " ".join((event.__doc__ or "").split("\n\n")[0].split())
-    fields = [field for field in msgspec.structs.fields(event) if field.name not in ENVELOPE_FIELDS]
-    said = ", ".join(f"`{field.name}` {_type(field.type)}" for field in fields) or "nothing more"
-    paragraphs = [f"### `{event.TOPIC}`", summary, f"Says: {said}.", *_versions(event)]
-    return "\n\n".join(paragraphs) + "\n"
+    return "\n\n".join([f"### `{event.TOPIC}`", _summary(event), _says(event), *_versions(event)]) + "\n"
+
+
+def _value(value: type[Any]) -> str:
+    choices = ", ".join(f"`{choice.value}`" for choice in value) if issubclass(value, StrEnum) else ""
+    return (
+        "\n\n".join([f"### {value.__name__}", _summary(value), f"One of: {choices}." if choices else _says(value)])
+        + "\n"
+    )
+
+
+def _summary(described: type[Any]) -> str:
+    return " ".join((described.__doc__ or "").split("\n\n")[0].split())
+
+
+def _says(shape: type[msgspec.Struct]) -> str:
+    said = ", ".join(f"`{field.name}` {_type(field.type)}" for field in _fields(shape)) or "nothing more"
+    return f"Says: {said}."
+
+
+def _fields(shape: type[msgspec.Struct]) -> list[msgspec.structs.FieldInfo]:
+    return [field for field in msgspec.structs.fields(shape) if field.name not in ENVELOPE_FIELDS]
+
+
+def _values(shapes: Iterable[type[msgspec.Struct]]) -> list[type[Any]]:
+    """The structs and choices that fields hold, theirs included, in order of name."""
+    found: dict[str, type[Any]] = {}
+    left = list(shapes)
+    while left:
+        for part in (part for field in _fields(left.pop()) for part in _parts(field.type)):
+            if part.__name__ not in found and issubclass(part, msgspec.Struct | StrEnum):
+                found[part.__name__] = part
+                left += [part] if issubclass(part, msgspec.Struct) else []
+    return [found[name] for name in sorted(found)]
+
+
+def _parts(found: Any) -> list[type[Any]]:
+    """The classes that a type is made of."""
+    if isinstance(found, type) and not get_args(found):
+        return [found]
+    return [part for argument in get_args(found) for part in _parts(argument)]
 
 
 def _versions(event: type[Event]) -> list[str]:

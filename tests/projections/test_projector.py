@@ -180,6 +180,7 @@ def test_standby_takes_over_within_seconds_when_the_leader_is_killed(world: Worl
 
 
 @pytest.mark.chaos
+@pytest.mark.timeout(300)
 def test_killed_fifty_times_at_random_it_makes_the_rows_that_are_made_from_scratch(
     world: World, start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
