@@ -109,13 +109,13 @@ def _agree(row: LicenseRow, event: Event) -> None:
     match event:
         case LicenseIssued():
             row.holder, row.holder_email, row.seats = event.holder, event.holder_email, event.seats
-            row.issued_at, row.entitlements = event.timestamp, ""
+            row.issued_at = event.timestamp
         case LicenseTransferred():
             row.holder, row.holder_email = event.holder, event.holder_email
         case LicenseSeatsChanged():
             row.seats = event.seats
         case EntitlementChange():
-            row.entitlements = ",".join(event.entitlements)
+            row.entitlements = ",".join(event.entitlements) or None
     if isinstance(event, LicenseIssued | LicensePolicyChanged):
         rules = msgspec.to_builtins(event.policy)
         row.policy = rules.pop("name")

@@ -96,7 +96,7 @@ LICENSES: Final = sa.Table(
     _text("overage"),
     _text("entitlements"),
 )
-"""``entitlements``: their names with commas between them, which no name has."""
+"""``entitlements``: their names with commas between them, which no name has; empty where there are none."""
 
 LICENSE_ENTITLEMENTS: Final = sa.Table(
     "license_entitlements",

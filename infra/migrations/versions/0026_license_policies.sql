@@ -14,7 +14,7 @@ alter table read_model.licenses
 -- What was issued until now is read as having these; a rebuild gives the same rows.
 update read_model.licenses
 set policy = 'default', heartbeat_interval_seconds = 60, monitoring_starts = 'creation', on_lapse = 'end',
-    resurrection = '10_minutes', expiry = 'restrict', overage = 'none', entitlements = ''
+    resurrection = '10_minutes', expiry = 'restrict', overage = 'none'
 where issued_at is not null;
 
 create table read_model.license_entitlements (
@@ -83,7 +83,7 @@ select license_id,
        resurrection,
        expiry,
        overage,
-       nullif(entitlements, '') as entitlements
+       entitlements
 from read_model.licenses
 where state is not null;
 
@@ -107,7 +107,7 @@ comment on column analytics.dim_licenses.expiry is
     'What the end of the term means: restrict (nothing new), revoke (sessions and work end, too) or maintain (access goes on).';
 comment on column analytics.dim_licenses.overage is
     'How far beyond its seats it may be used: none, 1.25x, 1.5x, 2x or always.';
-comment on column analytics.dim_licenses.entitlements is 'The names of what it entitles to, in order, with commas between them; fct_license_entitlements has a row for each.';
+comment on column analytics.dim_licenses.entitlements is 'The names of what it entitles to, in order, with commas between them, empty where there is nothing in particular; fct_license_entitlements has a row for each.';
 
 create view analytics.fct_license_entitlements as
 select license_id, entitlement, is_attached, attached_at, attached_by, attach_reason, detached_at, detached_by, detach_reason
