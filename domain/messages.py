@@ -6,6 +6,7 @@ made from the events.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -13,6 +14,7 @@ import msgspec
 
 from domain import task_run
 from domain.aggregate import ENVELOPE_FIELDS, Event
+from domain.choices import choices_at
 from domain.license_messages import LICENSE_MESSAGES
 from domain.message_data import Id, MessageData, Moment, Text, TimedData
 from domain.tier import Tier
@@ -138,6 +140,7 @@ MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
 }
 """Every message that ingest takes, by its CloudEvents type."""
 
+_NO_CHOICE: Final = re.compile(r"Invalid enum value .* - at `(\$[^`]*)`", re.DOTALL)
 _DECODERS: Final = {name: msgspec.json.Decoder(shape) for name, shape in MESSAGES.items()}
 
 
@@ -155,5 +158,12 @@ def decode_data(message_type: str, data: bytes | msgspec.Raw) -> msgspec.Struct:
     try:
         decoded: msgspec.Struct = decoder.decode(data)
     except msgspec.DecodeError as error:
-        raise MessageInvalid(f"{message_type}: {error}") from None
+        raise MessageInvalid(f"{message_type}: {error}{_allowed(message_type, str(error))}") from None
     return decoded
+
+
+def _allowed(message_type: str, error: str) -> str:
+    """The choices there were, where a value was none of them."""
+    place = _NO_CHOICE.fullmatch(error)
+    choices = choices_at(MESSAGES[message_type], place[1]) if place else ()
+    return f"; allowed are {', '.join(choices)}" if choices else ""
