@@ -100,6 +100,12 @@ class LicenseStanding(Aggregate):
         has_ended = self.state is LicenseState.EXPIRED or self.valid_until <= at
         return LicenseState.EXPIRED if has_ended and self.policy.expiry is not Expiry.MAINTAIN else None
 
+    @property
+    def ends_its_use(self) -> bool:
+        """Whether nothing under it may be open: it is revoked, or expired under a policy that ends its use then."""
+        has_ended = self.state is LicenseState.EXPIRED and self.policy.expiry is Expiry.REVOKE
+        return has_ended or self.state is LicenseState.REVOKED
+
     def admit_session(self, *, at: datetime) -> None:
         """Check that a session may start at a time.
 

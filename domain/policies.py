@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.aggregate import Event
-from domain.license_events import LicenseExpired, LicenseExpiringSoon, LicensePolicyChanged
+from domain.license_events import LicenseExpired, LicenseExpiringSoon, LicensePolicyChanged, LicenseRevokedForGood
 from domain.license_policy import Expiry
 from domain.license_state import LicenseState
 from domain.run import STATE_AFTER
@@ -81,6 +81,20 @@ def end_its_sessions(event: LicenseExpired | LicensePolicyChanged) -> tuple[Requ
     )
 
 
+def end_sessions_of_a_revoked_license(event: LicenseRevokedForGood) -> tuple[RequestTask, ...]:
+    """A license was revoked: what is open under it ends."""
+    license_id = event.originator_id.removeprefix("license-")
+    return (
+        RequestTask(
+            purpose="end_sessions_of_a_revoked_license",
+            task="end_license_sessions",
+            kwargs={"license_id": license_id, "at": event.timestamp.isoformat(), "reason": "license revoked"},
+            tier=Tier.HIGH,
+            license_id=license_id,
+        ),
+    )
+
+
 def run_what_is_scheduled(event: ScheduleFired) -> tuple[RequestTask, ...]:
     """A slot came: its task is asked for."""
     return (RequestTask(purpose="run_what_is_scheduled", task=event.task, kwargs=event.kwargs, tier=Tier(event.tier)),)
@@ -122,6 +136,7 @@ POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[RequestTask, ...]]
     LicenseExpiringSoon: (tell_the_holder,),
     LicenseExpired: (tell_the_holder, end_its_sessions),
     LicensePolicyChanged: (end_its_sessions,),
+    LicenseRevokedForGood: (end_sessions_of_a_revoked_license,),
     ScheduleFired: (run_what_is_scheduled,),
     TaskFailed: (tell_people_of_a_failure,),
     TaskTimedOut: (tell_people_of_a_failure,),

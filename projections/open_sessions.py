@@ -17,27 +17,29 @@ _OPEN: Final = """
     select s.session_id
     from read_model.sessions s
     left join read_model.licenses l using (license_id)
-    where s.license_id = %(license_id)s and s.started_at < %(started_before)s
+    where s.license_id = %(license_id)s
+        and (%(started_before)s::timestamptz is null or s.started_at < %(started_before)s)
         and (s.state = 'active'
              or s.state = 'lapsed' and (l.on_lapse = 'keep' or l.resurrection = 'always'
-                                        or s.ended_at > %(started_before)s - interval '1 day'))
+                                        or s.ended_at > %(at)s - interval '1 day'))
     order by s.started_at, s.session_id
     limit %(limit)s
 """
 
 
 def open_sessions(
-    connection: psycopg.Connection[Any], license_id: str, *, started_before: datetime, limit: int
+    connection: psycopg.Connection[Any], license_id: str, *, at: datetime, started_before: datetime | None, limit: int
 ) -> list[str]:
     """Ids of the license's sessions that are active, or lapsed and may yet come back; the oldest first.
 
     Args:
         connection: to the read models.
         license_id: whose.
-        started_before: those that started then or later are left out.
+        at: about now; a session that lapsed a day before then does not come back, unless its license lets it always.
+        started_before: those that started then or later are left out; None: none are.
         limit: at most so many.
     """
-    asked = {"license_id": license_id, "started_before": started_before, "limit": limit}
+    asked = {"license_id": license_id, "at": at, "started_before": started_before, "limit": limit}
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(_OPEN, asked).fetchall()
 

@@ -10,7 +10,7 @@ import pytest
 
 from domain.license import License
 from domain.license_policy import Expiry, LicensePolicy
-from domain.policies import decide
+from domain.policies import RequestTask, decide
 from domain.session import Session, SessionEnded
 from infra.event_store import Log
 from tasks.catalog import license_sessions
@@ -35,7 +35,7 @@ def license_(fleet: Fleet) -> License:
 
 def ended(fleet: Fleet) -> Judgement:
     cause = msgspec.structs.replace(CAUSE, id=uuid4())
-    return end_sessions(fleet.store, fleet.engine, "lic-2", at=after(60), cause=cause)
+    return end_sessions(fleet.store, fleet.engine, "lic-2", at=after(60), reason="license expired", cause=cause)
 
 
 def test_every_active_session_ends_at_the_end_of_the_term_and_says_why(fleet: Fleet, license_: License) -> None:
@@ -96,6 +96,31 @@ def test_what_the_check_records_asks_for_the_task_that_ends_them(
     assert result.pop("duration_seconds") > 0
     assert result == {"found": 1, "ended": 1, "errors": 0}
     assert fleet.names("a") == [STARTED, ENDED]
+
+
+def test_the_sessions_of_a_revoked_license_end_when_it_is_revoked_and_say_so(
+    fleet: Fleet, license_: License, wired: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(license_sessions, "wiring", lambda: wired)
+    fleet.start("a", under=license_)
+    license_.revoke(reason="terms broken", at=after(30))
+    fleet.record(license_)
+    fleet.project()
+    (command,) = decide(fleet.store.load(Log.LICENSING, ["license-lic-2"])["license-lic-2"][-1])
+    assert isinstance(command, RequestTask)
+    end_license_sessions.apply(kwargs=command.kwargs, task_id=str(uuid4())).get()
+    end = fleet.events("a")[-1]
+    assert isinstance(end, SessionEnded)
+    assert (end.reason, end.timestamp) == ("license revoked", after(30))
+
+
+def test_a_session_that_started_before_we_were_told_of_the_revocation_ends_too(fleet: Fleet, license_: License) -> None:
+    fleet.start("late", under=license_, minutes=40)
+    license_.revoke(reason="terms broken", at=after(30))
+    fleet.record(license_)
+    fleet.project()
+    end_sessions(fleet.store, fleet.engine, "lic-2", at=after(30), reason="license revoked", cause=CAUSE)
+    assert (fleet.names("late"), fleet.events("late")[-1].timestamp) == ([STARTED, ENDED], after(40))
 
 
 def test_the_task_puts_itself_off_while_the_read_model_does_not_know_the_sessions(
