@@ -6,7 +6,7 @@ made from the events.
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -14,36 +14,15 @@ import msgspec
 
 from domain import task_run
 from domain.aggregate import ENVELOPE_FIELDS, Event
-from domain.moment import BOUNDS, is_within_bounds
+from domain.choices import choices_at
+from domain.license_messages import LICENSE_MESSAGES
+from domain.message_data import Id, MessageData, Moment, Text, TimedData
 from domain.tier import Tier
 
-_END: Final = r"$(?!\n)"
-# The very end: Python's `$` also matches before a last line feed, and the `\Z` that does not is unknown to ECMA 262.
-
-Id = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=100,
-        pattern=r"^[A-Za-z0-9._:-]+" + _END,
-        description="1 to 100 letters, digits, dots, underscores, colons or hyphens; a UUIDv7 serves best",
-    ),
-]
-Moment = Annotated[datetime, msgspec.Meta(tz=True, description=f"RFC 3339 date-time with an offset, {BOUNDS}")]
-Text = Annotated[str, msgspec.Meta(max_length=1000)]
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
 RunId = Annotated[
     UUID,
     msgspec.Meta(
         description="UUID that no run has yet, a UUIDv7 serves best; without it, one derived from `source` and `id`"
-    ),
-]
-Email = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=254,
-        pattern=r"^[^@\s]+@[^@\s]+" + _END,
-        description="up to 254 characters, none of them white space, with one @ among them",
     ),
 ]
 UniqueKey = Annotated[
@@ -70,20 +49,6 @@ class MessageTypeUnknown(LookupError):  # noqa: N818
     """No message of that type is known; the text lists those that are."""
 
 
-class MessageData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Data of a message. Unknown fields are refused: a misspelt one must not be lost in silence."""
-
-
-class TimedData(MessageData, frozen=True, kw_only=True):
-    """Data that holds moments; those that nothing of ours can hold are refused."""
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, datetime) and not is_within_bounds(value):
-                raise ValueError(f"{name}: {value.isoformat()} is not {BOUNDS}")
-
-
 class SessionStartedData(MessageData, frozen=True, kw_only=True):
     """A session began."""
 
@@ -103,30 +68,6 @@ class SessionEndedData(MessageData, frozen=True, kw_only=True):
 
     session_id: Id
     reason: Text = "signed out"
-
-
-class LicenseIssuedData(TimedData, frozen=True, kw_only=True):
-    """A license was issued."""
-
-    license_id: Id
-    valid_until: Moment
-    holder_email: Email | None = None
-    seats: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
-    patience_seconds: Seconds | None = None
-
-
-class LicenseRenewedData(TimedData, frozen=True, kw_only=True):
-    """A license's term was extended."""
-
-    license_id: Id
-    valid_until: Moment
-
-
-class LicenseReasonData(MessageData, frozen=True, kw_only=True):
-    """A license was suspended, reinstated or revoked."""
-
-    license_id: Id
-    reason: Text
 
 
 class TaskRequestedData(TimedData, frozen=True, kw_only=True):
@@ -192,17 +133,14 @@ MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
     "session.started": SessionStartedData,
     "session.heartbeat": SessionHeartbeatData,
     "session.ended": SessionEndedData,
-    "license.issued": LicenseIssuedData,
-    "license.renewed": LicenseRenewedData,
-    "license.suspended": LicenseReasonData,
-    "license.reinstated": LicenseReasonData,
-    "license.revoked": LicenseReasonData,
+    **LICENSE_MESSAGES,
     "task.requested": TaskRequestedData,
     "ingest.watermark": WatermarkData,
     **{name: _lifecycle_data(event) for name, event in LIFECYCLE.items()},
 }
 """Every message that ingest takes, by its CloudEvents type."""
 
+_NO_CHOICE: Final = re.compile(r"Invalid enum value .* - at `(\$[^`]*)`", re.DOTALL)
 _DECODERS: Final = {name: msgspec.json.Decoder(shape) for name, shape in MESSAGES.items()}
 
 
@@ -220,5 +158,12 @@ def decode_data(message_type: str, data: bytes | msgspec.Raw) -> msgspec.Struct:
     try:
         decoded: msgspec.Struct = decoder.decode(data)
     except msgspec.DecodeError as error:
-        raise MessageInvalid(f"{message_type}: {error}") from None
+        raise MessageInvalid(f"{message_type}: {error}{_allowed(message_type, str(error))}") from None
     return decoded
+
+
+def _allowed(message_type: str, error: str) -> str:
+    """The choices there were, where a value was none of them."""
+    place = _NO_CHOICE.fullmatch(error)
+    choices = choices_at(MESSAGES[message_type], place[1]) if place else ()
+    return f"; allowed are {', '.join(choices)}" if choices else ""

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from uuid import UUID, uuid5
 
 from domain.aggregate import Event
-from domain.license import LicenseExpired
+from domain.license_events import LicenseExpired
 
 NAMESPACE: Final = UUID("0192d7a5-6e07-7ce5-8a11-6e6f74696365")
 """Namespace (RFC 9562, name-based UUIDs) of the ids of notices."""

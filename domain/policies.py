@@ -8,7 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from domain.aggregate import Event
-from domain.license import LicenseExpired, LicenseExpiringSoon
+from domain.license_events import LicenseExpired, LicenseExpiringSoon, LicensePolicyChanged, LicenseRevokedForGood
+from domain.license_policy import Expiry
+from domain.license_state import LicenseState
 from domain.notice import NOTICE_TASKS
 from domain.run import STATE_AFTER
 from domain.schedule import ScheduleFired
@@ -53,6 +55,41 @@ def tell_the_holder(event: LicenseExpiringSoon | LicenseExpired) -> tuple[Reques
             purpose="tell_the_holder",
             task="send_license_notice",
             kwargs=kwargs,
+            tier=Tier.HIGH,
+            license_id=license_id,
+        ),
+    )
+
+
+def end_its_sessions(event: LicenseExpired | LicensePolicyChanged) -> tuple[RequestTask, ...]:
+    """A license expires whose policy ends its sessions, or an expired one comes under such a policy: they end."""
+    if isinstance(event, LicenseExpired):
+        is_meant = event.expiry is Expiry.REVOKE
+    else:
+        comes = event.policy.expiry is Expiry.REVOKE and event.previous_policy.expiry is not Expiry.REVOKE
+        is_meant = comes and event.state is LicenseState.EXPIRED
+    if not is_meant:
+        return ()
+    license_id = event.originator_id.removeprefix("license-")
+    return (
+        RequestTask(
+            purpose="end_its_sessions",
+            task="end_license_sessions",
+            kwargs={"license_id": license_id, "at": event.timestamp.isoformat()},
+            tier=Tier.HIGH,
+            license_id=license_id,
+        ),
+    )
+
+
+def end_sessions_of_a_revoked_license(event: LicenseRevokedForGood) -> tuple[RequestTask, ...]:
+    """A license was revoked: what is open under it ends."""
+    license_id = event.originator_id.removeprefix("license-")
+    return (
+        RequestTask(
+            purpose="end_sessions_of_a_revoked_license",
+            task="end_license_sessions",
+            kwargs={"license_id": license_id, "at": event.timestamp.isoformat(), "reason": "license revoked"},
             tier=Tier.HIGH,
             license_id=license_id,
         ),
@@ -106,7 +143,9 @@ def record_what_did_not_go_out(event: TaskDeadLettered) -> tuple[RequestTask, ..
 
 POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[RequestTask, ...]], ...]]] = {
     LicenseExpiringSoon: (tell_the_holder,),
-    LicenseExpired: (tell_the_holder,),
+    LicenseExpired: (tell_the_holder, end_its_sessions),
+    LicensePolicyChanged: (end_its_sessions,),
+    LicenseRevokedForGood: (end_sessions_of_a_revoked_license,),
     ScheduleFired: (run_what_is_scheduled,),
     TaskFailed: (tell_people_of_a_failure,),
     TaskTimedOut: (tell_people_of_a_failure,),

@@ -86,7 +86,7 @@ class Session(Aggregate):
             at=at,
             session_id=session_id,
             license_id=under.license_id,
-            patience_seconds=under.patience_seconds or default_patience.total_seconds(),
+            patience_seconds=under.policy.patience_seconds or default_patience.total_seconds(),
             host=host,
         )
 

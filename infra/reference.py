@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin
 
 import click
@@ -24,7 +26,7 @@ Each row of a log has these columns beside the event's own data (`data`, jsonb):
 | `name` | what happened |
 | `event_id` | derived from the cause, so that the same thing told twice is the same event |
 | `occurred_at`, `recorded_at` | when it happened, by its teller; when it was stored, by the database. UTC |
-| `metadata` | `causation_id`, `correlation_id`, `actor`, `traceparent`, `tenant`, `source_event_id` where known |
+| `metadata` | `causation_id`, `correlation_id`, `actor`, `traceparent`, `tenant`, `source_event_id`, where known |
 """
 
 
@@ -39,14 +41,62 @@ def events_page() -> str:
     for context, events in contexts.items():
         parts.append(f"\n## {context}\n")
         parts += [_event(event) for event in events]
+    parts.append("\n## Values\n\nWhat some fields hold.\n")
+    parts += [_value(value) for value in _values([event for events in contexts.values() for event in events])]
     return "\n".join(parts)
 
 
 def _event(event: type[Event]) -> str:
-    summary = " ".join((event.__doc__ or "").split("\n\n")[0].split())
-    fields = [field for field in msgspec.structs.fields(event) if field.name not in ENVELOPE_FIELDS]
-    said = ", ".join(f"`{field.name}` {_type(field.type)}" for field in fields) or "nothing more"
-    return f"### `{event.TOPIC}`\n\n{summary}\n\nSays: {said}.\n"
+    return "\n\n".join([f"### `{event.TOPIC}`", _summary(event), _says(event), *_versions(event)]) + "\n"
+
+
+def _value(value: type[Any]) -> str:
+    choices = ", ".join(f"`{choice.value}`" for choice in value) if issubclass(value, StrEnum) else ""
+    return (
+        "\n\n".join([f"### {value.__name__}", _summary(value), f"One of: {choices}." if choices else _says(value)])
+        + "\n"
+    )
+
+
+def _summary(described: type[Any]) -> str:
+    return " ".join((described.__doc__ or "").split("\n\n")[0].split())
+
+
+def _says(shape: type[msgspec.Struct]) -> str:
+    said = ", ".join(f"`{field.name}` {_type(field.type)}" for field in _fields(shape)) or "nothing more"
+    return f"Says: {said}."
+
+
+def _fields(shape: type[msgspec.Struct]) -> list[msgspec.structs.FieldInfo]:
+    return [field for field in msgspec.structs.fields(shape) if field.name not in ENVELOPE_FIELDS]
+
+
+def _values(shapes: Iterable[type[msgspec.Struct]]) -> list[type[Any]]:
+    """The structs and choices that fields hold, theirs included, in order of name."""
+    found: dict[str, type[Any]] = {}
+    left = list(shapes)
+    while left:
+        for part in (part for field in _fields(left.pop()) for part in _parts(field.type)):
+            if part.__name__ not in found and issubclass(part, msgspec.Struct | StrEnum):
+                found[part.__name__] = part
+                left += [part] if issubclass(part, msgspec.Struct) else []
+    return [found[name] for name in sorted(found)]
+
+
+def _parts(found: Any) -> list[type[Any]]:
+    """The classes that a type is made of."""
+    if isinstance(found, type) and not get_args(found):
+        return [found]
+    return [part for argument in get_args(found) for part in _parts(argument)]
+
+
+def _versions(event: type[Event]) -> list[str]:
+    """How older shapes of an event are read; none where it has had one shape only."""
+    if event.class_version == 1:
+        return []
+    changes = (getattr(event, f"upcast_v{old}_v{old + 1}").__doc__ for old in range(1, event.class_version))
+    read_as = " ".join(" ".join((change or "").split()) for change in changes)
+    return [f"In version {event.class_version} (`metadata.schema_version`). {read_as} What is stored stays as it is."]
 
 
 def _type(found: Any) -> str:

@@ -7,6 +7,8 @@ from typing import Final
 from projections.dead_letters import DeadLetters
 from projections.folded_requests import FoldedRequests
 from projections.ingest_dead_letters import IngestDeadLetters
+from projections.license_changes import LicenseChanges
+from projections.license_entitlements import LicenseEntitlements
 from projections.licenses import Licenses
 from projections.notices import Notices
 from projections.projection import Projection
@@ -21,6 +23,8 @@ PROJECTIONS: Final[dict[str, Projection]] = {
     for projection in (
         Sessions(),
         Licenses(),
+        LicenseEntitlements(),
+        LicenseChanges(),
         Notices(),
         TaskRuns(),
         TaskAttempts(),

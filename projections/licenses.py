@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar
 
 import msgspec
 import sqlalchemy as sa
 
 from domain.aggregate import Event
-from domain.license import (
-    EXPIRY_NOTICE_DAYS,
+from domain.license_events import (
+    EntitlementChange,
+    LicenseEntitlementAttached,
+    LicenseEntitlementDetached,
     LicenseExpired,
     LicenseExpiringSoon,
     LicenseIssued,
     LicenseNoticeSent,
+    LicensePolicyChanged,
     LicenseReinstated,
     LicenseRenewed,
     LicenseRevokedForGood,
-    LicenseState,
+    LicenseSeatsChanged,
     LicenseSuspended,
+    LicenseTransferred,
 )
+from domain.license_state import LicenseState
+from domain.license_term import notices_of_term
 from infra.event_store import Log, Recorded
 from projections import tables
 from projections.projection import Fold
@@ -48,6 +54,15 @@ class LicenseRow(msgspec.Struct):
     next_due_at: datetime | None = None
     notices_sent: int = 0
     last_notice_sent_at: datetime | None = None
+    holder: str | None = None
+    policy: str | None = None
+    heartbeat_interval_seconds: float | None = None
+    monitoring_starts: str | None = None
+    on_lapse: str | None = None
+    resurrection: str | None = None
+    expiry: str | None = None
+    overage: str | None = None
+    entitlements: str | None = None
 
 
 class Licenses(Fold[LicenseRow]):
@@ -64,6 +79,11 @@ class Licenses(Fold[LicenseRow]):
                 LicenseSuspended,
                 LicenseReinstated,
                 LicenseRevokedForGood,
+                LicenseTransferred,
+                LicensePolicyChanged,
+                LicenseSeatsChanged,
+                LicenseEntitlementAttached,
+                LicenseEntitlementDetached,
                 LicenseExpiringSoon,
                 LicenseExpired,
                 LicenseNoticeSent,
@@ -79,40 +99,65 @@ class Licenses(Fold[LicenseRow]):
 
     def fold(self, row: LicenseRow, recorded: Recorded) -> None:
         """Follow the license by one event."""
-        event = recorded.event
-        match event:
-            case LicenseIssued():
-                row.issued_at = event.timestamp
-                row.holder_email, row.seats = event.holder_email, event.seats
-                row.patience_seconds = event.patience_seconds
-                _begin_term(row, event.timestamp, event.valid_until)
-                _change(row, LicenseState.ACTIVE, event.timestamp)
-            case LicenseRenewed():
-                row.renewals += 1
-                _begin_term(row, event.timestamp, event.valid_until)
-                if row.state == LicenseState.EXPIRED:
-                    back = LicenseState.ACTIVE if row.suspended_because is None else LicenseState.SUSPENDED
-                    _change(row, back, event.timestamp, row.suspended_because)
-            case LicenseSuspended():
-                row.suspended_because = event.reason
-                _change(row, LicenseState.SUSPENDED, event.timestamp, event.reason)
-            case LicenseReinstated():
-                row.suspended_because = None
-                _change(row, LicenseState.ACTIVE, event.timestamp, event.reason)
-            case LicenseRevokedForGood():
-                _change(row, LicenseState.REVOKED, event.timestamp, event.reason)
-            case LicenseExpiringSoon():
-                row.last_notice_days = event.days_left
-            case LicenseExpired():
-                _change(row, LicenseState.EXPIRED, event.timestamp)
-            case LicenseNoticeSent():
-                row.notices_sent += 1
-                row.last_notice_sent_at = event.timestamp
+        for follow in (_agree, _begin_term, _stand, _notify):
+            follow(row, recorded.event)
         row.next_due_at = _next_due_at(row)
 
 
-def _begin_term(row: LicenseRow, began_at: datetime, valid_until: datetime) -> None:
-    row.term_began_at, row.valid_until, row.last_notice_days = began_at, valid_until, None
+def _agree(row: LicenseRow, event: Event) -> None:
+    """What was agreed about the license."""
+    match event:
+        case LicenseIssued():
+            row.holder, row.holder_email, row.seats = event.holder, event.holder_email, event.seats
+            row.issued_at = event.timestamp
+        case LicenseTransferred():
+            row.holder, row.holder_email = event.holder, event.holder_email
+        case LicenseSeatsChanged():
+            row.seats = event.seats
+        case EntitlementChange():
+            row.entitlements = ",".join(event.entitlements) or None
+    if isinstance(event, LicenseIssued | LicensePolicyChanged):
+        rules = msgspec.to_builtins(event.policy)
+        row.policy = rules.pop("name")
+        for rule, value in rules.items():
+            setattr(row, rule, value)
+
+
+def _begin_term(row: LicenseRow, event: Event) -> None:
+    if isinstance(event, LicenseIssued | LicenseRenewed):
+        row.renewals += isinstance(event, LicenseRenewed)
+        row.term_began_at, row.valid_until, row.last_notice_days = event.timestamp, event.valid_until, None
+
+
+def _stand(row: LicenseRow, event: Event) -> None:
+    """Where it stands: an expired license stays so whatever becomes of its suspension."""
+    match event:
+        case LicenseIssued():
+            _change(row, LicenseState.ACTIVE, event.timestamp, event.reason)
+        case LicenseSuspended():
+            row.suspended_because = event.reason
+            if row.state == LicenseState.ACTIVE:
+                _change(row, LicenseState.SUSPENDED, event.timestamp, event.reason)
+        case LicenseReinstated():
+            row.suspended_because = None
+            if row.state == LicenseState.SUSPENDED:
+                _change(row, LicenseState.ACTIVE, event.timestamp, event.reason)
+        case LicenseRevokedForGood():
+            _change(row, LicenseState.REVOKED, event.timestamp, event.reason)
+        case LicenseExpired():
+            _change(row, LicenseState.EXPIRED, event.timestamp)
+        case LicenseRenewed() if row.state == LicenseState.EXPIRED:
+            back = LicenseState.ACTIVE if row.suspended_because is None else LicenseState.SUSPENDED
+            _change(row, back, event.timestamp, row.suspended_because)
+
+
+def _notify(row: LicenseRow, event: Event) -> None:
+    match event:
+        case LicenseExpiringSoon():
+            row.last_notice_days = event.days_left
+        case LicenseNoticeSent():
+            row.notices_sent += 1
+            row.last_notice_sent_at = event.timestamp
 
 
 def _change(row: LicenseRow, state: LicenseState, at: datetime, reason: str | None = None) -> None:
@@ -126,8 +171,7 @@ def _next_due_at(row: LicenseRow) -> datetime | None:
     """
     if row.state in _FINAL or row.valid_until is None or row.term_began_at is None:
         return None
-    for days in EXPIRY_NOTICE_DAYS:
-        due_at = row.valid_until - timedelta(days=days)
-        if due_at > row.term_began_at and (row.last_notice_days is None or days < row.last_notice_days):
+    for days, due_at in notices_of_term(began_at=row.term_began_at, valid_until=row.valid_until):
+        if row.last_notice_days is None or days < row.last_notice_days:
             return due_at
     return row.valid_until

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from domain.aggregate import Event
 from domain.failure_alert import AlertSent
-from domain.license import LicenseNoticeSent
+from domain.license_events import LicenseNoticeSent
 from domain.notice import (
     NoticeEvent,
     NoticeFailed,

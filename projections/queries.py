@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg.rows import class_row, scalar_row
 
+from projections.lag import StillBehindError
 from projections.letters import (
     FailureCount,
     LetterFilter,
@@ -22,6 +23,7 @@ from projections.letters import (
     replays,
 )
 from projections.notice_list import NoticeFilter, notices
+from projections.open_sessions import open_sessions, wait_for_sessions
 from projections.usage import UsageCounts, aggregate_usage
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "LetterRow",
     "NoticeFilter",
     "ResumeCandidate",
+    "StillBehindError",
     "UsageCounts",
     "aggregate_usage",
     "count_dead_letters",
@@ -38,11 +41,14 @@ __all__ = [
     "failures_in_last_window",
     "lapse_candidates",
     "licenses_to_judge",
+    "log_time",
     "notices",
+    "open_sessions",
     "replayed_runs",
     "replays",
     "resume_candidates",
     "starving_runs",
+    "wait_for_sessions",
 ]
 
 
@@ -101,6 +107,12 @@ def licenses_to_judge(
     asked = {"now": now, "horizon": now + timedelta(days=horizon_days), "limit": limit}
     with connection.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(_DUE, asked).fetchall()
+
+
+def log_time(connection: psycopg.Connection[Any]) -> datetime | None:
+    """Log time: everything that was sent before it is in the log; None where no marker has come through yet."""
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_LOG_TIME).fetchone()
 
 
 class StarvingRun(NamedTuple):
@@ -180,6 +192,8 @@ _COME_BACK: Final = """
     order by heartbeat_at, session_id
     limit %(limit)s
 """
+
+_LOG_TIME: Final = "select log_time from read_model.log_time"
 
 _DUE: Final = """
     select license_id

@@ -86,6 +86,46 @@ LICENSES: Final = sa.Table(
     _moment("next_due_at"),
     _count("notices_sent"),
     _moment("last_notice_sent_at"),
+    _text("holder"),
+    _text("policy"),
+    _seconds("heartbeat_interval_seconds"),
+    _text("monitoring_starts"),
+    _text("on_lapse"),
+    _text("resurrection"),
+    _text("expiry"),
+    _text("overage"),
+    _text("entitlements"),
+)
+"""``entitlements``: their names with commas between them, which no name has; empty where there are none."""
+
+LICENSE_ENTITLEMENTS: Final = sa.Table(
+    "license_entitlements",
+    METADATA,
+    _text("license_id", primary_key=True),
+    _text("entitlement", primary_key=True),
+    sa.Column("is_attached", sa.Boolean()),
+    _moment("attached_at"),
+    _text("attached_by"),
+    _text("attach_reason"),
+    _moment("detached_at"),
+    _text("detached_by"),
+    _text("detach_reason"),
+)
+
+LICENSE_CHANGES: Final = sa.Table(
+    "license_changes",
+    METADATA,
+    _text("license_id", primary_key=True),
+    sa.Column("version", sa.BigInteger(), primary_key=True),
+    _text("field", primary_key=True),
+    _text("change", nullable=False),
+    _moment("changed_at", nullable=False),
+    _moment("recorded_at", nullable=False),
+    _text("before"),
+    _text("after"),
+    _text("actor"),
+    _text("reason"),
+    _text("event_id", nullable=False),
 )
 
 NOTICES: Final = sa.Table(

@@ -27,14 +27,45 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "license.issued": {
         "license_id": _LICENSE,
         "valid_until": "2027-03-01T00:00:00Z",
+        "holder": "acme",
         "holder_email": "license@acme.example",
         "seats": 25,
-        "patience_seconds": 360.0,
+        "policy": {
+            "name": "floating",
+            "heartbeat_interval_seconds": 60.0,
+            "patience_seconds": 360.0,
+            "monitoring_starts": "first_heartbeat",
+            "on_lapse": "keep",
+            "resurrection": "5_minutes",
+            "expiry": "maintain",
+            "overage": "1.25x",
+        },
+        "entitlements": ["export", "sso"],
+        "actor": "clerk@vendor.example",
+        "reason": "order 4711",
     },
-    "license.renewed": {"license_id": _LICENSE, "valid_until": "2028-03-01T00:00:00Z"},
-    "license.suspended": {"license_id": _LICENSE, "reason": "invoice 4711 is overdue"},
+    "license.renewed": {"license_id": _LICENSE, "valid_until": "2028-03-01T00:00:00Z", "actor": "clerk@vendor.example"},
+    "license.suspended": {
+        "license_id": _LICENSE,
+        "reason": "invoice 4711 is overdue",
+        "actor": "clerk@vendor.example",
+    },
     "license.reinstated": {"license_id": _LICENSE, "reason": "invoice 4711 was paid"},
     "license.revoked": {"license_id": _LICENSE, "reason": "contract terminated"},
+    "license.transferred": {
+        "license_id": _LICENSE,
+        "holder": "apex",
+        "holder_email": "license@apex.example",
+        "reason": "Acme was bought by Apex",
+    },
+    "license.policy_changed": {
+        "license_id": _LICENSE,
+        "policy": {"name": "strict", "resurrection": "never", "expiry": "revoke"},
+        "reason": "fair use was broken",
+    },
+    "license.seats_changed": {"license_id": _LICENSE, "seats": 40, "reason": "order 4712"},
+    "license.entitlement_attached": {"license_id": _LICENSE, "entitlement": "audit-log", "reason": "order 4712"},
+    "license.entitlement_detached": {"license_id": _LICENSE, "entitlement": "sso", "reason": "not paid for"},
     "task.requested": {
         "task": "aggregate_usage_metrics",
         "kwargs": {"license_id": _LICENSE},
@@ -74,3 +105,16 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "task.expired": {**_ATTEMPT, "error_type": "Expired", "error": "to be started by 2026-03-01T11:59:00Z"},
 }
 """By message type."""
+
+EARLIER: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "license.issued": (
+        {
+            "license_id": _LICENSE,
+            "valid_until": "2027-03-01T00:00:00Z",
+            "holder_email": "license@acme.example",
+            "seats": 25,
+            "patience_seconds": 360.0,
+        },
+    ),
+}
+"""By message type, what was sent before its shape grew; it is taken in for ever."""

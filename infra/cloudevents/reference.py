@@ -16,7 +16,7 @@ import msgspec
 from domain.messages import LIFECYCLE, MESSAGES
 from infra.cloudevents.attributes import rule
 from infra.cloudevents.event import CloudEvent
-from infra.cloudevents.examples import EXAMPLES
+from infra.cloudevents.examples import EARLIER, EXAMPLES
 
 DIRECTORY: Final = Path(__file__).parents[2] / "docs" / "reference"
 PAGE: Final = "messages.md"
@@ -39,7 +39,7 @@ def data_schema(message_type: str) -> dict[str, Any]:
         **schema,
         "title": message_type,
         "description": _plain(schema["description"]),
-        "examples": [EXAMPLES[message_type]],
+        "examples": [EXAMPLES[message_type], *EARLIER.get(message_type, ())],
     }
 
 
@@ -91,12 +91,17 @@ def _type(name: str) -> str:
     )
 
 
-def _rows(schema: dict[str, Any]) -> Iterator[str]:
+def _rows(schema: dict[str, Any], *, inside: str = "") -> Iterator[str]:
+    """A row for each field; those of an object in the data follow it."""
     required = schema.get("required", [])
     for field, value in schema["properties"].items():
         default = value.get("default")
-        need = "required" if field in required else f"default {json.dumps(default)}" if default else "optional"
-        yield f"| `{field}` | {need} | {_value(value)} |"
+        is_plain = default and "properties" not in value
+        need = "required" if field in required else f"default {json.dumps(default)}" if is_plain else "optional"
+        or_null = " or `null`" if field in required and {"type": "null"} in value.get("anyOf", ()) else ""
+        yield f"| `{inside}{field}` | {need} | {_value(value)}{or_null} |"
+        if "properties" in value:
+            yield from _rows(value, inside=f"{inside}{field}.")
 
 
 def _value(schema: dict[str, Any]) -> str:

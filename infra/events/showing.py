@@ -8,6 +8,9 @@ from typing import Any, Final
 import click
 import msgspec
 
+from domain.aggregate import EVENT_CLASSES, event_class
+from infra.event_store.envelope import EventUnreadableError
+from infra.event_store.mapper import SCHEMA_VERSION, EventMapper
 from infra.events.reading import Logged
 
 VALUE_CHARACTERS: Final = 60
@@ -55,7 +58,29 @@ def whole(logged: Logged, *, cause: Logged | None) -> str:
     width = max(map(len, told))
     lines = [f"  {name:<{width}}  {value}" for name, value in told.items() if value is not None]
     body = msgspec.json.format(row.data, indent=2)
-    return "\n".join([click.style(row.name, bold=True), *lines, body])
+    return "\n".join([click.style(row.name, bold=True), *lines, body, *_as_it_is_read(logged)])
+
+
+def _as_it_is_read(logged: Logged) -> list[str]:
+    """What an event of an earlier shape says in the present one; nothing where it has that or cannot be read."""
+    row, metadata = logged.row, msgspec.json.decode(logged.row.metadata)
+    present = event_class(row.name).class_version if row.name in EVENT_CLASSES else 1
+    stored = metadata.get(SCHEMA_VERSION, 1)
+    if stored >= present:
+        return []
+    try:
+        event = EventMapper().to_event(
+            row.name,
+            row.data,
+            stream_id=row.stream_id,
+            version=row.version,
+            occurred_at=row.occurred_at,
+            metadata=metadata,
+        )
+    except EventUnreadableError as error:
+        return [f"  cannot be read: {error.reason}"]
+    says = msgspec.json.format(msgspec.json.encode(event.data()), indent=2).decode()
+    return [f"  stored in version {stored}; read in version {present} as", says]
 
 
 def clock(moment: datetime) -> str:

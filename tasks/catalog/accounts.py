@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from domain.messages import Id
+from domain.message_data import Id
 from infra.secret_link import LinkKeyInvalidError, LinkKeys, check_link
 from tasks.app import task
 from tasks.catalog.letter import LetterInvalidError, compose

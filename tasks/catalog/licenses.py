@@ -10,9 +10,11 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from domain.cause import Cause
-from domain.license import EXPIRY_NOTICE_DAYS, License, LicenseExpired, LicenseExpiringSoon, license_stream
+from domain.license import License, license_stream
+from domain.license_events import LicenseExpired, LicenseExpiringSoon
+from domain.license_term import EXPIRY_NOTICE_DAYS
 from infra.event_store import EventStore
-from projections.queries import licenses_to_judge
+from projections.queries import licenses_to_judge, log_time
 from tasks.app import task
 from tasks.catalog.candidates import in_batches
 from tasks.catalog.judging import Judge, Judgement, Outcome
@@ -30,7 +32,7 @@ def check_terms(store: EventStore, engine: Engine, *, cause: Cause, now: datetim
         store: the event store.
         engine: of the database with the read models.
         cause: what the check runs for.
-        now: the present, UTC.
+        now: up to when the calendar is judged, UTC: not after log time, or a renewal could wait in the broker.
     """
 
     def look(limit: int) -> Sequence[str]:
@@ -46,9 +48,19 @@ def check_terms(store: EventStore, engine: Engine, *, cause: Cause, now: datetim
     return judge.judgement
 
 
+def judged_until(engine: Engine, *, clock: datetime) -> datetime:
+    """Up to when the calendar can be judged: log time, as far as there is one, and never later than ``clock``.
+
+    A renewal that was sent before the end of the term and still waits in the broker is not overlooked: while ingest is
+    down or behind, no license expires.
+    """
+    with read_models(engine) as connection:
+        return min(log_time(connection) or clock, clock)
+
+
 @task("check_license_expirations", bind=True)
 def check_license_expirations(self: Any) -> dict[str, float]:
-    """Record the licenses that are 30, 7 or 1 days from their end and those that have reached it.
+    """Record the licenses that are 30, 7 or 1 days from their end and those that have reached it, in log time.
 
     Returns:
         ``found`` licenses with something due, ``expiring_soon`` and ``expired`` facts recorded (another check may have
@@ -56,8 +68,9 @@ def check_license_expirations(self: Any) -> dict[str, float]:
     """
     began = time.monotonic()
     wired = wiring()
-    now = datetime.now(UTC)
-    judgement = check_terms(wired.store, wired.engine, cause=run_cause(self, at=now), now=now)
+    clock = datetime.now(UTC)
+    now = judged_until(wired.engine, clock=clock)
+    judgement = check_terms(wired.store, wired.engine, cause=run_cause(self, at=clock), now=now)
     return {
         "found": judgement.outcomes.total(),
         "expiring_soon": judgement.recorded[LicenseExpiringSoon.TOPIC],

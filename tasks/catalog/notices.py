@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from domain.aggregate import replay
-from domain.license import License, LicenseState, LicenseUnknown, license_stream
+from domain.license import License, license_stream
+from domain.license_policy import Expiry
+from domain.license_refusals import LicenseUnknown
+from domain.license_state import LicenseState
 from domain.notice import license_notice
 from infra.event_store import EventStore, Log
 from tasks.app import task
@@ -18,6 +21,12 @@ from tasks.wiring import Wiring, wiring
 from tasks.worker.policies import E_MAIL
 
 NAME: Final = "send_license_notice"
+CONSEQUENCES: Final = {
+    Expiry.RESTRICT: "No new session can start under it. Renew it, and sessions can start again at once.",
+    Expiry.REVOKE: "Sessions under it have ended. Renew it, and new ones can start at once.",
+    Expiry.MAINTAIN: "It can be used as before for the time being. Renew it to keep it in use.",
+}
+"""What a holder is told that the end of the term means."""
 
 
 class NoticeNotRecordedError(Exception):
@@ -43,14 +52,15 @@ class LicenseNotice(NamedTuple):
         """The same as a notice like any other."""
         return Notice(*license_notice(self.license_id, self.notice_id), recipient, self.license_id)
 
-    def letter_values(self) -> dict[str, str]:
-        """What goes into the letter."""
+    def letter_values(self, expiry: Expiry) -> dict[str, str]:
+        """What goes into the letter; ``expiry`` is what the end of the term means for this license."""
         until = self.valid_until.astimezone(UTC)
         return {
             "license_id": self.license_id,
             "day": f"{until:%Y-%m-%d}",
             "valid_until": f"{until:%Y-%m-%d %H:%M}",
             "days": "1 day" if self.days_left == 1 else f"{self.days_left} days",
+            "consequence": CONSEQUENCES[expiry],
         }
 
 
@@ -77,10 +87,8 @@ def send_notice(told: LicenseNotice, errand: Errand) -> str:
     if license_.valid_until != told.valid_until or license_.state is LicenseState.REVOKED:
         return "overtaken"
     notice = told.to(to)
-    templates = errand.wired.settings.mail_templates_dir
-    outcome = send_once(
-        notice, errand, lambda: compose(notice.template, told.letter_values(), to=to, templates_dir=templates)
-    )
+    values, templates = told.letter_values(license_.policy.expiry), errand.wired.settings.mail_templates_dir
+    outcome = send_once(notice, errand, lambda: compose(notice.template, values, to=to, templates_dir=templates))
     _remember(told, errand, recipient=to)
     return outcome
 

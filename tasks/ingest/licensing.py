@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from domain.aggregate import Aggregate, Event, replay
-from domain.license import License, LicenseAlreadyIssued, LicenseUnknown, license_stream
-from domain.messages import (
-    LicenseIssuedData,
-    LicenseReasonData,
-    LicenseRenewedData,
-    SessionEndedData,
-    SessionStartedData,
-)
+from domain.cause import Cause
+from domain.license import License, license_stream
+from domain.license_events import CALENDAR
+from domain.license_messages import LicenseChangeData, LicenseIssuedData
+from domain.license_refusals import LicenseAlreadyIssued, LicenseUnknown
+from domain.messages import SessionEndedData, SessionStartedData
 from domain.session import Session, SessionAlreadyStarted, SessionUnknown, session_stream
 from infra.event_store import NewEvent, caused
+from tasks.ingest import license_changes
 from tasks.ingest.reading import Told
 
 
@@ -92,7 +94,18 @@ def decide(known: Known, told: Told) -> list[NewEvent]:
     aggregate = handler.decide(known, told.data, told.occurred_at if handler.capped else told.event.time)
     known.keep(aggregate)
     facts = [fact for fact in aggregate.collect_events() if isinstance(fact, Event)]
-    return caused(facts, told.cause)
+    return [_answerable(new) for new in caused(facts, _cause(told))]
+
+
+def _cause(told: Told) -> Cause:
+    """The message; who is answerable for the change of a license may stand in its data."""
+    actor = told.data.actor if isinstance(told.data, LicenseChangeData) else None
+    return told.cause if actor is None else msgspec.structs.replace(told.cause, actor=actor)
+
+
+def _answerable(new: NewEvent) -> NewEvent:
+    """For what time had brought before the message came, nobody is."""
+    return new._replace(metadata={**new.metadata, "actor": "calendar"}) if isinstance(new.event, CALENDAR) else new
 
 
 def _start_session(known: Known, data: SessionStartedData, at: datetime) -> Session:
@@ -111,37 +124,12 @@ def _end_session(known: Known, data: SessionEndedData, at: datetime) -> Session:
 def _issue(known: Known, data: LicenseIssuedData, at: datetime) -> License:
     if license_stream(data.license_id) in known:
         raise LicenseAlreadyIssued(license_stream(data.license_id))
-    return License.issue(
-        data.license_id,
-        valid_until=data.valid_until,
-        at=at,
-        holder_email=data.holder_email,
-        seats=data.seats,
-        patience_seconds=data.patience_seconds,
-    )
+    return license_changes.issue(data, at)
 
 
-def _renew(known: Known, data: LicenseRenewedData, at: datetime) -> License:
+def _change(known: Known, data: LicenseChangeData, at: datetime, *, change: Callable[..., None]) -> License:
     found = known.license(data.license_id)
-    found.renew(valid_until=data.valid_until, at=at)
-    return found
-
-
-def _suspend(known: Known, data: LicenseReasonData, at: datetime) -> License:
-    found = known.license(data.license_id)
-    found.suspend(reason=data.reason, at=at)
-    return found
-
-
-def _reinstate(known: Known, data: LicenseReasonData, at: datetime) -> License:
-    found = known.license(data.license_id)
-    found.reinstate(reason=data.reason, at=at)
-    return found
-
-
-def _revoke(known: Known, data: LicenseReasonData, at: datetime) -> License:
-    found = known.license(data.license_id)
-    found.revoke(reason=data.reason, at=at)
+    change(found, data, at)
     return found
 
 
@@ -153,7 +141,7 @@ def _session_and_license(data: SessionStartedData) -> tuple[str, ...]:
     return (session_stream(data.session_id), license_stream(data.license_id))
 
 
-def _its_license(data: LicenseIssuedData | LicenseRenewedData | LicenseReasonData) -> tuple[str, ...]:
+def _its_license(data: LicenseChangeData) -> tuple[str, ...]:
     return (license_stream(data.license_id),)
 
 
@@ -161,9 +149,9 @@ HANDLERS: Final[dict[str, Handler]] = {
     "session.started": Handler(_session_and_license, _start_session, capped=True),
     "session.ended": Handler(_its_session, _end_session, capped=True),
     "license.issued": Handler(_its_license, _issue),
-    "license.renewed": Handler(_its_license, _renew),
-    "license.suspended": Handler(_its_license, _suspend),
-    "license.reinstated": Handler(_its_license, _reinstate),
-    "license.revoked": Handler(_its_license, _revoke),
+    **{
+        name: Handler(_its_license, partial(_change, change=change), capped=True)
+        for name, change in license_changes.CHANGES.items()
+    },
 }
 """By the type of the message."""

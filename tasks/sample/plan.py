@@ -14,6 +14,7 @@ HEARTBEAT_SECONDS: Final = 1
 SHORT_PATIENCE_SECONDS: Final = 6.0
 LICENSES: Final = 24
 STEADY, LEAVING, SILENT = 150, 40, 25
+ENDED_WITH_THEIR_LICENSE: Final = 3
 RUNS_PER_TIER: Final = 30
 FALLS_SILENT, COMES_BACK = 4, 18
 """When the silent ones stop and the returning one speaks again, in seconds from the start."""
@@ -54,7 +55,7 @@ _TERMS: Final = {
     18: Term(-300, 0.5),  # … and the one at 1 day
     19: Term(-300, -1),  # expired while nobody looked
     20: Term(-300, 3),  # renewed in a moment
-    24: Term(-300, 8 / 86_400),  # expires eight seconds into the run
+    24: Term(-300, 8 / 86_400),  # expires eight seconds into the run, and ends its sessions
 }
 _PATIENT_FROM: Final = 10  # licenses 1 … 9 let a session lapse within seconds
 
@@ -84,8 +85,10 @@ def _licenses(start: datetime, tag: str) -> Iterator[Said]:
         data = {
             "license_id": name,
             "valid_until": (start + timedelta(days=term.ends)).isoformat(),
+            "holder": f"holder-{number:02}",
             "holder_email": f"holder-{number:02}@example.org",
             "seats": 50,
+            "policy": {"name": "strict", "expiry": "revoke"} if number == LICENSES else {},
             **({"patience_seconds": SHORT_PATIENCE_SECONDS} if number < _PATIENT_FROM else {}),
         }
         yield Said(0, "license.issued", name, data, start + timedelta(days=term.began))
@@ -94,9 +97,23 @@ def _licenses(start: datetime, tag: str) -> Iterator[Said]:
     yield _about_license(tag, 22, 1.0, "license.suspended", reason="payment overdue")
     yield _about_license(tag, 22, 5.0, "license.reinstated", reason="paid")
     yield _about_license(tag, 23, 2.0, "license.revoked", reason="terms broken")
+    yield from _agreed_anew(tag)
 
 
-def _about_license(tag: str, number: int, after_seconds: float, kind: str, **data: str) -> Said:
+def _agreed_anew(tag: str) -> Iterator[Said]:
+    """What else changes about licenses; a clerk is answerable."""
+    by = {"actor": "clerk@vendor.example", "reason": "order 4712"}
+    policy = {"name": "floating", "patience_seconds": SHORT_PATIENCE_SECONDS, "expiry": "maintain", "overage": "1.25x"}
+    heir = {"holder": "apex", "holder_email": "apex@example.org", "reason": "bought by Apex"}
+    yield _about_license(tag, 1, 2.0, "license.seats_changed", seats=60, **by)
+    yield _about_license(tag, 10, 2.0, "license.transferred", **heir)
+    yield _about_license(tag, 2, 2.0, "license.policy_changed", policy=policy, **by)
+    yield _about_license(tag, 12, 2.0, "license.entitlement_attached", entitlement="export", **by)
+    yield _about_license(tag, 12, 3.0, "license.entitlement_attached", entitlement="sso", **by)
+    yield _about_license(tag, 12, 4.0, "license.entitlement_detached", entitlement="export", **by)
+
+
+def _about_license(tag: str, number: int, after_seconds: float, kind: str, **data: Any) -> Said:
     name = license_id(tag, number)
     return Said(after_seconds, kind, name, {"license_id": name, **data})
 
@@ -107,6 +124,8 @@ def _sessions(chance: random.Random, tag: str) -> Iterator[Said]:
         patient = fate == "steady"
         licensed = chance.randint(_PATIENT_FROM, 18) if patient else chance.randint(1, _PATIENT_FROM - 1)
         yield from _session(chance, f"ses-{tag}-{number:03}", license_id(tag, licensed), fate)
+    for number in range(len(fates), len(fates) + ENDED_WITH_THEIR_LICENSE):
+        yield from _session(chance, f"ses-{tag}-{number:03}", license_id(tag, LICENSES), "steady")
 
 
 def _session(chance: random.Random, name: str, licensed: str, fate: str) -> Iterator[Said]:

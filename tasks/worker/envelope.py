@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 from msgspec import Meta, field
 
-from domain.messages import Id, TaskName
+from domain.message_data import Id
+from domain.messages import TaskName
 from domain.task_run import LAST_ATTEMPT, LAST_COPY
 from infra.broker.odd_headers import UNREADABLE
 

@@ -2,27 +2,32 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from domain.aggregate import Event, replay
-from domain.license import (
-    License,
+from domain.license import License
+from domain.license_policy import DEFAULT, Expiry, LicensePolicy, Resurrection
+from domain.license_refusals import (
+    EntitlementAlreadyAttached,
+    EntitlementNotAttached,
     LicenseNotActive,
     LicenseNotSuspended,
     LicenseRevoked,
-    LicenseState,
+    LicenseUnchanged,
     TermEnded,
     TermNotLonger,
+    TooManyEntitlements,
 )
+from domain.license_state import LicenseState
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def license_for(days: float, *, began_days_ago: float = 300) -> License:
-    found = License.issue(
-        "L1", valid_until=NOW + days * DAY, at=NOW - began_days_ago * DAY, holder_email="a@example.org"
-    )
+def license_for(days: float, *, began_days_ago: float = 300, policy: LicensePolicy = DEFAULT) -> License:
+    term = {"valid_until": NOW + days * DAY, "at": NOW - began_days_ago * DAY}
+    found = License.issue("L1", **term, holder_email="a@example.org", policy=policy)
     found.collect_events()
     return found
 
@@ -161,3 +166,119 @@ def test_replayed_events_give_the_same_license() -> None:
     assert isinstance(again, License)
     assert again.state is LicenseState.SUSPENDED
     assert again == first
+
+
+def test_a_renewal_records_first_that_the_term_had_ended_though_nobody_looked() -> None:
+    overdue = license_for(-3)
+    overdue.renew(valid_until=NOW + 90 * DAY, at=NOW)
+    events = collected(overdue)
+    assert [event.TOPIC for event in events] == ["license.expiring_soon"] * 3 + ["license.expired", "license.renewed"]
+    assert (events[-1].data()["previous_state"], events[-1].data()["state"]) == ("expired", "active")
+
+
+def test_a_renewal_told_late_brings_no_end_that_had_not_come_when_it_was_made() -> None:
+    renewed = license_for(-3)
+    renewed.renew(valid_until=NOW + 90 * DAY, at=NOW - 10 * DAY)
+    renewed.judge_term(now=NOW)
+    assert told(renewed) == [("license.expiring_soon", 30), ("license.expiring_soon", 7), ("license.renewed", None)]
+
+
+def test_an_expired_license_under_a_policy_that_maintains_access_admits() -> None:
+    maintained = license_for(-1, policy=LicensePolicy(expiry=Expiry.MAINTAIN))
+    maintained.judge_term(now=NOW)
+    assert maintained.state is LicenseState.EXPIRED
+    maintained.admit_session(at=NOW)
+    maintained.suspend(reason="payment", at=NOW)
+    with pytest.raises(LicenseNotActive, match="suspended"):
+        maintained.admit_session(at=NOW)
+    maintained.reinstate(reason="paid", at=NOW)
+    maintained.admit_session(at=NOW)
+    maintained.revoke(reason="terms broken", at=NOW)
+    with pytest.raises(LicenseNotActive, match="revoked"):
+        maintained.admit_session(at=NOW)
+
+
+def test_an_expiry_says_what_the_policy_makes_of_it() -> None:
+    revoking = license_for(-1, policy=LicensePolicy(expiry=Expiry.REVOKE))
+    revoking.judge_term(now=NOW)
+    assert collected(revoking)[-1].data() == {
+        "state": "expired",
+        "previous_state": "active",
+        "valid_until": "2026-05-31T12:00:00Z",
+        "expiry": "revoke",
+    }
+
+
+def test_a_suspension_means_the_same_whether_or_not_the_expiry_before_it_was_recorded() -> None:
+    judged, unjudged = license_for(-1), license_for(-1)
+    judged.judge_term(now=NOW)
+    for license_ in (judged, unjudged):
+        license_.suspend(reason="payment", at=NOW)
+        license_.judge_term(now=NOW)
+        assert license_.state is LicenseState.EXPIRED
+        license_.renew(valid_until=NOW + DAY, at=NOW)
+        assert license_.state is LicenseState.SUSPENDED
+
+
+def test_each_change_says_how_it_was_before_and_why() -> None:
+    policy = LicensePolicy(name="strict", resurrection=Resurrection.NEVER)
+    changed = license_for(100)
+    changed.transfer(holder="apex", holder_email="b@example.org", at=NOW, reason="bought")
+    changed.change_policy(policy, at=NOW, reason="fair use")
+    changed.change_seats(5, at=NOW)
+    changed.attach("sso", at=NOW)
+    changed.attach("export", at=NOW)
+    changed.detach("sso", at=NOW, reason="unpaid")
+    said = [msgspec.to_builtins(event.data()) for event in collected(changed)]
+    assert said[0] == {
+        "holder": "apex",
+        "holder_email": "b@example.org",
+        "previous_holder": None,
+        "previous_holder_email": "a@example.org",
+        "reason": "bought",
+    }
+    assert (said[1]["policy"]["resurrection"], said[1]["previous_policy"]["resurrection"]) == ("never", "10_minutes")
+    assert said[2] == {"seats": 5, "previous_seats": None, "reason": None}
+    assert [(each["entitlements"], each["previous_entitlements"]) for each in said[3:]] == [
+        (("sso",), ()),
+        (("export", "sso"), ("sso",)),
+        (("export",), ("export", "sso")),
+    ]
+
+
+def test_a_change_that_changes_nothing_is_refused() -> None:
+    license_ = license_for(100)
+    license_.attach("sso", at=NOW)
+    with pytest.raises(LicenseUnchanged, match="number of seats is unlimited"):
+        license_.change_seats(None, at=NOW)
+    with pytest.raises(LicenseUnchanged):
+        license_.change_policy(LicensePolicy(), at=NOW)
+    with pytest.raises(LicenseUnchanged):
+        license_.transfer(holder=None, holder_email="a@example.org", at=NOW)
+    with pytest.raises(EntitlementAlreadyAttached):
+        license_.attach("sso", at=NOW)
+    with pytest.raises(EntitlementNotAttached, match="it has sso"):
+        license_.detach("export", at=NOW)
+
+
+def test_a_license_entitles_to_a_hundred_things_at_most() -> None:
+    license_ = license_for(100)
+    for number in range(100):
+        license_.attach(f"e{number}", at=NOW)
+    with pytest.raises(TooManyEntitlements, match="at most 100"):
+        license_.attach("one more", at=NOW)
+
+
+def test_nothing_about_a_revoked_license_changes_any_more() -> None:
+    revoked = license_for(100)
+    revoked.attach("sso", at=NOW)
+    revoked.revoke(reason="terms broken", at=NOW)
+    for change in (
+        lambda: revoked.transfer(holder="apex", holder_email=None, at=NOW),
+        lambda: revoked.change_policy(LicensePolicy(name="strict"), at=NOW),
+        lambda: revoked.change_seats(5, at=NOW),
+        lambda: revoked.attach("export", at=NOW),
+        lambda: revoked.detach("sso", at=NOW),
+    ):
+        with pytest.raises(LicenseRevoked):
+            change()

@@ -6,11 +6,13 @@ import pytest
 
 from domain.aggregate import Event
 from domain.license import License
+from domain.license_policy import Expiry, LicensePolicy
 from domain.notice import NOTICE_TASKS
-from domain.policies import decide
+from domain.policies import RequestTask, decide
 from domain.task_run import task_event
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 def test_the_holder_is_told_once_for_each_notice_and_for_the_end() -> None:
@@ -27,6 +29,32 @@ def test_an_event_without_a_policy_asks_for_nothing() -> None:
     (issued,) = license_.collect_events()
     assert isinstance(issued, Event)
     assert decide(issued) == ()
+
+
+@pytest.mark.parametrize(("expiry", "ends"), [("restrict", 0), ("revoke", 1), ("maintain", 0)])
+def test_the_sessions_of_a_license_end_with_it_where_its_policy_says_so(expiry: str, ends: int) -> None:
+    policy = LicensePolicy(expiry=Expiry(expiry))
+    license_ = License.issue("L1", valid_until=NOW - DAY, at=NOW - 300 * DAY, policy=policy)
+    license_.judge_term(now=NOW)
+    asked = [command for command in decided(license_) if command.task == "end_license_sessions"]
+    assert [command.kwargs for command in asked] == [{"license_id": "L1", "at": (NOW - DAY).isoformat()}] * ends
+
+
+def test_the_sessions_of_an_expired_license_end_when_it_comes_under_a_policy_that_says_so() -> None:
+    license_ = License.issue("L1", valid_until=NOW - DAY, at=NOW - 300 * DAY)
+    license_.change_policy(LicensePolicy(expiry=Expiry.REVOKE), at=NOW - 2 * DAY)
+    license_.change_policy(LicensePolicy(), at=NOW - 2 * DAY)
+    license_.judge_term(now=NOW)
+    assert "end_license_sessions" not in [command.task for command in decided(license_)]
+    license_.change_policy(LicensePolicy(expiry=Expiry.REVOKE), at=NOW)
+    license_.change_policy(LicensePolicy(name="other", expiry=Expiry.REVOKE), at=NOW)
+    (command,) = decided(license_)
+    assert (command.task, command.kwargs["at"]) == ("end_license_sessions", NOW.isoformat())
+
+
+def decided(license_: License) -> list[RequestTask]:
+    events = [event for event in license_.collect_events() if isinstance(event, Event)]
+    return [command for event in events for command in decide(event)]
 
 
 @pytest.mark.parametrize("name", ["failed", "timed_out", "lost", "rejected"])

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.aggregate import Event, replay
-from domain.license import License, LicenseNotActive
+from domain.license import License
+from domain.license_policy import LicensePolicy
+from domain.license_refusals import LicenseNotActive
 from domain.session import ResurrectionWindowOver, Session, SessionNotOpen, SessionState
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -13,7 +15,8 @@ MINUTE = timedelta(minutes=1)
 
 
 def a_license(*, patience_seconds: float | None = None) -> License:
-    return License.issue("L1", valid_until=NOW + timedelta(days=100), at=NOW, patience_seconds=patience_seconds)
+    policy = LicensePolicy(patience_seconds=patience_seconds)
+    return License.issue("L1", valid_until=NOW + timedelta(days=100), at=NOW, policy=policy)
 
 
 def a_session(*, patience_seconds: float | None = None) -> Session:

@@ -15,7 +15,9 @@ from domain.dead_letter import ReplayFinished, ReplayRequested, replay_stream
 from domain.failure_alert import AlertSent, alert_stream
 from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
 from domain.ingest import MessageDeadLettered
-from domain.license import License, LicenseState
+from domain.license import License
+from domain.license_policy import Expiry, LicensePolicy
+from domain.license_state import LicenseState
 from domain.notice import (
     NoticeFailed,
     NoticeRefusalReason,
@@ -150,6 +152,22 @@ class History:
             elif self._chance.random() < 0.3:
                 held.suspend(reason="late", at=now)
             held.record_notice(f"n{step}", recipient="a@example.org", at=now)
+            self._agree_anew(held, now)
+
+    def _agree_anew(self, held: License, now: datetime) -> None:
+        """Something else about a license changes, as it is not revoked."""
+        match self._chance.randrange(5):
+            case 0:
+                held.change_seats((held.seats or 0) + 1, at=now, reason="order")
+            case 1:
+                held.transfer(holder=str(now), holder_email=None, at=now)
+            case 2:
+                expiry = self._chance.choice([each for each in Expiry if each is not held.policy.expiry])
+                held.change_policy(LicensePolicy(expiry=expiry, patience_seconds=90), at=now)
+            case 3 if held.entitlements:
+                held.detach(self._chance.choice(held.entitlements), at=now, reason="not paid for")
+            case _ if "sso" not in held.entitlements:
+                held.attach("sso", at=now)
 
     def _notices(self, count: int) -> list[list[Event]]:
         """What came of notices; some are those that a license or an alert remembers, too."""

@@ -7,7 +7,7 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.failure_alert import AlertSent, alert_stream
-from domain.license import LicenseNoticeSent
+from domain.license_events import LicenseNoticeSent
 from domain.notice import (
     NoticeFailed,
     NoticeRefusalReason,

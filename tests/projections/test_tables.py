@@ -3,8 +3,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from projections.catalog import PROJECTIONS
+from projections.license_changes import LicenseChangeRow
 from projections.projection import Fold
-from projections.tables import METADATA
+from projections.tables import LICENSE_CHANGES, METADATA
 from tests.projections.world import World
 
 FOLLOWED_LOGS = "read_model.followed_logs"
@@ -32,12 +33,14 @@ def test_the_code_knows_the_tables_as_the_migrations_made_them(world: World) -> 
 
 
 def test_rows_in_memory_have_the_columns_of_their_table_keys_first() -> None:
-    for projection in PROJECTIONS.values():
-        assert isinstance(projection, Fold)
-        fields = projection.shape.__struct_fields__
-        keys = [column.name for column in projection.table.primary_key.columns]
+    folds = {each.table: each.shape for each in PROJECTIONS.values() if isinstance(each, Fold)}
+    shapes = {**folds, LICENSE_CHANGES: LicenseChangeRow}
+    assert {each.name for each in PROJECTIONS.values()} == {table.name for table in shapes}
+    for table, shape in shapes.items():
+        fields = shape.__struct_fields__
+        keys = [column.name for column in table.primary_key.columns]
         assert list(fields[: len(keys)]) == keys
-        assert set(fields) <= set(projection.table.columns.keys())
+        assert set(fields) <= set(table.columns.keys())
 
 
 def test_no_two_projections_write_the_same_table() -> None:

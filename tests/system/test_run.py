@@ -77,6 +77,8 @@ def test_every_fate_of_a_task_is_in_the_conservation_line(run: Ran, fate: str) -
         *("session.started", "session.lapsed", "session.resumed", "session.ended", "session.heartbeats_received"),
         *("license.issued", "license.renewed", "license.suspended", "license.reinstated", "license.revoked"),
         *("license.expiring_soon", "license.expired", "license.notice_sent", "notice.sent", "notice.refused"),
+        *("license.transferred", "license.policy_changed", "license.seats_changed"),
+        *("license.entitlement_attached", "license.entitlement_detached"),
         *("task.requested", "task.published", "task.started", "task.retry_scheduled", "task.dead_lettered"),
         *("schedule.declared", "schedule.fired", "ingest.message_dead_lettered", "ingest.watermark_passed"),
     ],

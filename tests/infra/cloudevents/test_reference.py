@@ -14,7 +14,7 @@ from domain.messages import MESSAGES, MessageInvalid, decode_data
 from infra.broker.topology import TOPOLOGY
 from infra.cloudevents import CloudEvent, decode
 from infra.cloudevents.event import NAMESPACE
-from infra.cloudevents.examples import EXAMPLES
+from infra.cloudevents.examples import EARLIER, EXAMPLES
 from infra.cloudevents.reference import BEGIN, DIRECTORY, END, PAGE, schemas, types_section
 from tests.infra.cloudevents.examples import text
 
@@ -50,6 +50,14 @@ def test_a_schema_is_one(name: str) -> None:
 def test_an_example_fits_its_schema_and_is_taken_in(name: str) -> None:
     Draft202012Validator(FILES[name], format_checker=FORMATS).validate(EXAMPLES[name])
     decode_data(name, json.dumps(EXAMPLES[name]).encode())
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_what_was_sent_before_a_shape_grew_still_fits_its_schema_and_is_taken_in(name: str) -> None:
+    for earlier in EARLIER[name]:
+        assert earlier in FILES[name]["examples"]
+        Draft202012Validator(FILES[name], format_checker=FORMATS).validate(earlier)
+        decode_data(name, json.dumps(earlier).encode())
 
 
 @pytest.mark.parametrize("name", MESSAGES)

@@ -19,7 +19,13 @@ from infra.event_store.mapper import EventMapper
 from tests.infra.event_store.facts import NOON, fact
 
 GOLDEN = Path(__file__).parent / "golden"
-RELEASED = sorted(name for name, cls in EVENT_CLASSES.items() if cls.__module__.startswith("domain."))
+RELEASED = sorted(
+    (name, version)
+    for name, cls in EVENT_CLASSES.items()
+    if cls.__module__.startswith("domain.")
+    for version in range(1, cls.class_version + 1)
+)
+EACH_RELEASED = pytest.mark.parametrize(("name", "version"), RELEASED, ids=[f"{n}-v{v}" for n, v in RELEASED])
 INSERT = """
     insert into event_store.licensing_events (stream_id, version, name, occurred_at, event_id, metadata, data)
     values (%(stream_id)s, %(version)s, %(name)s, %(occurred_at)s, %(event_id)s, %(metadata)s, %(data)s)
@@ -28,25 +34,63 @@ INSERT = """
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def golden(name: str) -> dict[str, Any]:
+def golden(name: str, version: int = 1) -> dict[str, Any]:
     """The released sample of an event: its row without position and time of recording."""
-    row: dict[str, Any] = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes())
+    row: dict[str, Any] = msgspec.json.decode((GOLDEN / file_name(name, version)).read_bytes())
     return row
+
+
+def file_name(name: str, version: int) -> str:
+    return f"{name}.json" if version == 1 else f"{name}.v{version}.json"
+
+
+BROUGHT_UP: dict[tuple[str, int], dict[str, Any]] = {
+    ("license.issued", 1): {
+        "license_id": "ACME-2024-0017",
+        "holder": None,
+        "holder_email": "ops@acme.example",
+        "seats": 25,
+        "valid_until": "2027-03-01T00:00:00Z",
+        "policy": {
+            "name": "default",
+            "heartbeat_interval_seconds": 60.0,
+            "patience_seconds": 420.0,
+            "monitoring_starts": "creation",
+            "on_lapse": "end",
+            "resurrection": "10_minutes",
+            "expiry": "restrict",
+            "overage": "none",
+        },
+        "reason": None,
+    },
+}
+"""What samples of earlier shapes say in the present one, in full."""
+
+
+def present(name: str, version: int) -> dict[str, Any]:
+    """What a sample says in the present shape; a field added without a new version has its default besides."""
+    said: dict[str, Any] = BROUGHT_UP.get((name, version)) or golden(name, version)["data"]
+    return said
 
 
 def insert(connection: Connection, row: dict[str, Any]) -> None:
     connection.execute(INSERT, {**row, "metadata": Jsonb(row["metadata"]), "data": Jsonb(row["data"])})
 
 
-def test_every_event_has_a_golden_sample_and_every_sample_an_event() -> None:
-    assert sorted(file.stem for file in GOLDEN.glob("*.json")) == RELEASED
+def test_every_version_of_every_event_has_a_golden_sample_and_every_sample_an_event() -> None:
+    assert sorted(file.name for file in GOLDEN.glob("*.json")) == sorted(file_name(*each) for each in RELEASED)
 
 
-@pytest.mark.parametrize("name", RELEASED)
+def test_a_sample_of_an_earlier_version_has_its_present_shape_stated() -> None:
+    earlier = {(name, version) for name, version in RELEASED if version < event_class(name).class_version}
+    assert set(BROUGHT_UP) == earlier
+
+
+@EACH_RELEASED
 def test_a_released_event_still_loads_and_says_what_it_said(
-    name: str, store: EventStore, connection: Connection
+    name: str, version: int, store: EventStore, connection: Connection
 ) -> None:
-    row = golden(name)
+    row = golden(name, version)
     insert(connection, row)
 
     (recorded,) = store.read(Log.LICENSING, after=0, limit=1).events
@@ -58,15 +102,15 @@ def test_a_released_event_still_loads_and_says_what_it_said(
     assert recorded.event_id == UUID(row["event_id"])
     assert recorded.metadata == row["metadata"]
     said = msgspec.json.decode(msgspec.json.encode(recorded.event.data()))
-    assert {field: said[field] for field in row["data"]} == row["data"]
+    assert {field: said[field] for field in present(name, version)} == present(name, version)
     assert store.load(Log.LICENSING, [row["stream_id"]]) == {row["stream_id"]: [recorded.event]}
 
 
-@pytest.mark.parametrize("name", RELEASED)
+@EACH_RELEASED
 def test_an_event_is_stored_under_its_chosen_name_and_without_any_python_path(
-    name: str, store: EventStore, connection: Connection
+    name: str, version: int, store: EventStore, connection: Connection
 ) -> None:
-    row = golden(name)
+    row = golden(name, version)
     insert(connection, row)
     (recorded,) = store.read(Log.LICENSING, after=0, limit=1).events
     store.append(Log.TASKS, [NewEvent(recorded.event, recorded.event_id, recorded.metadata)])
@@ -74,13 +118,16 @@ def test_an_event_is_stored_under_its_chosen_name_and_without_any_python_path(
     found = connection.execute("select name, data, stream_id, metadata from event_store.task_events").fetchone()
 
     assert found is not None
-    stored_name, data, *rest = found
-    assert (stored_name, *rest) == (name, row["stream_id"], row["metadata"])
+    stored_name, data, stream_id, metadata = found
+    cls = event_class(name)
+    assert (stored_name, stream_id) == (name, row["stream_id"])
+    in_version = {"schema_version": cls.class_version} if cls.class_version > 1 else {}
+    assert metadata == {**row["metadata"], **in_version}
     assert isinstance(data, dict)
-    assert {field: data[field] for field in row["data"]} == row["data"]  # a field added later has its default
+    said = present(name, version)
+    assert {field: data[field] for field in said} == said  # a field added later has its default
     assert re.fullmatch(r"[a-z]+(\.[a-z_]+)", name)
     text = msgspec.json.encode(found).decode()
-    cls = event_class(name)
     assert cls.__module__ not in text
     assert cls.__qualname__ not in text
 
@@ -151,7 +198,7 @@ class PairsOfThePast(Event, frozen=True, kw_only=True):
 
 
 def test_a_nul_character_in_a_text_is_stored_as_its_symbol(store: EventStore) -> None:
-    (name,) = [name for name in RELEASED if name == "ingest.message_dead_lettered"]
+    name = "ingest.message_dead_lettered"
     fields = {**golden(name)["data"], "detail": "a\0b", "fragment": "\\u0000 stays"}
     event = event_class(name)(originator_id="dead", originator_version=1, timestamp=NOON, **fields)
 

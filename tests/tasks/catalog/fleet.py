@@ -42,10 +42,11 @@ class Fleet:
         facts = [fact for fact in aggregate.collect_events() if isinstance(fact, Event)]
         self.store.append(Log.LICENSING, [NewEvent(fact, uuid4(), {}) for fact in facts])
 
-    def start(self, *names: str, minutes: float = 0) -> None:
+    def start(self, *names: str, minutes: float = 0, under: License | None = None) -> None:
         """Start sessions so many minutes past noon."""
+        licensed = under or self._license
         for name in names:
-            self.record(Session.start(name, under=self._license, default_patience=PATIENCE, at=after(minutes)))
+            self.record(Session.start(name, under=licensed, default_patience=PATIENCE, at=after(minutes)))
 
     def beat(self, names: Iterable[str], *, minutes: float, clock_behind: float = 0) -> None:
         """A heartbeat of each session, stored so many minutes past noon; its own clock may be behind by minutes."""

@@ -13,7 +13,13 @@ from infra.mail import AddressInvalidError
 from tasks.catalog.letter import TEMPLATES, LetterInvalidError, compose, message_id
 
 LETTERS = sorted({file.stem for file in TEMPLATES.iterdir() if not file.name.startswith("_")})
-VALUES = {"license_id": "lic-1", "day": "2026-03-01", "valid_until": "2026-03-01 00:00", "days": "7 days"}
+VALUES = {
+    "license_id": "lic-1",
+    "day": "2026-03-01",
+    "valid_until": "2026-03-01 00:00",
+    "days": "7 days",
+    "consequence": "It ended.",
+}
 ALERT = {
     "task": "lic-1",
     "ended": "failed",

@@ -11,6 +11,7 @@ import pytest
 
 from domain.aggregate import replay
 from domain.license import License, license_stream
+from domain.license_policy import Expiry, LicensePolicy
 from infra.event_store import Log
 from tasks.catalog import licenses
 from tasks.catalog.judging import Judgement, Outcome
@@ -93,3 +94,42 @@ def test_the_task_says_what_it_recorded(fleet: Fleet, wired: Wiring, monkeypatch
     result = check_license_expirations.apply(task_id=str(uuid4())).get()
     assert result.pop("duration_seconds") > 0
     assert result == {"found": 1, "expiring_soon": 3, "expired": 1, "errors": 0}
+
+
+def test_a_term_is_judged_in_log_time_so_that_a_renewal_in_the_broker_is_not_overlooked(
+    fleet: Fleet, wired: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(licenses, "wiring", lambda: wired)
+    issue(fleet, "lic-2", days=0)
+    fleet.pass_time(minutes=-1)
+    assert check_license_expirations.apply(task_id=str(uuid4())).get()["expired"] == 0
+    fleet.pass_time(minutes=1)
+    assert check_license_expirations.apply(task_id=str(uuid4())).get()["expired"] == 1
+
+
+def test_nobody_judges_the_future_even_where_log_time_is_ahead_of_the_clock(fleet: Fleet) -> None:
+    fleet.pass_time(minutes=5)
+    assert licenses.judged_until(fleet.engine, clock=NOON) == NOON
+
+
+@pytest.mark.parametrize("expiry", Expiry, ids=str)
+def test_an_expired_license_is_found_once_whatever_its_policy(fleet: Fleet, expiry: Expiry) -> None:
+    policy = LicensePolicy(expiry=expiry)
+    fleet.record(License.issue("lic-2", valid_until=NOON, at=NOON - timedelta(days=300), policy=policy))
+    fleet.project()
+    assert checked(fleet).recorded == {"license.expiring_soon": 3, "license.expired": 1}
+    fleet.project()
+    assert checked(fleet, now=NOON + timedelta(days=400)).outcomes.total() == 0
+
+
+def test_what_a_renewal_recorded_before_the_check_came_is_not_recorded_again(fleet: Fleet) -> None:
+    issue(fleet, "lic-2", days=-3)
+    license_ = replay(fleet.store.load(Log.LICENSING, ["license-lic-2"])["license-lic-2"])
+    assert isinstance(license_, License)
+    license_.renew(valid_until=NOON + timedelta(days=10), at=NOON)
+    fleet.record(license_)
+    assert checked(fleet).recorded == {}
+    assert facts(fleet, "lic-2") == [30, 7, 1, 0]
+    fleet.project()
+    checked(fleet, now=NOON + timedelta(days=20))
+    assert facts(fleet, "lic-2") == [30, 7, 1, 0, 7, 1, 0]

@@ -11,7 +11,10 @@ from uuid import uuid4
 import pytest
 
 from domain.aggregate import Event, replay
-from domain.license import License, LicenseExpired, LicenseExpiringSoon, LicenseUnknown
+from domain.license import License
+from domain.license_events import LicenseExpired, LicenseExpiringSoon
+from domain.license_policy import Expiry, LicensePolicy
+from domain.license_refusals import LicenseUnknown
 from domain.policies import decide
 from infra.event_store import Log
 from infra.local.mailbox import Mailbox
@@ -263,9 +266,38 @@ def test_the_tasks_are_known_to_celery_by_their_stable_names() -> None:
 def test_valid_until_is_told_in_utc() -> None:
     until = datetime.fromisoformat("2026-06-08T01:30:00+02:00")
     told = LicenseNotice(license_id="lic", notice_id="n", days_left=1, valid_until=until)
-    assert told.letter_values() == {
+    assert told.letter_values(Expiry.RESTRICT) == {
         "license_id": "lic",
         "day": "2026-06-07",
         "valid_until": "2026-06-07 23:30",
         "days": "1 day",
+        "consequence": "No new session can start under it. Renew it, and sessions can start again at once.",
     }
+
+
+@pytest.mark.parametrize(
+    ("expiry", "means"),
+    [(Expiry.RESTRICT, "No new session"), (Expiry.REVOKE, "have ended"), (Expiry.MAINTAIN, "be used as before")],
+    ids=str,
+)
+def test_the_letter_says_what_the_end_of_the_term_means_for_this_license(
+    holder: Holder, expiry: Expiry, means: str
+) -> None:
+    holder.issue()
+    if expiry is not Expiry.RESTRICT:
+        holder.change(lambda license_: license_.change_policy(LicensePolicy(expiry=expiry), at=NOON))
+    assert holder.tell(days_left=0) == "sent"
+    (letter,) = holder.letters()
+    body = letter.get_body(("plain",))
+    assert body is not None
+    assert means in body.get_content()
+
+
+def test_after_a_transfer_the_new_holder_is_told_and_the_old_one_is_not(holder: Holder) -> None:
+    holder.issue()
+    holder.change(lambda license_: license_.transfer(holder="apex", holder_email="new@apex.example", at=NOON))
+    assert holder.tell() == "sent"
+    (letter,) = holder.letters()
+    assert letter["To"] == "new@apex.example"
+    holder.change(lambda license_: license_.transfer(holder="nobody", holder_email=None, at=NOON))
+    assert holder.tell(days_left=1) == "no address"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, timedelta
 from uuid import uuid4
 
-from domain.license import LicenseExpiringSoon, LicenseSuspended
+from domain.license_events import LicenseExpiringSoon, LicenseSuspended
 from domain.task_run import SLOT_REQUESTED, TaskEvent, TaskRequested, task_event
 from tasks.dispatch.requests import requested_by
 from tests.tasks.dispatch.recorded import NOW, recorded

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from domain.messages import MESSAGES
 from domain.refusal import Refusal
 from domain.session import SessionLapsed
 from infra.cloudevents import CloudEvent
@@ -40,6 +41,11 @@ def test_every_message_about_a_license_or_a_session_becomes_its_fact() -> None:
         told("license.renewed", license_id="L1", valid_until="2031-01-01T00:00:00Z"),
         told("license.suspended", license_id="L1", reason="unpaid"),
         told("license.reinstated", license_id="L1", reason="paid"),
+        told("license.transferred", license_id="L1", holder="apex"),
+        told("license.policy_changed", license_id="L1", policy={"expiry": "maintain"}),
+        told("license.seats_changed", license_id="L1", seats=40),
+        told("license.entitlement_attached", license_id="L1", entitlement="sso"),
+        told("license.entitlement_detached", license_id="L1", entitlement="sso"),
         told("license.revoked", license_id="L1", reason="fraud"),
     ]
     assert names(decided(*story)) == [
@@ -49,7 +55,12 @@ def test_every_message_about_a_license_or_a_session_becomes_its_fact() -> None:
         ("license.renewed", 2),
         ("license.suspended", 3),
         ("license.reinstated", 4),
-        ("license.revoked", 5),
+        ("license.transferred", 5),
+        ("license.policy_changed", 6),
+        ("license.seats_changed", 7),
+        ("license.entitlement_attached", 8),
+        ("license.entitlement_detached", 9),
+        ("license.revoked", 10),
     ]
 
 
@@ -57,7 +68,7 @@ def test_a_handler_for_each_type_and_no_other() -> None:
     assert set(licensing.HANDLERS) == {
         "session.started",
         "session.ended",
-        *(f"license.{what}" for what in ("issued", "renewed", "suspended", "reinstated", "revoked")),
+        *(name for name in MESSAGES if name.startswith("license.")),
     }
 
 
@@ -101,6 +112,11 @@ def test_the_license_s_patience_counts_and_the_platform_s_where_it_has_none() ->
         ([ENDED_JUST_NOW, STARTED], "LicenseNotActive"),
         ([told("license.issued", license_id="L1", valid_until="2020-01-01T00:00:00Z")], "TermEnded"),
         ([ISSUED, told("license.reinstated", license_id="L1", reason="")], "LicenseNotSuspended"),
+        ([ISSUED, told("license.renewed", license_id="L1", valid_until="2029-01-01T00:00:00Z")], "TermNotLonger"),
+        ([ISSUED, told("license.seats_changed", license_id="L1", seats=None)], "LicenseUnchanged"),
+        ([ISSUED, told("license.policy_changed", license_id="L1", policy={})], "LicenseUnchanged"),
+        ([ISSUED, told("license.entitlement_detached", license_id="L1", entitlement="e")], "EntitlementNotAttached"),
+        ([told("license.transferred", license_id="L1", holder="apex")], "LicenseUnknown"),
     ],
 )
 def test_what_the_domain_refuses_is_refused(events: list[CloudEvent], code: str) -> None:
@@ -113,3 +129,51 @@ def test_a_lapsed_session_may_still_say_that_it_ended() -> None:
     lapsed = SessionLapsed(originator_id="session-S1", originator_version=2, timestamp=NOW, judged_at=NOW)
     before = [*decided(ISSUED, STARTED), NewEvent(lapsed, STARTED.unique_id, {})]
     assert names(decided(told("session.ended", session_id="S1"), stored=before)) == [("session.ended", 3)]
+
+
+def test_a_change_names_who_is_answerable_and_why() -> None:
+    by_name = told("license.seats_changed", license_id="L1", seats=9, actor="clerk@example.org", reason="order 4712")
+    facts = decided(ISSUED, by_name, told("license.seats_changed", license_id="L1", seats=None))
+    assert [fact.metadata["actor"] for fact in facts] == ["/tests", "clerk@example.org", "/tests"]
+    assert [
+        (said["seats"], said["previous_seats"], said["reason"]) for said in (f.event.data() for f in facts[1:])
+    ] == [
+        (9, None, "order 4712"),
+        (None, 9, None),
+    ]
+
+
+def test_an_issue_brings_its_entitlements_and_its_policy() -> None:
+    issued = told(
+        "license.issued",
+        license_id="L1",
+        valid_until="2030-01-01T00:00:00Z",
+        policy={"expiry": "maintain", "patience_seconds": 60},
+        entitlements=["sso", "export"],
+    )
+    facts = decided(issued)
+    assert names(facts) == [
+        ("license.issued", 1),
+        ("license.entitlement_attached", 2),
+        ("license.entitlement_attached", 3),
+    ]
+    assert len({fact.event_id for fact in facts}) == 3
+    assert facts[0].event.data()["policy"]["expiry"] == "maintain"
+    assert facts[2].event.data()["entitlements"] == ("export", "sso")
+
+
+def test_a_renewal_records_first_what_nobody_looked_at_and_nobody_is_answerable_for_that() -> None:
+    issued = told("license.issued", license_id="L1", valid_until=NOW - timedelta(days=3), at=NOW - timedelta(days=20))
+    renewed = told("license.renewed", license_id="L1", valid_until="2031-01-01T00:00:00Z")
+    facts = decided(issued, renewed)
+    assert [(fact.event.TOPIC, fact.metadata["actor"]) for fact in facts[1:]] == [
+        ("license.expiring_soon", "calendar"),
+        ("license.expiring_soon", "calendar"),
+        ("license.expired", "calendar"),
+        ("license.renewed", "/tests"),
+    ]
+
+
+def test_a_renewal_by_a_clock_that_is_ahead_does_not_end_the_term_early() -> None:
+    ahead = told("license.renewed", license_id="L1", valid_until="2031-01-01T00:00:00Z", at=NOW + timedelta(days=5000))
+    assert names(decided(ISSUED, ahead)) == [("license.issued", 1), ("license.renewed", 2)]

@@ -1,0 +1,59 @@
+"""The open sessions of one license, for whoever has to end them all."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import scalar_row
+
+from infra.event_store import Log
+from projections.lag import wait_for
+from projections.sessions import Sessions
+
+_END_OF_LOG: Final = "select event_store.licensing_events_safe_position()"
+_OPEN: Final = """
+    select s.session_id
+    from read_model.sessions s
+    left join read_model.licenses l using (license_id)
+    where s.license_id = %(license_id)s
+        and (%(started_before)s::timestamptz is null or s.started_at < %(started_before)s)
+        and (s.state = 'active'
+             or s.state = 'lapsed' and (l.on_lapse = 'keep' or l.resurrection = 'always'
+                                        or s.ended_at > %(at)s - interval '1 day'))
+    order by s.started_at, s.session_id
+    limit %(limit)s
+"""
+
+
+def open_sessions(
+    connection: psycopg.Connection[Any], license_id: str, *, at: datetime, started_before: datetime | None, limit: int
+) -> list[str]:
+    """Ids of the license's sessions that are active, or lapsed and may yet come back; the oldest first.
+
+    Args:
+        connection: to the read models.
+        license_id: whose.
+        at: about now; a session that lapsed a day before then does not come back, unless its license lets it always.
+        started_before: those that started then or later are left out; None: none are.
+        limit: at most so many.
+    """
+    asked = {"license_id": license_id, "at": at, "started_before": started_before, "limit": limit}
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_OPEN, asked).fetchall()
+
+
+def wait_for_sessions(connection: psycopg.Connection[Any], *, within: timedelta) -> None:
+    """Return once the sessions table has seen everything that is in the log by now.
+
+    Args:
+        connection: to the read models; each of its statements has to see what is committed by then.
+        within: how long to wait.
+
+    Raises:
+        StillBehindError: it has not come there in time.
+    """
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        end = cursor.execute(_END_OF_LOG).fetchone()
+    wait_for(connection, Sessions(), Log.LICENSING, end or 0, within=within)
