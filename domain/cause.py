@@ -63,6 +63,16 @@ def derived_run_id(cause: UUID, purpose: str, at: datetime) -> UUID:
         at: when the cause occurred; its milliseconds are the id's time, so that ids sort by time.
     """
     milliseconds = int(at.timestamp() * 1000)
-    noise = int.from_bytes(hashlib.sha256(cause.bytes + purpose.encode()).digest()[:10])
+    return time_ordered_id(milliseconds, hashlib.sha256(cause.bytes + purpose.encode()).digest())
+
+
+def time_ordered_id(milliseconds: int, digest: bytes) -> UUID:
+    """The UUIDv7 (RFC 9562) of a moment whose other bits are those of a digest.
+
+    Args:
+        milliseconds: since 1970.
+        digest: of what is named, 10 bytes or more; 74 bits of it are kept.
+    """
+    noise = int.from_bytes(digest[:10])
     value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (noise >> 62 & 0xFFF) << 64 | 0b10 << 62
     return UUID(int=value | noise & (2**62 - 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, NamedTuple, Self
 from uuid import UUID
 
@@ -25,6 +25,9 @@ class HeartbeatsReceived(Event, frozen=True, kw_only=True):
 
     Stored in columns, so that a heartbeat costs some forty bytes: the i-th heartbeat is that of
     ``session_ids[i]`` at ``timestamp + offsets_ms[i]``.
+
+    The stream's id begins with the time of the earliest one, and the log keeps each month's streams together. Those of
+    earlier releases are called ``heartbeats-<id>`` and ``watermark-<id>``, without a time.
     """
 
     TOPIC: ClassVar[str] = "session.heartbeats_received"
@@ -33,7 +36,7 @@ class HeartbeatsReceived(Event, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, heartbeats: Sequence[Heartbeat], *, batch_id: UUID) -> Self:
-        """Pack at least one heartbeat.
+        """Pack at least one heartbeat; see :func:`by_month` for which may go together.
 
         Times are cut to whole milliseconds, so that a heartbeat packed twice in different company is the same one.
         """
@@ -41,7 +44,7 @@ class HeartbeatsReceived(Event, frozen=True, kw_only=True):
         earliest = first.replace(microsecond=first.microsecond // 1000 * 1000)
         millisecond = timedelta(milliseconds=1)
         return cls(
-            originator_id=f"heartbeats-{batch_id}",
+            originator_id=f"heartbeat_batch-{batch_id}",
             originator_version=1,
             timestamp=earliest,
             session_ids=tuple(heartbeat.session_id for heartbeat in heartbeats),
@@ -51,6 +54,28 @@ class HeartbeatsReceived(Event, frozen=True, kw_only=True):
     def __iter__(self) -> Iterator[Heartbeat]:
         for session_id, offset in zip(self.session_ids, self.offsets_ms, strict=True):
             yield Heartbeat(session_id, self.timestamp + timedelta(milliseconds=offset))
+
+
+def by_month(heartbeats: Sequence[Heartbeat]) -> list[Sequence[Heartbeat]]:
+    """The heartbeats of each month (UTC) by themselves, in the order in which they were given.
+
+    So that how long a heartbeat is kept is decided by its own month: one clock that is years behind must not take the
+    heartbeats of others, which came in its company, with it.
+    """
+    if not heartbeats:
+        return []
+    moments = [heartbeat.at for heartbeat in heartbeats]
+    if _month(min(moments)) == _month(max(moments)):
+        return [heartbeats]
+    months: dict[tuple[int, int], list[Heartbeat]] = {}
+    for heartbeat in heartbeats:
+        months.setdefault(_month(heartbeat.at), []).append(heartbeat)
+    return list(months.values())
+
+
+def _month(moment: datetime) -> tuple[int, int]:
+    utc = moment.astimezone(UTC)
+    return utc.year, utc.month
 
 
 class WatermarkPassed(Event, frozen=True, kw_only=True):
@@ -65,4 +90,4 @@ class WatermarkPassed(Event, frozen=True, kw_only=True):
     @classmethod
     def at(cls, sent_at: datetime, *, marker_id: UUID) -> Self:
         """The marker that was sent at ``sent_at`` came through."""
-        return cls(originator_id=f"watermark-{marker_id}", originator_version=1, timestamp=sent_at)
+        return cls(originator_id=f"watermark_passed-{marker_id}", originator_version=1, timestamp=sent_at)

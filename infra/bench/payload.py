@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from domain.cause import Cause, derived_run_id
+from domain.cause import Cause, derived_run_id, time_ordered_id
 from domain.heartbeat import Heartbeat, HeartbeatsReceived
 from domain.session import Session, SessionStarted, session_stream
 from domain.task_run import TaskEvent, TaskRequested, TaskStarted, task_event
@@ -37,7 +37,7 @@ def heartbeats(count: int) -> list[NewEvent]:
     """One event with the heartbeats of ``count`` sessions with UUIDs for names, within a second of each other."""
     at = datetime.now(UTC)
     beats = [Heartbeat(str(uuid4()), at + timedelta(milliseconds=number * 1000 // count)) for number in range(count)]
-    return caused([HeartbeatsReceived.of(beats, batch_id=uuid4())], _cause(at))
+    return caused([HeartbeatsReceived.of(beats, batch_id=_batch_id(at))], _cause(at))
 
 
 def single_heartbeats(count: int) -> list[NewEvent]:
@@ -46,8 +46,12 @@ def single_heartbeats(count: int) -> list[NewEvent]:
     return [
         new
         for _ in range(count)
-        for new in caused([HeartbeatsReceived.of([Heartbeat(str(uuid4()), at)], batch_id=uuid4())], _cause(at))
+        for new in caused([HeartbeatsReceived.of([Heartbeat(str(uuid4()), at)], batch_id=_batch_id(at))], _cause(at))
     ]
+
+
+def _batch_id(at: datetime) -> UUID:
+    return time_ordered_id(int(at.timestamp() * 1000), uuid4().bytes)
 
 
 def _cause(at: datetime) -> Cause:

@@ -36,7 +36,7 @@ _MESSAGES: Final = """
 _HEARTBEATS: Final = """
     insert into event_store.heartbeat_events (version, occurred_at, event_id, stream_id, name, data)
     select 1, '2026-01-01'::timestamptz + make_interval(mins => minute), gen_random_uuid(),
-           'heartbeats-' || gen_random_uuid(), 'session.heartbeats_received',
+           'heartbeat_batch-' || gen_random_uuid(), 'session.heartbeats_received',
            jsonb_build_object('session_ids', session_ids, 'offsets_ms', offsets)
     from generate_series(1, %(minutes)s) minute
     cross join lateral (

@@ -24,7 +24,7 @@ _STARTS: Final = Source(Log.LICENSING, payload.session_starts)
 _RUNS: Final = Source(Log.TASKS, payload.task_starts)
 _BEATS: Final = Source(Log.HEARTBEATS, payload.single_heartbeats)
 _HEARTBEAT_BYTES: Final = """
-    select pg_total_relation_size('event_store.heartbeat_events')
+    select (select sum(pg_total_relation_size(relid)) from pg_partition_tree('event_store.heartbeat_events'))
         / sum(jsonb_array_length(data -> 'session_ids'))::float
     from event_store.heartbeat_events where name = 'session.heartbeats_received'
 """

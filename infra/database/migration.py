@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ import psycopg
 
 from infra.database.connections import connect, engine
 from infra.database.errors import DatabaseUnreachableError, database_faults
-from infra.database.leadership import lock_key
+from infra.database.leadership import RETRY_SECONDS, lock_key
 from infra.settings import Settings
 
 SCRIPTS: Final = Path(__file__).parents[1] / "migrations"
@@ -87,7 +88,11 @@ def _upgrade(settings: Settings, asked: str) -> None:
     migrating = engine(settings, name="migration", connections=1)
     try:
         with migrating.connect() as connection:
-            connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_lock(lock_key("migration"))))
+            # Asked again and again: a statement that waited would hold a snapshot, for whose end making an index waits.
+            turn = sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(lock_key("migration")))
+            while not connection.execute(turn).scalar_one():
+                connection.commit()
+                time.sleep(RETRY_SECONDS)
             connection.commit()
             config.attributes["connection"] = connection
             command.upgrade(config, asked)

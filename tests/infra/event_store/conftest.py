@@ -16,7 +16,7 @@ from tests.infra.databases import empty, fresh_database
 @pytest.fixture(scope="session")
 def migrated(servers: Settings) -> Iterator[Settings]:
     with fresh_database(servers) as settings:
-        database.migrate(settings, to="0016")
+        database.migrate(settings)
         yield settings
 
 
