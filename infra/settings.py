@@ -120,6 +120,13 @@ class Settings(BaseSettings):
     seal_interval_seconds: float = Field(default=30.0, gt=0, le=86_400)
     """How long an event may be final before it is sealed; a full block is sealed at once."""
 
+    archive_dir: Path | None = None
+    """Directory where retention writes archives, and where rebuilds look for them; none: nothing is dropped."""
+    keep_heartbeats_days: float | None = Field(default=None, ge=1, le=36_500)
+    """How long heartbeats stay in their log after the end of their month; none: for ever."""
+    retention_interval_seconds: float | None = Field(default=None, ge=1, le=86_400)
+    """How often the scheduler looks for months to archive and drop; none: only ``ledgerq events retain`` does."""
+
     worker_concurrency: int = Field(default=1, ge=1, le=64)
     """Pool children per tier."""
     worker_ahead_ms: int = Field(default=50, ge=0, le=10_000)

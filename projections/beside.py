@@ -71,12 +71,15 @@ class Desk:
         Each page is a transaction: what is interrupted loses nothing. Nothing but the draft is written.
 
         Raises:
+            ArchiveMissingError: events that the draft has yet to pass were dropped, and their archive is not there.
             sqlalchemy.exc.DBAPIError, psycopg.Error: the database is away; do it again to go on.
         """
         began = time.monotonic()
         until = {log: self._store.safe_position(log) for log in self.projection.follows}
         with on_draft(self._connection):
             self._draft.recall(self._connection)
+            for log in until:
+                self._store.check_archives(log, after=self._draft.position(log))
             before = self._done(until)
             while any(self._draft.position(log) < until[log] for log in until):
                 moved = self._draft.step(self._connection)

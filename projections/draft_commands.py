@@ -15,7 +15,8 @@ from rich.console import Console
 
 from infra import database
 from infra.database import Leadership
-from infra.event_store import EventStore
+from infra.event_store import ArchiveMissingError, EventStore
+from infra.retention.reading import archived_events
 from infra.settings import Settings, load_settings
 from projections import presentation
 from projections.beside import Desk, Filling
@@ -125,10 +126,11 @@ def _work(label: str, name: str) -> Iterator[tuple[Desk, sa.Connection, Settings
     """One at a time works on a projection's draft."""
     settings = load_settings()
     engine = database.engine(settings, name=label)
+    url, archived = settings.database_url.get_secret_value(), archived_events(settings.archive_dir)
     try:
         with (
             told_in_one_line(label),
-            EventStore(settings.database_url.get_secret_value(), name=label) as store,
+            EventStore(url, name=label, archived=archived) as store,
             Leadership(settings, draft_follower(name)) as leadership,
             engine.connect() as connection,
         ):
@@ -137,7 +139,7 @@ def _work(label: str, name: str) -> Iterator[tuple[Desk, sa.Connection, Settings
             batch = settings.projection_batch_events
             desk = Desk(connection, PROJECTIONS[name], store=store, batch_events=batch)
             yield desk, connection, settings, store
-    except DraftRefusedError as refused:
+    except (DraftRefusedError, ArchiveMissingError) as refused:
         click.echo(f"ledgerq {label}: {refused}", err=True)
         sys.exit(DIFFERENT)
     finally:

@@ -10,7 +10,8 @@ from typing import Final
 import structlog
 
 from infra.database import Leadership, engine
-from infra.event_store import EventStore
+from infra.event_store import ArchiveMissingError, EventStore
+from infra.retention.reading import archived_events
 from infra.settings import Settings
 from projections.outage import DATABASE_TROUBLE, Backoff
 from projections.projection import Projection, follower
@@ -21,6 +22,8 @@ _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
 
 LOOK_AFTER_LEADERSHIP_SECONDS: Final = 1.0
 STANDBY_SECONDS: Final = 1.0
+ARCHIVE_LOOK_SECONDS: Final = 30.0
+"""How long a projection waits that begins before what was dropped and finds no archive; the others go on."""
 LOCK_TIMEOUT_SECONDS: Final = 3
 """A rebuild holds the checkpoints; who waits for it looks up now and then, to see whether it should stop."""
 
@@ -34,7 +37,12 @@ class Projector:
 
     def __init__(self, settings: Settings, projections: Sequence[Projection]) -> None:
         self._settings = settings
-        self._store = EventStore(settings.database_url.get_secret_value(), connections=4, name="projector")
+        self._store = EventStore(
+            settings.database_url.get_secret_value(),
+            connections=4,
+            name="projector",
+            archived=archived_events(settings.archive_dir),
+        )
         self._engine = engine(settings, name="projector", connections=len(projections))
         logs = {log for projection in projections for log in projection.follows}
         self._watch = LogWatch(self._store, logs, longest_pause=settings.poll_interval_ms / 1000)
@@ -89,6 +97,11 @@ class Projector:
                         self._lead(runner, leadership)
                     else:
                         self._stopping.wait(STANDBY_SECONDS)
+            except ArchiveMissingError as error:
+                _LOG.error(
+                    "events are in an archive that cannot be read", projection=projection.name, reason=str(error)
+                )
+                self._stopping.wait(ARCHIVE_LOOK_SECONDS)
             except DATABASE_TROUBLE as error:
                 _LOG.warning("database trouble; trying again", projection=projection.name, error=str(error))
                 self._stopping.wait(backoff.seconds(after=time.monotonic() - began))

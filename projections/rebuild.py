@@ -54,8 +54,11 @@ def rebuild(
         tell: called after every page.
 
     Raises:
+        ArchiveMissingError: events were dropped from a log, and their archive is not there. Nothing was done.
         sqlalchemy.exc.DBAPIError, psycopg.Error: the database is away; everything is as it was before.
     """
+    for log in projection.follows:
+        store.check_archives(log, after=0)
     with connection.begin():
         for log in projection.follows:
             _take_checkpoint(connection, projection, log)

@@ -5,6 +5,7 @@ Processes that read events import `domain` first; this package does it for them.
 
 import domain  # noqa: F401
 from infra.event_store.checkpoint import Checkpoint, CheckpointMovedError
+from infra.event_store.dropped import ArchiveMissingError
 from infra.event_store.envelope import (
     EventUnreadableError,
     LostRaceError,
@@ -22,6 +23,7 @@ from infra.event_store.skips import skipped_positions
 from infra.event_store.store import EventStore, Transaction
 
 __all__ = [
+    "ArchiveMissingError",
     "Checkpoint",
     "CheckpointMovedError",
     "Claim",

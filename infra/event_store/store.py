@@ -19,6 +19,7 @@ from domain.tier import Tier
 from infra.event_store.backlog import count_backlog
 from infra.event_store.copies import log_time
 from infra.event_store.datastore import Datastore
+from infra.event_store.dropped import Archived, NoArchives, needed_archives
 from infra.event_store.envelope import (
     EventUnreadableError,
     LostRaceError,
@@ -32,6 +33,7 @@ from infra.event_store.flows import FlowReader
 from infra.event_store.log import Log
 from infra.event_store.log_table import Appended, Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
+from infra.event_store.pages import Wanted, rows
 from infra.event_store.recorder import LogRecorder
 from infra.event_store.revocations import Revocation, RevocationReader
 from infra.event_store.shared_appends import SharedAppends
@@ -48,9 +50,13 @@ class EventStore:
         database_url: PostgreSQL connection URI.
         connections: how many are kept at most; each thread inside a method or a transaction needs one.
         name: who connects, for the server's list of connections.
+        archived: who reads what was dropped from a log; None: nobody, and pages that need it are refused.
     """
 
-    def __init__(self, database_url: str, *, connections: int = 2, name: str = "ledgerq") -> None:
+    def __init__(
+        self, database_url: str, *, connections: int = 2, name: str = "ledgerq", archived: Archived | None = None
+    ) -> None:
+        self._archived = archived or NoArchives()
         self._datastore = Datastore(database_url, name=name, connections=connections)
         self._mapper = EventMapper()
         self._tables = {log: LogRecorder(self._datastore, events_table_name=log.table).table for log in Log}
@@ -146,18 +152,17 @@ class EventStore:
             names: only events of these names; all where empty. A page may then be empty although there is more:
                 its position has moved on, and there is nothing new only where it has not.
             upto: position behind which not to read; None: wherever the log can be read.
+
+        Raises:
+            ArchiveMissingError: events that belong here were dropped, and their archive cannot be read.
         """
-        table = self._tables[log]
         with self._datastore.pool.connection() as connection:  # in autocommit: each statement sees what is committed
-            safe = table.safe_position(connection)
+            safe = self._tables[log].safe_position(connection)
             upto = safe if upto is None else min(upto, safe)
             if upto <= after:
                 return Page([], after, [])
-            if names:
-                found, position = table.page_of_names(connection, after=after, upto=upto, limit=limit, names=names)
-            else:
-                found = table.page(connection, after=after, upto=upto, limit=limit)
-                position = found[-1].position if len(found) == limit else upto
+            wanted = Wanted(after, upto, limit, names)
+            found, position = rows(connection, self._tables[log], log, wanted, archived=self._archived)
         page = Page([], position, [])
         for row in found:
             try:
@@ -165,6 +170,15 @@ class EventStore:
             except EventUnreadableError as error:
                 page.unreadable.append(Unreadable(row.position, row.stream_id, row.name, error.reason))
         return page
+
+    def check_archives(self, log: Log, *, after: int) -> None:
+        """See that everything after a position of the log can be read, also what was dropped.
+
+        Raises:
+            ArchiveMissingError: an archive that it takes is not there.
+        """
+        with self._datastore.pool.connection() as connection:
+            self._archived.check(log, needed_archives(connection, log, after=after))
 
     def revocations(self, *, after: int) -> dict[str, Revocation]:
         """Revocations recorded after a position of the log of tasks, by stream; whatever became of their runs."""

@@ -23,6 +23,8 @@ from infra.event_store.log_table import Found
 from infra.events.seal import LEAF_BYTES, Leaf, Seal
 
 FORMAT: Final = 1
+_LEVEL: Final = 6
+"""Of compression: the highest takes more than twice as long for a few hundredths less."""
 _FIXED: Final = struct.Struct(">qq16sqq")
 _POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -102,7 +104,7 @@ def write_archive(path: Path, log: Log, blocks: Iterable[Block]) -> Ending:
         OSError: it cannot be written.
     """
     ending = Ending(0, 0)
-    with gzip.open(path, "xb") as file:
+    with gzip.GzipFile(path, "xb", compresslevel=_LEVEL, mtime=0) as file:  # the same blocks make the same file
         file.write(_encode(Beginning(log)) + b"\n")
         for block in blocks:
             file.writelines(_encode(_event_line(row)) + b"\n" for row in block.events)

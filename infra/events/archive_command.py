@@ -10,7 +10,7 @@ import click
 from infra.database.door import connected
 from infra.event_store.log import Log
 from infra.events.archive import ArchiveUnreadableError
-from infra.events.archiving import ArchiveRefusedError, Span, archive
+from infra.events.archiving import ArchiveRefusedError, EventsDroppedError, Span, archive
 from infra.events.asking import now
 from infra.events.restoring import RestoreRefusedError, restore
 from infra.moments import moment
@@ -36,6 +36,8 @@ def archive_command(file: Path, *, log: str, since: str | None, until: str | Non
             done = archive(connection, Log(log), span, to=file)
     except ArchiveRefusedError as error:
         raise click.ClickException(f"{error}; nothing is archived: ledgerq events verify has them all") from error
+    except EventsDroppedError as error:
+        raise click.ClickException(f"{error}; nothing is archived") from error
     except ArchiveUnreadableError as error:
         raise click.ClickException(f"{error}; nothing is archived: the log has what no archive can hold") from error
     except OSError as error:

@@ -83,6 +83,7 @@ class Verified(NamedTuple):
         is_signed: whether its newest seal has a signature.
         findings: what is wrong, in order of position.
         heads: the published heads that were looked for.
+        dropped: of the events, how many were dropped with their part of the log: verified by what is kept of them.
     """
 
     log: Log
@@ -93,3 +94,4 @@ class Verified(NamedTuple):
     is_signed: bool
     findings: list[Finding]
     heads: list[Head]
+    dropped: int = 0

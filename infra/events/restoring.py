@@ -21,6 +21,7 @@ _ADD: Final = """
     select p, s, v, n, d::jsonb, m::jsonb, e, o, r
     from unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::uuid[],
         %s::timestamptz[], %s::timestamptz[]) as lost (p, s, v, n, d, m, e, o, r)
+    where not exists (select from {table} as there where there.position = lost.p)  -- a log in parts has no constraint
     on conflict do nothing
 """
 _ADVICE: Final = "what is missing comes from a backup of the database; until then --archive shows the events"

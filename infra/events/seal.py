@@ -18,6 +18,7 @@ KEPT_BYTES: Final = 8
 _DOMAIN: Final = b"\x01ledgerq seal 1\x00"
 _HEADER: Final = struct.Struct(">qqqqq")
 _LEAF: Final = struct.Struct(f">q{KEPT_BYTES}s")
+_WHOLE_LEAF: Final = struct.Struct(">q32s")
 LEAF_BYTES: Final = _LEAF.size
 """How much a seal keeps of an event: its position and a part of its digest."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,6 +107,16 @@ def make_seal(
 def pack(leaves: Sequence[Leaf]) -> bytes:
     """What a seal keeps of them."""
     return b"".join(_LEAF.pack(leaf.position, leaf.digest[:KEPT_BYTES]) for leaf in leaves)
+
+
+def pack_whole(leaves: Sequence[Leaf]) -> bytes:
+    """Their positions and whole digests, 40 bytes each: what is kept of events that are dropped."""
+    return b"".join(_WHOLE_LEAF.pack(*leaf) for leaf in leaves)
+
+
+def unpack_whole(packed: bytes) -> list[Leaf]:
+    """What :func:`pack_whole` has packed."""
+    return [Leaf(*each) for each in _WHOLE_LEAF.iter_unpack(packed)]
 
 
 def _hash(seal: Seal, leaves: Sequence[Leaf]) -> bytes:

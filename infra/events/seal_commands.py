@@ -135,6 +135,11 @@ def _print(found: Verified, *, is_checked: bool) -> None:
         f"{found.log.value}: {found.events:,} events and {found.seals:,} seals {agree}, up to position {found.upto}"
         + ("" if found.unsealed is None else f"; {found.unsealed:,} newer ones are not sealed yet")
     )
+    if found.dropped:
+        click.echo(
+            f"  {found.dropped:,} of them were dropped from the log: their digests agree; the events themselves are in"
+            " archives (ledgerq events verify --archive)"
+        )
     if found.is_signed and not is_checked:
         click.echo("  signatures are not checked: LEDGERQ_SEAL_KEY is not set")
     for finding in found.findings[:SHOWN_FINDINGS]:

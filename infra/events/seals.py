@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from infra.event_store.log import Log
 from infra.event_store.log_table import SCHEMA, LogTable
-from infra.events.seal import LEAF_SQL, Leaf, Seal
+from infra.events.seal import LEAF_SQL, Leaf, Seal, unpack_whole
 
 FIRST_POSITION: Final = -(2**63)
 _PAGE_SEALS: Final = 50
@@ -21,6 +21,21 @@ _SEALS: Final = f"""
     select {_COLUMNS} from event_store.seals where log = %s and number > %s order by number limit %s
 """  # noqa: S608  constants
 _NUMBER: Final = "select coalesce(max(number), 0) from event_store.seals where log = %s and upto_position <= %s"
+_NUMBER_THROUGH: Final = """
+    select coalesce(min(number), 0) from event_store.seals where log = %s and upto_position >= %s
+"""
+_DROPPED: Final = """
+    select leaves from event_store.dropped_leaves join event_store.drops using (log, part)
+    where log = %s and upto_position = %s
+"""
+_HAS_DROPPED: Final = "select exists (select from event_store.drops where log = %s)"
+_ARCHIVE_OF_DROPPED: Final = """
+    select file_name from event_store.archives
+    where log = %(log)s and %(number)s between first_number and last_number and exists (
+        select from event_store.dropped_leaves join event_store.drops using (log, part)
+        where log = %(log)s and upto_position = %(upto)s
+    )
+"""
 _INSERT: Final = f"insert into event_store.seals ({_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608
 _LEAVES: Final = f"""
     select position, {LEAF_SQL} from {{table}}
@@ -67,6 +82,27 @@ class SealTable:
         """The number of the last seal that covers nothing after the position; 0 where there is none."""
         row = self._connection.execute(_NUMBER.encode(), (log.value, position)).fetchone()
         return int(row[0]) if row else 0
+
+    def number_through(self, log: Log, position: int) -> int:
+        """The number of the seal that covers the position; 0 where it is not sealed."""
+        row = self._connection.execute(_NUMBER_THROUGH.encode(), (log.value, position)).fetchone()
+        return int(row[0]) if row else 0
+
+    def has_dropped(self, log: Log) -> bool:
+        """Whether parts of the log were dropped."""
+        ((found,),) = self._connection.execute(_HAS_DROPPED.encode(), (log.value,)).fetchall()
+        return bool(found)
+
+    def dropped(self, seal: Seal) -> list[Leaf]:
+        """The places and digests of the events under the seal that were dropped with their part."""
+        rows = self._connection.execute(_DROPPED.encode(), (seal.log.value, seal.upto_position)).fetchall()
+        return [leaf for (packed,) in rows for leaf in unpack_whole(packed)]
+
+    def archive_of_dropped(self, seal: Seal) -> str | None:
+        """The name of the archive that has the events under the seal; None where none of them was dropped."""
+        values = {"log": seal.log.value, "number": seal.number, "upto": seal.upto_position}
+        row = self._connection.execute(_ARCHIVE_OF_DROPPED.encode(), values).fetchone()
+        return str(row[0]) if row else None
 
     def all(self, log: Log, *, after_number: int = FIRST_POSITION) -> Iterator[Seal]:
         """The seals of a log after a number, in order; all of them where none is given."""

@@ -18,7 +18,7 @@ def verify(
     heads: Sequence[Head] = (),
     tell: Callable[[Seal], None] = lambda _seal: None,
 ) -> Verified:
-    """Compute every seal of a log again from the rows.
+    """Compute every seal of a log again from the rows, and from the digests of those that were dropped.
 
     Args:
         seals: where they are.
@@ -27,9 +27,10 @@ def verify(
         heads: what was published once; those of other logs are passed over.
         tell: called after every seal.
     """
-    blocks = _blocks(seals, log)
+    blocks = _Blocks(seals, log)
     found = verify_blocks(log, blocks, key=key, heads=heads, tell=tell)
-    return found._replace(unsealed=seals.count(log, after=found.upto, upto=seals.safe_position(log)))
+    unsealed = seals.count(log, after=found.upto, upto=seals.safe_position(log))
+    return found._replace(unsealed=unsealed, dropped=blocks.dropped)
 
 
 def verify_blocks(
@@ -76,10 +77,28 @@ def verify_blocks(
     return Verified(log, count, events, upto, None, is_signed, findings, looked_for)
 
 
-def _blocks(seals: SealTable, log: Log) -> Iterator[tuple[Seal, list[Leaf]]]:
-    after = FIRST_POSITION  # no event stands before the first one either
-    for seal in seals.all(log):
-        yield seal, seals.leaves(log, after=after if seal.number == 1 else seal.after_position, upto=seal.upto_position)
+class _Blocks:
+    """The seals of a log, each with the leaves of what is under it; counts those that were dropped."""
+
+    def __init__(self, seals: SealTable, log: Log) -> None:
+        self._seals = seals
+        self._log = log
+        self.dropped = 0
+
+    def __iter__(self) -> Iterator[tuple[Seal, list[Leaf]]]:
+        has_dropped = self._seals.has_dropped(self._log)
+        for seal in self._seals.all(self._log):
+            # No event stands before the first one either.
+            after = FIRST_POSITION if seal.number == 1 else seal.after_position
+            leaves = self._seals.leaves(self._log, after=after, upto=seal.upto_position)
+            yield seal, self._with_dropped(seal, leaves) if has_dropped else leaves
+
+    def _with_dropped(self, seal: Seal, leaves: list[Leaf]) -> list[Leaf]:
+        """What is there counts: an event that was put back must be the one that was dropped."""
+        there = {leaf.position for leaf in leaves}
+        dropped = [leaf for leaf in self._seals.dropped(seal) if leaf.position not in there]
+        self.dropped += len(dropped)
+        return sorted([*leaves, *dropped])
 
 
 def _covers(first: Seal | None, last: Seal | None, head: Head) -> bool:

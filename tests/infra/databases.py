@@ -40,6 +40,21 @@ def fresh_database(servers: Settings) -> Iterator[Settings]:
             administrator.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
+@contextmanager
+def copied_database(servers: Settings, model: Settings) -> Iterator[Settings]:
+    """Settings with a database that is a copy of another one, which nobody is connected to."""
+    url, origin = servers.database_url.get_secret_value(), model.database_url.get_secret_value()
+    name = f"ledgerq_copy_{secrets.token_hex(5)}"
+    own = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    template = sql.Identifier(urlsplit(origin).path.removeprefix("/"))
+    with psycopg.connect(url, autocommit=True) as administrator:
+        administrator.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), template))
+        try:
+            yield servers.model_copy(update={"database_url": SecretStr(own)})
+        finally:
+            administrator.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
 def empty(settings: Settings) -> None:
     """Forget everything that was ever stored; positions begin at 1 again."""
     with database.connect(settings, name="test") as connection, connection.transaction():
