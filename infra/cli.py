@@ -28,7 +28,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dispatch": ("tasks.commands:dispatch", "Turn events into tasks and publish them."),
     "scheduler": ("tasks.commands:scheduler", "Fire schedules when their slots come."),
     "worker": ("tasks.commands:worker", "Run the tasks of one tier, or of all."),
-    "events": ("infra.events.commands:events", "The logs: tail, show, stream, skip; seal, verify, archive."),
+    "events": ("infra.events.commands:events", "The logs: tail, show, stream, skip; seal, verify, archive, retain."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
     "session": ("projections.state_commands:session", "A session's state, now or as of an instant."),
     "license": ("projections.state_commands:license_", "A license's state, now or as of an instant."),
@@ -44,7 +44,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench": ("infra.bench.commands:bench", "Measure speed and memory on this machine."),
 }
 
-GRAFTED: Final[dict[str, dict[str, str]]] = {"events": {"skip": "projections.skip_command:command"}}
+GRAFTED: Final[dict[str, dict[str, str]]] = {
+    "events": {"skip": "projections.skip_command:command", "retain": "tasks.retention.command:command"}
+}
 """Subcommands whose work is done elsewhere than that of their group."""
 
 

@@ -24,10 +24,12 @@ from projections.letters import (
 )
 from projections.notice_list import NoticeFilter, notices
 from projections.open_sessions import open_sessions, wait_for_sessions
+from projections.retention import KeepingSessions, followers_behind, keeping_sessions
 from projections.usage import UsageCounts, aggregate_usage
 
 __all__ = [
     "FailureCount",
+    "KeepingSessions",
     "LapseCandidate",
     "LetterFilter",
     "LetterRow",
@@ -39,6 +41,8 @@ __all__ = [
     "count_dead_letters",
     "dead_letters",
     "failures_in_last_window",
+    "followers_behind",
+    "keeping_sessions",
     "lapse_candidates",
     "licenses_to_judge",
     "log_time",

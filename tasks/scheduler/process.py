@@ -1,4 +1,4 @@
-"""The scheduler process: one fires and seals, any number stand by."""
+"""The scheduler process: one fires, seals and keeps months, any number stand by."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from infra.events.sealing import Sealing
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from tasks.leading import lead
+from tasks.retention.keeping import Keeping
 from tasks.scheduler.firing import Firing
 from tasks.scheduler.shipped import declare, shipped
 
@@ -21,7 +22,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.5
 
 
 def run(settings: Settings | None = None) -> None:
-    """Fire schedules, and seal the logs, until SIGTERM.
+    """Fire schedules, seal the logs, make their months and drop what may go, until SIGTERM.
 
     Args:
         settings: None: those of the environment.
@@ -33,9 +34,10 @@ def run(settings: Settings | None = None) -> None:
 
         def work(leadership: Leadership) -> None:
             firing = Firing(store, declare(store, shipped(settings), at=_now()))
-            with Sealing(settings) as sealing:
+            with Sealing(settings) as sealing, Keeping(settings) as keeping:
                 while not stop and leadership.still_held():
                     firing.fire_due(_now())
+                    keeping.step(_now())
                     there_is_more = sealing.step(_now())
                     until_next = (firing.next_due(_now()) - _now()).total_seconds()
                     stop.wait(0.0 if there_is_more else min(until_next, LONGEST_PAUSE_SECONDS))
