@@ -16,6 +16,7 @@ from infra.bench.goals import GOALS
 from infra.bench.ingest import IngestBench
 from infra.bench.memory import by_process
 from infra.bench.projections import ProjectionBench
+from infra.bench.retention import RetentionBench
 from infra.bench.store import StoreBench
 from infra.bench.sweep import SweepBench
 from infra.bench.table import rendered
@@ -32,18 +33,20 @@ STORE: Final = ("append_batch", "append_batch4", "append_single", "append_single
 """Measurements of the event store against raw PostgreSQL and the stock library."""
 PROJECTING: Final = ("projection", "projected_heartbeats", "rebuild")
 """Measurements of the projector."""
+KEEPING: Final = ("retention",)
+"""Measurements of dropping old months."""
 SETTLING_SECONDS: Final = 3.0
 """What starting costs should not be measured with the rest."""
 
 
 @click.command()
-@click.option("--only", type=click.Choice([*RUNNING, *ALONE, *STORE, *PROJECTING]), multiple=True)
+@click.option("--only", type=click.Choice([*RUNNING, *ALONE, *STORE, *PROJECTING, *KEEPING]), multiple=True)
 @click.option("--quick", is_flag=True, help="A tenth of the work: an impression, not a figure.")
 @click.option("--json", "as_json", is_flag=True, help="One flat JSON object instead of a table.")
 def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
     """Measure speed and memory: of the whole platform, a worker and the event store, beside their limits and peers."""
     tell: Callable[[str], None] = lambda line: click.echo(line, err=True)  # noqa: E731
-    asked = only or (*RUNNING, *ALONE, *STORE, *PROJECTING)
+    asked = only or (*RUNNING, *ALONE, *STORE, *PROJECTING, *KEEPING)
     scale = 0.1 if quick else 1.0
     figures: dict[str, float] = {}
     with stoppable():
@@ -52,6 +55,7 @@ def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
             (_measure_alone, ALONE),
             (_measure_store, STORE),
             (_measure_projecting, PROJECTING),
+            (_measure_keeping, KEEPING),
         ):
             if wanted := [name for name in known if name in asked]:
                 with platform(load_settings(), label="bench", tell=tell) as built:
@@ -139,6 +143,13 @@ def _measure_projecting(
     figures = _each(measurements, wanted, tell)
     runner.close()
     return figures
+
+
+def _measure_keeping(
+    built: Platform, wanted: list[str], *, scale: float, tell: Callable[[str], None]
+) -> dict[str, float]:
+    runner = RetentionBench(built.settings, built.directory / "archives", tell=tell)
+    return _each({"retention": lambda: runner.measure(heartbeats=int(5_000_000 * scale))}, wanted, tell)
 
 
 def _each(

@@ -39,4 +39,8 @@ GOALS: Final[dict[str, str]] = {
     "projection_vs_copy": ">= 0.25",
     "projection_vs_library": ">= 40",
     "heartbeats_vs_row_per_event": ">= 3",
+    "retention_month_heartbeats": "(in the month that is dropped)",
+    "archive_month_seconds": "(before it, beside appends)",
+    "drop_month_seconds": "< 1",
+    "delete_month_seconds": "(deleting the rows of such a month)",
 }
