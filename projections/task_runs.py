@@ -80,6 +80,7 @@ class TaskRuns(Fold[RunRow]):
     name = "task_runs"
     question = "Where is each accepted task, and how did it end?"
     follows: ClassVar = {Log.TASKS: (*STATE_AFTER, TaskOutcomeIgnored.TOPIC, TaskRevocationRequested.TOPIC)}
+    begun_by: ClassVar = (TaskRequested.TOPIC,)
     table: ClassVar[sa.Table] = tables.TASK_RUNS
     shape = RunRow
 
