@@ -124,40 +124,28 @@ class LogTable:
     """Statements on the table ``event_store.<name>`` as the migrations make it."""
 
     def __init__(self, name: str) -> None:
-        names = {
+        places = {
             "columns": _COLUMNS,
             "table": Identifier(SCHEMA, name),
             "append": Identifier(SCHEMA, f"{name}_append"),
             "safe": Identifier(SCHEMA, f"{name}_safe_position"),
         }
-        (
-            self._append,
-            self._append_one,
-            self._safe,
-            self._page,
-            self._page_of_names,
-            self._next,
-            self._last,
-            self._streams,
-            self._known,
-            self._overtaken,
-        ) = (
-            query.format(**names).as_bytes()
-            for query in (
-                _APPEND,
-                _APPEND_ONE,
-                _SAFE,
-                _PAGE,
-                _PAGE_OF_NAMES,
-                _NEXT,
-                _LAST,
-                _STREAMS,
-                _KNOWN,
-                _OVERTAKEN,
-            )
-        )
-        self._upwards = _STREAM.format(**names, order=SQL("asc")).as_bytes()
-        self._downwards = _STREAM.format(**names, order=SQL("desc")).as_bytes()
+
+        def here(query: SQL, **more: SQL) -> bytes:
+            return query.format(**places, **more).as_bytes()
+
+        self._append = here(_APPEND)
+        self._append_one = here(_APPEND_ONE)
+        self._safe = here(_SAFE)
+        self._page = here(_PAGE)
+        self._page_of_names = here(_PAGE_OF_NAMES)
+        self._next = here(_NEXT)
+        self._last = here(_LAST)
+        self._streams = here(_STREAMS)
+        self._upwards = here(_STREAM, order=SQL("asc"))
+        self._downwards = here(_STREAM, order=SQL("desc"))
+        self._known = here(_KNOWN)
+        self._overtaken = here(_OVERTAKEN)
 
     def append(self, connection: Connection[Any], rows: Sequence[Values], *, all_or_nothing: bool) -> Appended:
         """Append at least one row, in one round trip; in two where the only one is not new."""
