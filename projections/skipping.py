@@ -73,7 +73,9 @@ def unskipped(connection: sa.Connection, log: Log, page: Page) -> Page:
     To be asked once the transaction holds the checkpoint: a skip is recorded by whoever holds it too, so it comes
     before the page or after it.
     """
-    positions = [*(each.position for each in page.events), *(each.position for each in page.unreadable)]
+    # Both are in order of position.
+    ends = (page.events[:1], page.events[-1:], page.unreadable[:1], page.unreadable[-1:])
+    positions = [each.position for some in ends for each in some]
     if not positions:
         return page
     skipped = skipped_positions(driver(connection), log, first=min(positions), last=max(positions))
