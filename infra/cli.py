@@ -44,7 +44,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "bench": ("infra.bench.commands:bench", "Measure speed and memory on this machine."),
 }
 
-GRAFTED: Final[dict[str, dict[str, str]]] = {"events": {"skip": "projections.skip_command:command"}}
+GRAFTED: Final[dict[str, dict[str, str]]] = {
+    "events": {"skip": "projections.skip_command:skip", "unskip": "projections.skip_command:unskip"}
+}
 """Subcommands whose work is done elsewhere than that of their group."""
 
 

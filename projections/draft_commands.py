@@ -153,7 +153,7 @@ def _fill(connection: sa.Connection, desk: Desk, *, anew: bool) -> None:
     with connection.begin():
         stale = is_stale(driver(connection), desk.projection)
         if stale:
-            click.echo(f"{name}: there is a draft that counts skipped events; it is begun anew", err=True)
+            click.echo(f"{name}: there is a draft that counts skipped events or lacks some; it is begun anew", err=True)
         if anew or stale or find_draft(driver(connection), desk.projection) is None:
             begin_draft(driver(connection), desk.projection, by=getpass.getuser())
         else:
