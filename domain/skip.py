@@ -1,4 +1,7 @@
-"""Skips: an event that no read model shall count stays in its log, and that it is skipped is a fact of its own."""
+"""Skips: an event that no read model shall count stays in its log, and that it is skipped is a fact of its own.
+
+So is that it no longer is. The two take turns in a stream of the event's own.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ from domain.aggregate import Event
 
 
 def skip_stream(event_id: UUID) -> str:
-    """Stream of the one fact that an event is skipped."""
+    """Stream of what was decided about an event."""
     return f"skip-{event_id}"
 
 
-class EventSkipped(Event, frozen=True, kw_only=True):
-    """Somebody decided that projections pass over an event: it was never true, or none of them can handle it."""
+class SkipDecision(Event, frozen=True, kw_only=True):
+    """Somebody decided whether projections pass over an event."""
 
-    TOPIC: ClassVar[str] = "event.skipped"
     log: str
     position: int
     skipped_id: str
@@ -27,12 +29,32 @@ class EventSkipped(Event, frozen=True, kw_only=True):
 
     @classmethod
     def record(
-        cls, event_id: UUID, *, log: str, position: int, stream: str, name: str, reason: str, at: datetime
+        cls,
+        event_id: UUID,
+        *,
+        number: int,
+        log: str,
+        position: int,
+        stream: str,
+        name: str,
+        reason: str,
+        at: datetime,
     ) -> Self:
-        """The fact for the event of that id; there is one, so a second wish to skip it finds its place taken."""
+        """The decision about the event of that id; of two that are made at once the second finds its place taken.
+
+        Args:
+            event_id: the event's id.
+            number: which decision about it this is, from 1.
+            log: the event's log.
+            position: its position there.
+            stream: its stream.
+            name: its stored name.
+            reason: why.
+            at: when it was decided.
+        """
         return cls(
             originator_id=skip_stream(event_id),
-            originator_version=1,
+            originator_version=number,
             timestamp=at,
             log=log,
             position=position,
@@ -41,3 +63,15 @@ class EventSkipped(Event, frozen=True, kw_only=True):
             skipped_name=name,
             reason=reason,
         )
+
+
+class EventSkipped(SkipDecision, frozen=True, kw_only=True):
+    """Somebody decided that projections pass over an event: it was never true, or none of them can handle it."""
+
+    TOPIC: ClassVar[str] = "event.skipped"
+
+
+class EventUnskipped(SkipDecision, frozen=True, kw_only=True):
+    """Somebody decided that projections count an event that was skipped."""
+
+    TOPIC: ClassVar[str] = "event.unskipped"

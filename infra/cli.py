@@ -45,7 +45,11 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 }
 
 GRAFTED: Final[dict[str, dict[str, str]]] = {
-    "events": {"skip": "projections.skip_command:command", "retain": "tasks.retention.command:command"}
+    "events": {
+        "skip": "projections.skip_command:skip",
+        "unskip": "projections.skip_command:unskip",
+        "retain": "tasks.retention.command:command",
+    }
 }
 """Subcommands whose work is done elsewhere than that of their group."""
 

@@ -125,7 +125,7 @@ class Desk:
 
         Raises:
             DraftRefusedError: more rows differ than were expected, there is nothing to switch in, the draft counts a
-                skipped event, or a log ends before where one of the two stands. Nothing was done.
+                skipped event or lacks one, or a log ends before where one of the two stands. Nothing was done.
         """
         with self._held_together("filling"):
             found = sum(table.differing_rows for table in compare(driver(self._connection), self.projection))
@@ -141,8 +141,8 @@ class Desk:
         """Make live again what was live before the switch, brought up to date; how many rows that changed.
 
         Raises:
-            DraftRefusedError: nothing was switched in, what was live counts a skipped event, or a log ends before where
-                one of the two stands.
+            DraftRefusedError: nothing was switched in, what was live counts a skipped event or lacks one, or a log ends
+                before where one of the two stands.
         """
         with self._held_together("replaced"):
             return self._exchange("filling", by=by, reason=reason)

@@ -108,7 +108,7 @@ def required_draft(connection: psycopg.Connection[Any], projection: Projection, 
         state: in which it has to be; None: any.
 
     Raises:
-        DraftRefusedError: there is none, it is in another state, or it counts an event that is skipped. The latter
+        DraftRefusedError: there is none, it is in another state, or it counts a skipped event, or lacks one. The latter
             is no matter where any state will do and it holds what was live.
     """
     draft = find_draft(connection, projection)
@@ -129,18 +129,17 @@ def required_draft(connection: psycopg.Connection[Any], projection: Projection, 
 
 
 def is_stale(connection: psycopg.Connection[Any], projection: Projection) -> bool:
-    """Whether the projection's draft counts an event that was skipped after the draft had passed it."""
+    """Whether the projection's draft counts a skipped event, or lacks one that no longer is: it was passed before."""
     return bool(counted_skips(connection, draft_follower(projection.name)))
 
 
 def _require_no_skips(connection: psycopg.Connection[Any], name: str, state: str) -> None:
     skips = counted_skips(connection, draft_follower(name))
     if skips:
-        more = f" and {len(skips) - 1:,} more" if len(skips) > 1 else ""
+        more = f" (and {len(skips) - 1:,} more)" if len(skips) > 1 else ""
         which = {"filling": f"the draft of {name}", "replaced": f"what was live before {name} was switched"}[state]
         raise DraftRefusedError(
-            f"{which} counts {skips[0]}{more}, skipped since it was passed: "
-            f"ledgerq projection rebuild {name} begins a draft anew without it"
+            f"{which} {skips[0]} since it was passed{more}: ledgerq projection rebuild {name} begins a draft anew"
         )
 
 

@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
 
 from infra import database
 from infra.database import Leadership
@@ -21,7 +20,7 @@ from infra.settings import Settings, load_settings
 from projections import presentation
 from projections.beside import Desk, Filling
 from projections.catalog import PROJECTIONS
-from projections.comparison import BUCKETS, Compared
+from projections.difference_output import as_values, print_compared
 from projections.door import NAME, told_in_one_line
 from projections.draft import (
     DraftRefusedError,
@@ -82,9 +81,9 @@ def diff(name: str, *, show: int, as_json: bool) -> None:
     with _work("projection diff", name) as (desk, *_):
         compared = desk.compare(show=show)
     if as_json:
-        click.echo(presentation.encode([_values(table) for table in compared]))
+        click.echo(presentation.encode([as_values(table) for table in compared]))
     else:
-        _print(compared)
+        print_compared(compared)
     sys.exit(DIFFERENT if any(table.differing_rows for table in compared) else 0)
 
 
@@ -156,7 +155,7 @@ def _fill(connection: sa.Connection, desk: Desk, *, anew: bool) -> None:
     with connection.begin():
         stale = is_stale(driver(connection), desk.projection)
         if stale:
-            click.echo(f"{name}: there is a draft that counts skipped events; it is begun anew", err=True)
+            click.echo(f"{name}: there is a draft that counts skipped events or lacks some; it is begun anew", err=True)
         if anew or stale or find_draft(driver(connection), desk.projection) is None:
             begin_draft(driver(connection), desk.projection, by=getpass.getuser())
         else:
@@ -198,30 +197,3 @@ def _sentence(filling: Filling) -> str:
     remaining = "" if left is None else f", {presentation.duration(left)} left"
     share = filling.done / filling.total if filling.total else 1.0
     return f"{share:.0%} ({filling.done:,} of {filling.total:,}), {filling.rate:,.0f} a second{remaining}"
-
-
-def _values(compared: Compared) -> dict[str, object]:
-    """For programs."""
-    shown = [
-        {**row._asdict(), "columns": [dict(zip(("name", "live", "draft"), each, strict=True)) for each in row.columns]}
-        for row in compared.shown
-    ]
-    return {**compared._asdict(), "shown": shown}
-
-
-def _print(compared: list[Compared]) -> None:
-    summary = [
-        {
-            "table": each.table,
-            "live_rows": each.live_rows,
-            "draft_rows": each.draft_rows,
-            "differing_buckets": f"{len(each.differing_buckets)} of {BUCKETS}",
-            "differing_rows": each.differing_rows,
-        }
-        for each in compared
-    ]
-    presentation.print_answer(summary, Console())
-    for row in (row for each in compared for row in each.shown):
-        what = f"only in the {row.only_in}" if row.only_in else ""
-        values = "; ".join(f"{name}: live {live}, draft {draft}" for name, live, draft in row.columns)
-        click.echo(f"  {row.table} {' '.join(row.key)}: {what or values}")

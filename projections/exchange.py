@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from projections.comparison import Comparable, comparables
+from projections.comparable import Comparable, comparables
 from projections.draft import DRAFT_SCHEMA
 from projections.projection import Projection
 from projections.tables import SCHEMA

@@ -34,6 +34,7 @@ class FoldedRequests(Fold[RequestRow]):
     name = "folded_requests"
     question = "Which requests were folded into another run, and into which?"
     follows: ClassVar = {Log.LICENSING: (RequestFolded.TOPIC,)}
+    begun_by: ClassVar = (RequestFolded.TOPIC,)
     table: ClassVar[sa.Table] = tables.FOLDED_REQUESTS
     shape = RequestRow
 

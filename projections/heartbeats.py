@@ -2,80 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import lru_cache
-from operator import attrgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import psycopg
 import sqlalchemy as sa
 from psycopg.sql import SQL, Identifier
 from sqlalchemy.dialects.postgresql import insert
 
 from domain.heartbeat import HeartbeatsReceived, WatermarkPassed
 from infra.event_store import Recorded
+from projections.by_index import by_index
+from projections.heard import Heard, Standing, hear, stand
 from projections.literals import array_literal
-from projections.returns import SILENCE, let_go
+from projections.moments import NEVER, Moments, microseconds, takes_moments
+from projections.returns import SILENCE, keep, let_go
 from projections.rows import driver, schema_of
-from projections.tables import LOG_TIME, SESSION_RETURNS, SESSIONS
+from projections.tables import LOG_TIME, SESSIONS
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_STATEMENT: Final = Path(__file__).with_name("heartbeats.sql").read_text(encoding="utf-8")
-
-
-class Advances(NamedTuple):
-    """Heartbeats that may count, a column each; times are microseconds since 1970.
-
-    Attributes:
-        session_ids: whose.
-        heartbeats: its own time.
-        before: the one before it of the same session among these, if there is one.
-        log_times: log time at its place, as far as the page tells.
-    """
-
-    session_ids: list[str]
-    heartbeats: list[int]
-    before: list[int | None]
-    log_times: list[int | None]
+_HERE: Final = Path(__file__).parent
+_MOVE: Final = (_HERE / "heartbeats.sql").read_text(encoding="utf-8")
+_MEET: Final = (_HERE / "heartbeats_met.sql").read_text(encoding="utf-8")
+_LOG_TIME: Final = "select log_time from {log_time}"
+_LAST: Final = "select session_id, last_heartbeat_at from {sessions} where session_id = any(%s::text[])"
 
 
-def advances(told: Iterable[object]) -> Advances:
-    """The heartbeats that are newer than every earlier one of their session within ``told``, in order.
+class Given(NamedTuple):
+    """The parameters of ``heartbeats.sql``: a column each, and how long a silence is."""
 
-    A heartbeat counts when it is newer than the last one that counted. Only these can: whatever the last one before
-    ``told`` was, a heartbeat that does not advance its session here would not have counted. Every session that is heard
-    of is among them.
-
-    Args:
-        told: events of the heartbeats log; others are passed over.
-
-    Raises:
-        ValueError: a batch has more sessions than times, or the other way round.
-    """
-    newest: dict[str, int] = {}
-    log_time: int | None = None
-    found = Advances([], [], [], [])
-    for event in told:
-        if isinstance(event, WatermarkPassed):
-            passed = microseconds(event.timestamp)
-            log_time = passed if log_time is None else max(log_time, passed)
-        elif isinstance(event, HeartbeatsReceived):
-            _advance(found, newest, event, log_time)
-    return found
-
-
-def last_heard(batches: Iterable[tuple[HeartbeatsReceived, datetime]]) -> dict[str, int]:
-    """When a heartbeat was last recorded of each session, news or not, in microseconds since 1970.
-
-    Args:
-        batches: each with when it was recorded.
-    """
-    heard: dict[str, int] = {}
-    for batch, recorded_at in sorted(batches, key=lambda each: each[1]):
-        heard.update(dict.fromkeys(batch.session_ids, microseconds(recorded_at)))
-    return heard
+    session_ids: str
+    heartbeats: Moments
+    recorded: Moments
+    log_times: Moments
+    returned: Moments
+    returned_before: Moments
+    news: str
+    silence: timedelta
 
 
 def count_heartbeats(connection: sa.Connection, told: Sequence[Recorded]) -> None:
@@ -85,16 +50,13 @@ def count_heartbeats(connection: sa.Connection, told: Sequence[Recorded]) -> Non
         connection: in the caller's transaction.
         told: in order of position.
     """
-    found = advances(map(attrgetter("event"), told))
-    if not found.session_ids:
+    if not any(isinstance(recorded.event, HeartbeatsReceived) for recorded in told):
         return
-    heard = last_heard((each.event, each.recorded_at) for each in told if isinstance(each.event, HeartbeatsReceived))
-    columns: list[Sequence[object]] = [*found, [heard[session_id] for session_id in found.session_ids]]
     schema = schema_of(connection, SESSIONS)
-    with driver(connection).cursor() as cursor:
-        cursor.execute(_counting(schema), [*(array_literal(column) for column in columns), SILENCE], prepare=True)
-        returned = [str(session_id) for (session_id,) in cursor]
-    let_go(connection, returned)
+    with by_index(driver(connection)), driver(connection).cursor() as cursor:
+        takes_moments(cursor)
+        heard = hear(told, log_time=_log_time(cursor, schema))
+        _count(cursor, connection, heard, schema)
 
 
 def advance_log_time(connection: sa.Connection, watermarks: Sequence[WatermarkPassed]) -> None:
@@ -105,27 +67,51 @@ def advance_log_time(connection: sa.Connection, watermarks: Sequence[WatermarkPa
         connection.execute(statement.on_conflict_do_update(index_elements=["is_only_row"], set_=later))
 
 
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
+def _count(cursor: psycopg.Cursor[Any], connection: sa.Connection, heard: Heard, schema: str) -> None:
+    last = _last(cursor, schema, list(heard.repeated))
+    standings = {session_id: stand(beats, last=last.get(session_id)) for session_id, beats in heard.repeated.items()}
+    given = _given(heard, standings, last)
+    ((moved, returned),) = cursor.execute(_in(schema, _MOVE), given, prepare=True).fetchall()
+    met: set[str] = set()
+    if moved < len(heard.session_ids) + len(standings):
+        met = {session_id for (session_id,) in cursor.execute(_in(schema, _MEET), given[:-1])}
+    once = dict(zip(heard.session_ids, heard.at, strict=True)) if returned or met else {}
+    returns = [(session_id, once[session_id]) for session_id in {*(returned or ()), *met} if session_id in once]
+    returns += [(session_id, beat) for session_id, standing in standings.items() for beat in standing.returns]
+    keep(connection, returns)
+    let_go(connection, sorted({session_id for session_id, _ in returns} - (met & once.keys())))
 
 
-def _advance(found: Advances, newest: dict[str, int], batch: HeartbeatsReceived, log_time: int | None) -> None:
-    first = microseconds(batch.timestamp)
-    session_ids, heartbeats, before, log_times = found
-    for session_id, offset_ms in zip(batch.session_ids, batch.offsets_ms, strict=True):
-        heartbeat = first + offset_ms * 1000
-        known = newest.get(session_id)
-        if known is None or heartbeat > known:
-            newest[session_id] = heartbeat
-            session_ids.append(session_id)
-            heartbeats.append(heartbeat)
-            before.append(known)
-            log_times.append(log_time)
+def _given(heard: Heard, standings: Mapping[str, Standing], last: Mapping[str, int | None]) -> Given:
+    """Those heard of more than once come first: so columns that say something of them alone can end with them."""
+    folded = standings.values()
+    return Given(
+        array_literal([*standings, *heard.session_ids]),
+        Moments([standing.last for standing in folded] + heard.at),
+        Moments([standing.heard_at for standing in folded] + heard.recorded_at),
+        Moments([NEVER] * len(standings) + heard.log_times),
+        Moments(standing.returns[-1] if standing.returns else standing.last for standing in folded),
+        Moments((last.get(session_id) or 0) + bool(standing.returns) for session_id, standing in standings.items()),
+        array_literal([standing.news for standing in folded]),
+        SILENCE,
+    )
+
+
+def _last(cursor: psycopg.Cursor[Any], schema: str, session_ids: Sequence[str]) -> dict[str, int | None]:
+    """The last heartbeat of each of these sessions that the table knows, in microseconds since 2000."""
+    if not session_ids:
+        return {}
+    found = cursor.execute(_in(schema, _LAST), [array_literal(session_ids)], prepare=True).fetchall()
+    return {session_id: None if last is None else microseconds(last) for session_id, last in found}
+
+
+def _log_time(cursor: psycopg.Cursor[Any], schema: str) -> int:
+    row = cursor.execute(_in(schema, _LOG_TIME)).fetchone()
+    return NEVER if row is None else microseconds(row[0])
 
 
 @lru_cache
-def _counting(schema: str) -> bytes:
-    places = {"sessions": SESSIONS, "returns": SESSION_RETURNS, "log_time": LOG_TIME}
-    named = {name: Identifier(schema, table.name) for name, table in places.items()}
-    return SQL(_STATEMENT).format(**named).as_bytes()
+def _in(schema: str, statement: str) -> bytes:
+    """A statement on the tables of a schema."""
+    named = {"sessions": Identifier(schema, SESSIONS.name), "log_time": Identifier(schema, LOG_TIME.name)}
+    return SQL(statement).format(**named).as_bytes()

@@ -35,6 +35,7 @@ class IngestDeadLetters(Fold[MessageRow]):
     name = "ingest_dead_letters"
     question = "Which messages were not taken in, and why?"
     follows: ClassVar = {Log.LICENSING: (MessageDeadLettered.TOPIC,)}
+    begun_by: ClassVar = (MessageDeadLettered.TOPIC,)
     table: ClassVar[sa.Table] = tables.INGEST_DEAD_LETTERS
     shape = MessageRow
 

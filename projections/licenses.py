@@ -90,6 +90,7 @@ class Licenses(Fold[LicenseRow]):
             )
         )
     }
+    begun_by: ClassVar = (LicenseIssued.TOPIC,)
     table: ClassVar[sa.Table] = tables.LICENSES
     shape = LicenseRow
 

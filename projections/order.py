@@ -10,9 +10,9 @@ Value = TypeVar("Value", str, int)
 
 def agreed(known: Value | None, told: Value | None) -> Value | None:
     """The value that everybody who knows it agrees on; should two ever differ, the greater one."""
-    if known is None or told is None:
-        return told if known is None else known
-    return max(known, told)
+    if told is None or told == known:
+        return known
+    return told if known is None else max(known, told)
 
 
 def earliest(known: datetime | None, told: datetime | None) -> datetime | None:

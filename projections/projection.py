@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Final, Generic, Protocol
 
 import sqlalchemy as sa
+from psycopg.errors import UniqueViolation
 
 from domain.aggregate import Event
 from infra.event_store import Log, Recorded
@@ -57,11 +58,16 @@ class Fold(Generic[Row]):
     """A projection with one table in which every event belongs to one row.
 
     The rows a batch touches are read in one statement, folded in memory and written in two: those that were there in an
-    UPDATE, new ones by COPY. The checkpoint's
-    compare-and-set admits one writer at a time, so nobody else can have changed them in between.
+    UPDATE, new ones by COPY. The checkpoint's compare-and-set admits one writer at a time, so nobody else can have
+    changed them in between.
+
+    Rows that begin in the batch are not looked for: COPY finds out. Where one of them was there after all, nothing is
+    kept of the try, and all are looked for.
     """
 
     follows: ClassVar[Mapping[Log, Collection[str]]]
+    begun_by: ClassVar[Collection[str]] = ()
+    """Names of the events that are nearly always the first of their row."""
     table: ClassVar[sa.Table]
     shape: type[Row]
 
@@ -73,11 +79,17 @@ class Fold(Generic[Row]):
     def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
         """Read the rows, fold, write the rows."""
         keys = [self.key(recorded.event) for recorded in events]
-        known = load(connection, self.table, self.shape, set(keys))
-        rows = dict(known)
-        self._fold_into(rows, keys, events)
-        update(connection, self.table, self.shape, known.values())
-        insert(connection, self.table, self.shape, [row for key, row in rows.items() if key not in known])
+        sought = self._sought(keys, events)
+        every = set(keys)
+        if len(sought) < len(every):
+            try:
+                with connection.begin_nested():
+                    self._apply(connection, keys, events, sought=sought)
+            except UniqueViolation:
+                sought = every
+            else:
+                return
+        self._apply(connection, keys, events, sought=sought)
 
     def folded(self, events: Sequence[Recorded]) -> dict[Key, Row]:
         """The rows that ``events`` make from nothing, by key, without a database."""
@@ -92,6 +104,24 @@ class Fold(Generic[Row]):
     @abstractmethod
     def fold(self, row: Row, recorded: Recorded) -> None:
         """Change ``row`` by one event."""
+
+    def _sought(self, keys: Sequence[Key], events: Sequence[Recorded]) -> Collection[Key]:
+        """Keys of the rows that do not begin here, as far as their first event tells."""
+        begins: dict[Key, bool] = {}
+        for key, recorded in zip(keys, events, strict=True):
+            if key not in begins:
+                begins[key] = recorded.event.TOPIC in self.begun_by
+        return [key for key, is_new in begins.items() if not is_new]
+
+    def _apply(
+        self, connection: sa.Connection, keys: Sequence[Key], events: Sequence[Recorded], *, sought: Collection[Key]
+    ) -> None:
+        known = load(connection, self.table, self.shape, sought)
+        rows = {key: self.shape(*values) for key, values in known.items()}
+        self._fold_into(rows, keys, events)
+        found = list(rows.values())
+        update(connection, self.table, self.shape, zip(known.values(), found, strict=False))
+        insert(connection, self.table, self.shape, found[len(known) :])
 
     def _fold_into(self, rows: dict[Key, Row], keys: Sequence[Key], events: Sequence[Recorded]) -> None:
         for key, recorded in zip(keys, events, strict=True):

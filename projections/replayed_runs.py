@@ -38,6 +38,7 @@ class ReplayedRuns(Fold[ReplayedRunRow]):
     name = "replayed_runs"
     question = "Which dead letter was replayed as which run?"
     follows: ClassVar = {Log.TASKS: (LetterReplayed.TOPIC,)}
+    begun_by: ClassVar = (LetterReplayed.TOPIC,)
     table: ClassVar[sa.Table] = tables.REPLAYED_RUNS
     shape = ReplayedRunRow
 

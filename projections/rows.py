@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
-from itertools import starmap
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
@@ -26,8 +25,10 @@ _UPDATE: Final = SQL("update {table} as known set {changes} from {given} where {
 _COPY: Final = SQL("copy {table} ({columns}) from stdin")
 
 
-def load(connection: sa.Connection, table: sa.Table, shape: type[Row], keys: Collection[Key]) -> dict[Key, Row]:
-    """The rows of ``table`` that have one of the primary ``keys``, as ``shape``, by key; absent rows are absent.
+def load(
+    connection: sa.Connection, table: sa.Table, shape: type[Row], keys: Collection[Key]
+) -> dict[Key, tuple[Any, ...]]:
+    """The rows of ``table`` that have one of the primary ``keys``, as the fields of ``shape``, by key.
 
     The fields of ``shape`` are columns of the table, those of the primary key first.
     """
@@ -37,25 +38,48 @@ def load(connection: sa.Connection, table: sa.Table, shape: type[Row], keys: Col
     values = [array_literal(column) for column in zip(*keys, strict=True)]
     with driver(connection).cursor(binary=True, row_factory=tuple_row) as cursor:
         found = cursor.execute(_loading(table, shape, schema_of(connection, table)), values, prepare=True).fetchall()
-    return dict(zip([row[:width] for row in found], starmap(shape, found), strict=True))
+    return {row[:width]: row for row in found}
 
 
 def insert(connection: sa.Connection, table: sa.Table, shape: type[Row], rows: Collection[Row]) -> None:
-    """Write ``rows``, of whose keys the table has none, by COPY."""
+    """Write ``rows``, of whose keys the table has none, by COPY.
+
+    Raises:
+        psycopg.errors.UniqueViolation: it has one of them.
+    """
     if not rows:
         return
     statement = _copying(table, shape, schema_of(connection, table))
+    columns = zip(*map(_values(shape), rows), strict=True)
     with driver(connection).cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(copy_lines(_columns(rows, shape)))
+        copy.write(copy_lines(columns))
 
 
-def update(connection: sa.Connection, table: sa.Table, shape: type[Row], rows: Collection[Row]) -> None:
-    """Write ``rows``, all of whose keys the table has, in one statement: the columns of ``shape`` are replaced."""
-    if not rows:
+def update(
+    connection: sa.Connection, table: sa.Table, shape: type[Row], rows: Iterable[tuple[tuple[Any, ...], Row]]
+) -> None:
+    """Write what has changed in rows that the table has, in one statement: the columns in which any of them differs.
+
+    Args:
+        connection: in the caller's transaction.
+        table: whose rows they are.
+        shape: of the rows.
+        rows: each as it was loaded, and as it is now.
+    """
+    values = _values(shape)
+    changed = [(then, now) for then, row in rows if (now := values(row)) != then]
+    if not changed:
         return
-    values = [array_literal(column) for column in _columns(rows, shape)]
+    before, after = (list(zip(*side, strict=True)) for side in zip(*changed, strict=True))
+    key = table.primary_key.columns
+    new = {
+        name: now
+        for name, then, now in zip(shape.__struct_fields__, before, after, strict=True)
+        if name in key or then != now
+    }
+    statement = _updating(table, tuple(new), schema_of(connection, table))
     with driver(connection).cursor() as cursor:
-        cursor.execute(_updating(table, shape, schema_of(connection, table)), values, prepare=True)
+        cursor.execute(statement, [array_literal(column) for column in new.values()], prepare=True)
 
 
 def erase(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
@@ -86,9 +110,9 @@ def type_name(column: sa.Column[Any]) -> str:
     return str(column.type.compile(_DIALECT))
 
 
-def _columns(rows: Collection[msgspec.Struct], shape: type[msgspec.Struct]) -> list[tuple[Any, ...]]:
-    fields = attrgetter(*shape.__struct_fields__)
-    return list(zip(*map(fields, rows), strict=True))
+def _values(shape: type[msgspec.Struct]) -> Callable[[msgspec.Struct], tuple[Any, ...]]:
+    """Takes the values of all fields out of a row."""
+    return attrgetter(*shape.__struct_fields__)
 
 
 @lru_cache
@@ -101,8 +125,7 @@ def _loading(table: sa.Table, shape: type[msgspec.Struct], schema: str) -> bytes
 
 
 @lru_cache
-def _updating(table: sa.Table, shape: type[msgspec.Struct], schema: str) -> bytes:
-    names = shape.__struct_fields__
+def _updating(table: sa.Table, names: tuple[str, ...], schema: str) -> bytes:
     key = [column.name for column in table.primary_key.columns]
     changes = SQL(", ").join(
         SQL("{} = {}").format(Identifier(name), Identifier("given", name)) for name in names if name not in key

@@ -48,6 +48,7 @@ SESSIONS: Final = sa.Table(
     _moment("last_heartbeat_at"),
     _moment("last_heard_at"),
     sa.Column("heartbeat_count", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
+    _moment("returned_at"),
 )
 """A row per session heard of; one without a state has sent heartbeats and is not known to have started."""
 

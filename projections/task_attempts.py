@@ -77,6 +77,7 @@ class TaskAttempts(Fold[AttemptRow]):
             *sorted(END_NAMES - {TaskDeadLettered.TOPIC}),
         )
     }
+    begun_by: ClassVar = (TaskStarted.TOPIC,)
     table: ClassVar[sa.Table] = tables.TASK_ATTEMPTS
     shape = AttemptRow
 

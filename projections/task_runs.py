@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from domain.aggregate import Event
-from domain.run import STATE_AFTER, RunState
+from domain.run import END_NAMES, STATE_AFTER
 from domain.task_run import (
     SLOT_END,
     SLOT_PUBLISHED,
@@ -35,6 +35,7 @@ from projections.order import agreed, earliest, latest
 from projections.projection import Fold
 from projections.rows import Key
 
+_STATE_AFTER: Final = {name: state.value for name, state in STATE_AFTER.items()}
 _TIER_OF_QUEUE: Final = {tier.queue: tier.value for tier in Tier}
 _SLOT_NOTHING_TOLD: Final = -1
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-")
@@ -80,6 +81,7 @@ class TaskRuns(Fold[RunRow]):
     name = "task_runs"
     question = "Where is each accepted task, and how did it end?"
     follows: ClassVar = {Log.TASKS: (*STATE_AFTER, TaskOutcomeIgnored.TOPIC, TaskRevocationRequested.TOPIC)}
+    begun_by: ClassVar = (TaskRequested.TOPIC,)
     table: ClassVar[sa.Table] = tables.TASK_RUNS
     shape = RunRow
 
@@ -132,14 +134,13 @@ def _fold_state(row: RunRow, event: TaskEvent) -> None:
     slot = event.originator_version
     if slot > SLOT_END:
         slot = 0
-    elif event.TOPIC not in STATE_AFTER:
+    elif event.TOPIC not in _STATE_AFTER:
         slot = _SLOT_NOTHING_TOLD
     if row.state_slot is not None and slot <= row.state_slot:
         return
-    state = STATE_AFTER.get(event.TOPIC, RunState.REQUESTED)
     row.state_slot = slot
-    row.state = state.value
-    row.ended_at = event.timestamp if state.is_end else None
+    row.state = _STATE_AFTER.get(event.TOPIC, _STATE_AFTER[TaskRequested.TOPIC])
+    row.ended_at = event.timestamp if event.TOPIC in END_NAMES else None
     row.runtime_seconds = getattr(event, "runtime_seconds", None)
     row.error_type = getattr(event, "error_type", None)
     row.error = getattr(event, "error", None)

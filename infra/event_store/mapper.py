@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
@@ -28,6 +29,8 @@ Values = tuple[str, int, str, str, str, UUID, datetime]
 """A row's columns, in this order: stream, version, name, data and metadata as JSON text, event id, when it occurred."""
 
 _encode = msgspec.json.Encoder().encode
+_decode: Callable[[str | bytes], Any] = msgspec.json.Decoder().decode
+_convert = msgspec.convert
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,18 +128,15 @@ class EventMapper(Mapper[str]):
         """The event of a row's columns, brought to the present version of its class; see :meth:`to_domain_event`."""
         try:
             cls = event_class(name)
-            fields = msgspec.json.decode(data)
-            stored_version = metadata.get(SCHEMA_VERSION, 1)
-            if stored_version > cls.class_version:
-                raise UnknownEventError(f"{name} in version {stored_version}")  # noqa: TRY301  one way out for all
-            for old in range(stored_version, cls.class_version):
-                getattr(cls, f"upcast_v{old}_v{old + 1}")(fields)
+            fields = _decode(data)
+            if (stored_version := metadata.get(SCHEMA_VERSION, 1)) != cls.class_version:
+                _upcast(fields, cls, stored_version)
             fields["originator_id"] = stream_id
             fields["originator_version"] = version
             fields["timestamp"] = occurred_at
             if issubclass(cls, Created):
                 fields["originator_topic"] = name.partition(".")[0]
-            return msgspec.convert(fields, cls)
+            return _convert(fields, cls)
         except Exception as error:
             raise EventUnreadableError(stream_id, version, name, reason=f"{type(error).__name__}: {error}") from error
 
@@ -144,6 +144,14 @@ class EventMapper(Mapper[str]):
         fields = tuple(name for name in cls.__struct_fields__ if name not in ENVELOPE_FIELDS)
         self._data_fields[cls] = fields
         return fields
+
+
+def _upcast(fields: dict[str, Any], cls: type[Event], stored_version: int) -> None:
+    """Bring data of an earlier version of its class to the present one."""
+    if stored_version > cls.class_version:
+        raise UnknownEventError(f"{cls.TOPIC} in version {stored_version}")
+    for old in range(stored_version, cls.class_version):
+        getattr(cls, f"upcast_v{old}_v{old + 1}")(fields)
 
 
 def _refuse_unindexable(name: str, *texts: str) -> None:

@@ -11,9 +11,15 @@ from infra.event_store.log import Log
 
 # The name stands in the text and is no parameter: else the planner could not see that the partial index has the rows.
 _SKIPPED: Final = """
-    select (data->>'position')::bigint as position from event_store.licensing_events
-    where name = 'event.skipped' and data->>'log' = %s and (data->>'position')::bigint between %s and %s
-        and recorded_at <= coalesce(%s::timestamptz, 'infinity')
+    select (data->>'position')::bigint as position from event_store.licensing_events skip
+    where name = 'event.skipped' and data->>'log' = %(log)s
+        and (data->>'position')::bigint between %(first)s and %(last)s
+        and recorded_at <= coalesce(%(known_by)s::timestamptz, 'infinity')
+        and not exists (
+            select from event_store.licensing_events undone
+            where undone.stream_id = skip.stream_id and undone.version = skip.version + 1
+                and undone.recorded_at <= coalesce(%(known_by)s::timestamptz, 'infinity')
+        )
 """
 
 
@@ -27,7 +33,7 @@ def skipped_positions(
         log: which.
         first: the lowest position asked about.
         last: the highest.
-        known_by: skips recorded later do not count; None: all count.
+        known_by: what was decided later does not count; None: all does.
     """
-    asked = (log.value, first, last, known_by)
+    asked = {"log": log.value, "first": first, "last": last, "known_by": known_by}
     return {position for (position,) in connection.execute(_SKIPPED, asked, prepare=True).fetchall()}

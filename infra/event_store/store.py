@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Self
@@ -38,6 +38,8 @@ from infra.event_store.recorder import LogRecorder
 from infra.event_store.revocations import Revocation, RevocationReader
 from infra.event_store.shared_appends import SharedAppends
 from infra.event_store.skips import skipped_positions
+
+_decode: Callable[[str], Any] = msgspec.json.Decoder().decode
 
 
 class EventStore:
@@ -224,7 +226,7 @@ class EventStore:
         return shared.append_alone(row) if self._open.count else shared.append(row)
 
     def _recorded(self, row: Found) -> Recorded:
-        metadata = msgspec.json.decode(row.metadata)
+        metadata = _decode(row.metadata)
         event = self._mapper.to_event(
             row.name,
             row.data,

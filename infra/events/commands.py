@@ -10,7 +10,6 @@ from typing import Final
 from uuid import UUID
 
 import click
-import msgspec
 
 from domain.aggregate import EVENT_CLASSES
 from infra.events import showing
@@ -155,7 +154,7 @@ def _tell(found: Iterable[Logged], *, as_json: bool) -> None:
 def _cause(reader: LogReader | ArchiveReader, logged: Logged) -> Logged | None:
     """The event that ``logged`` names as its cause; often its cause is a message and no event."""
     try:
-        causation = UUID(str(msgspec.json.decode(logged.row.metadata).get("causation_id")))
+        causation = UUID(str(logged.metadata.get("causation_id")))
     except ValueError:
         return None
     return next(iter(reader.event(causation)), None)

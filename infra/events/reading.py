@@ -57,8 +57,14 @@ class Logged(NamedTuple):
     @property
     def correlation_id(self) -> str | None:
         """The story it belongs to."""
-        found: str | None = msgspec.json.decode(self.row.metadata).get("correlation_id")
+        found: str | None = self.metadata.get("correlation_id")
         return found
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What stands beside its data; nothing where somebody has written no object there by hand."""
+        found = msgspec.json.decode(self.row.metadata)
+        return found if isinstance(found, dict) else {}
 
     def as_values(self) -> dict[str, Any]:
         """All columns, for programs; ``data`` and ``metadata`` are JSON as it is stored."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection, errors
@@ -41,12 +42,7 @@ _LEAVES: Final = f"""
     select position, {LEAF_SQL} from {{table}}
     where position > %(after)s and position <= %(upto)s order by position limit %(limit)s
 """  # noqa: S608  constants
-_WAITING: Final = """
-    select
-        (select recorded_at from {table} where position > %(after)s and position <= %(upto)s order by position limit 1),
-        exists (select from {table} where position > %(after)s and position <= %(upto)s
-            order by position offset %(block)s - 1 limit 1)
-"""
+_WAITING: Final = Path(__file__).with_name("seals_waiting.sql").read_text(encoding="utf-8")
 _COUNT: Final = "select count(*) from {table} where position > %(after)s and position <= %(upto)s"
 
 

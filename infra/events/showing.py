@@ -26,12 +26,7 @@ def json_line(logged: Logged) -> str:
 def line(logged: Logged) -> str:
     """When, where, what, of which stream, and what it says, on one line."""
     row = logged.row
-    data = msgspec.json.decode(row.data)
-    said = "  ".join(
-        f"{name}={_value(value)}"
-        for name, value in data.items()
-        if name not in _SAID_ELSEWHERE and value not in (None, "", [], {})
-    )
+    said = _said(msgspec.json.decode(row.data))
     head = f"{clock(row.occurred_at)}  {logged.log.value}:{row.position}"
     return f"{head:<44}  {click.style(row.name, bold=True)}  {row.stream_id} v{row.version}  {said}".rstrip()
 
@@ -44,7 +39,7 @@ def whole(logged: Logged, *, cause: Logged | None) -> str:
         cause: the event that caused it, if the log has it.
     """
     row = logged.row
-    metadata = msgspec.json.decode(row.metadata)
+    metadata = logged.metadata
     causation = metadata.get("causation_id")
     told: dict[str, Any] = {
         "log": f"{logged.log.value}, position {row.position}",
@@ -63,7 +58,7 @@ def whole(logged: Logged, *, cause: Logged | None) -> str:
 
 def _as_it_is_read(logged: Logged) -> list[str]:
     """What an event of an earlier shape says in the present one; nothing where it has that or cannot be read."""
-    row, metadata = logged.row, msgspec.json.decode(logged.row.metadata)
+    row, metadata = logged.row, logged.metadata
     present = event_class(row.name).class_version if row.name in EVENT_CLASSES else 1
     stored = metadata.get(SCHEMA_VERSION, 1)
     if stored >= present:
@@ -86,6 +81,17 @@ def _as_it_is_read(logged: Logged) -> list[str]:
 def clock(moment: datetime) -> str:
     """In UTC, to the millisecond."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _said(data: Any) -> str:
+    """What an event says; whoever wrote into the log by hand may have written no object, and that is shown as it is."""
+    if not isinstance(data, dict):
+        return _value(data)
+    return "  ".join(
+        f"{name}={_value(value)}"
+        for name, value in data.items()
+        if name not in _SAID_ELSEWHERE and value not in (None, "", [], {})
+    )
 
 
 def _value(value: Any) -> str:

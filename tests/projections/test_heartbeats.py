@@ -1,44 +1,115 @@
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from domain.heartbeat import Heartbeat, HeartbeatsReceived
-from projections.heartbeats import advances, last_heard, microseconds
+from domain.aggregate import Event
+from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
+from infra import database
+from infra.event_store import Log, Recorded
+from infra.settings import Settings
+from projections import heartbeats
+from projections.heard import Heard
+from projections.projection import HEARTBEAT_PAGE_PART
+from projections.returns import KEPT, SILENCE
+from projections.rows import driver
 from tests.projections.histories import at, minted
+from tests.projections.world import World
+
+COLUMNS = ("session_id", "last_heartbeat_at", "last_heard_at", "heartbeat_count", "returned_at")
+TABLE = f"select {', '.join(COLUMNS)} from read_model.sessions order by session_id"  # noqa: S608  constants
 
 
-def batch(*beats: tuple[str, float]) -> HeartbeatsReceived:
-    return HeartbeatsReceived.of([Heartbeat(session, at(seconds)) for session, seconds in beats], batch_id=minted("b"))
+def batch(number: int, *beats: tuple[str, float]) -> HeartbeatsReceived:
+    told = [Heartbeat(session, at(seconds)) for session, seconds in beats]
+    return HeartbeatsReceived.of(told, batch_id=minted("batch", number))
 
 
-def test_only_heartbeats_newer_than_every_earlier_one_of_their_session_advance_it() -> None:
-    found = advances([batch(("a", 1), ("b", 5), ("a", 3)), batch(("a", 2), ("a", 3), ("b", 6))])
-    assert found.session_ids == ["a", "b", "a", "b"]
-    assert found.heartbeats == [microseconds(at(seconds)) for seconds in (1, 5, 3, 6)]
-    assert found.before == [None, None, found.heartbeats[0], found.heartbeats[1]]
+def story(seed: int) -> list[Event]:
+    """Batches and watermarks; heartbeats come late, twice, in a batch of their own or together, after silences."""
+    chance = random.Random(seed)
+    now, told = 0.0, list[Event]()
+    for number in range(60):
+        now += chance.choice((1, 20, 60, SILENCE.total_seconds(), SILENCE.total_seconds() + 1, 40_000))
+        if chance.random() < 0.3:
+            told.append(WatermarkPassed.at(at(now + chance.choice((-30, 0, 200))), marker_id=minted("marker", number)))
+        count = chance.randint(1, 4)
+        told.append(
+            batch(number, *((chance.choice("abcdefg"), now - chance.choice((0, 0, 1, 100))) for _ in range(count)))
+        )
+    return told
 
 
-@given(beats=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), min_size=1), known=st.integers(-1, 9))
-def test_counting_only_those_that_advance_gives_what_counting_one_by_one_gives(
-    beats: list[tuple[str, int]], known: int
+def model(recorded: Iterable[Recorded]) -> tuple[list[dict[str, Any]], list[tuple[str, datetime]]]:
+    """The rows and the returns, by the plain rules, one heartbeat after another."""
+    rows: dict[str, dict[str, Any]] = {}
+    returns: dict[str, list[datetime]] = {}
+    log_time = at(-1_000_000)
+    for each in recorded:
+        if isinstance(each.event, WatermarkPassed):
+            log_time = max(log_time, each.event.timestamp)
+        for session_id, moment in each.event if isinstance(each.event, HeartbeatsReceived) else ():
+            row = rows.setdefault(session_id, dict.fromkeys(COLUMNS) | {"session_id": session_id})
+            row["last_heard_at"] = max(row["last_heard_at"] or each.recorded_at, each.recorded_at)
+            last = row["last_heartbeat_at"]
+            if last is None or moment > last:
+                row["heartbeat_count"] = (row["heartbeat_count"] or 0) + 1
+                row["last_heartbeat_at"] = moment
+                if last is None or max(moment, log_time) - last > SILENCE:
+                    row["returned_at"] = moment
+                    returns.setdefault(session_id, []).append(moment)
+    kept = [(name, moment) for name, all_ in returns.items() for moment in all_ if moment >= all_[-1] - KEPT]
+    return sorted(rows.values(), key=lambda row: str(row["session_id"])), sorted(kept)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_pages_give_what_one_heartbeat_after_another_gives(world: World, seed: int) -> None:
+    chance = random.Random(seed)
+    world.record(Log.HEARTBEATS, *story(seed))
+    runner = world.runner("sessions")
+    runner._reader._batch_events = chance.choice((1, 2, 5, 100)) * HEARTBEAT_PAGE_PART
+    while runner.step(world.connection):
+        pass
+
+    rows, returns = model(world.store.read(Log.HEARTBEATS, after=0, limit=1000).events)
+
+    assert any(len(all_) > 1 for all_ in [[name for name, _ in returns if name == letter] for letter in "abcdefg"])
+    assert world.rows(TABLE) == rows
+    found = world.rows("select session_id, heartbeat_at from read_model.session_returns order by 1, 2")
+    assert [tuple(row.values()) for row in found] == returns
+
+
+def test_a_session_that_starts_while_its_first_heartbeat_is_being_counted_is_counted(
+    world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one_by_one: dict[str, tuple[datetime, int]] = {"a": (at(known), 0), "b": (at(known), 0)}
-    for session, seconds in beats:
-        last, count = one_by_one[session]
-        if at(seconds) > last:
-            one_by_one[session] = (at(seconds), count + 1)
-    advanced = advances([batch(*beats)])
-    found = [(name, beat) for name, beat in zip(*advanced[:2], strict=True) if beat > microseconds(at(known))]
-    for session, (last, count) in one_by_one.items():
-        mine = [moment for name, moment in found if name == session]
-        assert (len(mine), max(mine, default=microseconds(at(known)))) == (count, microseconds(last))
+    """Two processes may write the two logs' columns of one row, where a leader has lost its lead and not noticed."""
+    world.record(Log.HEARTBEATS, batch(1, ("a", 5), ("b", 5)))
+    count = heartbeats._given
+
+    def and_another_inserts(heard: Heard, *arguments: Any) -> heartbeats.Given:
+        with database.connect(settings, name="other") as other:
+            other.execute("insert into read_model.sessions (session_id, state) values ('a', 'active')")
+        return count(heard, *arguments)
+
+    monkeypatch.setattr(heartbeats, "_given", and_another_inserts)
+    monkeypatch.setattr(
+        heartbeats, "_MOVE", heartbeats._MOVE.replace("where known.session_id", "where false and known.session_id")
+    )
+
+    world.catch_up("sessions")
+
+    found = world.rows("select session_id, state, heartbeat_count from read_model.sessions order by 1")
+    assert [tuple(row.values()) for row in found] == [("a", "active", 1), ("b", None, 1)]
 
 
-def test_a_heartbeat_is_a_sign_of_life_when_it_is_recorded_news_or_not() -> None:
-    assert last_heard([(batch(("a", 9)), at(20)), (batch(("a", 2), ("b", 1)), at(21)), (batch(("b", 2)), at(19))]) == {
-        "a": microseconds(at(21)),
-        "b": microseconds(at(21)),
-    }
+def test_a_page_leaves_the_planner_as_it_was(world: World) -> None:
+    world.record(Log.HEARTBEATS, batch(1, ("a", 5)))
+    runner = world.runner("sessions")
+    with world.connection.begin():
+        runner.recall_in(world.connection, Log.HEARTBEATS)
+        runner.bring_to(world.connection, Log.HEARTBEATS, world.store.safe_position(Log.HEARTBEATS))
+        assert driver(world.connection).execute("show enable_hashjoin").fetchone() == ("on",)

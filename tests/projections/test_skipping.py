@@ -16,7 +16,8 @@ from projections.draft import DraftRefusedError, begin_draft
 from projections.projection import Projection
 from projections.rebuild import rebuild
 from projections.rows import driver
-from projections.skipping import Skipped, SkipRefusedError, skip
+from projections.skip_decisions import SkipRefusedError
+from projections.skipping import Skipped, skip
 from projections.task_runs import TaskRuns
 from tests.infra.databases import someone_waits_for_a_lock
 from tests.projections.conftest import Run
@@ -60,6 +61,9 @@ def test_that_an_event_is_skipped_is_a_fact_with_who_and_why(world: World) -> No
         "reason": "never happened",
         "skipped_by": "ada",
         "skipped_at": at(0),
+        "unskipped_at": None,
+        "unskipped_by": None,
+        "unskip_reason": None,
     }
 
 

@@ -190,6 +190,20 @@ def test_an_event_of_a_later_shape_is_not_read_as_if_it_were_of_the_present_one(
         store.load(Log.TASKS, ["c"])
 
 
+@pytest.mark.parametrize("column", ["data", "metadata"])
+def test_a_row_that_holds_no_object_cannot_be_read_and_the_next_one_can(
+    column: str, store: EventStore, connection: Connection
+) -> None:
+    row = golden("session.started")
+    insert(connection, {**row, column: ["no", "object"]})
+    insert(connection, {**row, "version": row["version"] + 1, "event_id": str(uuid4())})
+
+    page = store.read(Log.LICENSING, after=0, limit=10)
+
+    assert [found.name for found in page.unreadable] == ["session.started"]
+    assert len(page.events) == 1
+
+
 class PairsOfThePast(Event, frozen=True, kw_only=True):
     """Its data fits that of the later shape, and means something else."""
 

@@ -10,7 +10,7 @@ from domain.session import session_stream
 from infra.event_store import EventStore, Log
 from infra.settings import Settings
 from tests.infra.event_store.facts import facts
-from tests.infra.events.conftest import Run
+from tests.infra.events.conftest import Connection, Run
 from tests.infra.events.happenings import beats, license_issued, record, started, told
 from tests.tasks.processes import Process
 from tests.waiting import eventually
@@ -39,6 +39,22 @@ def test_tail_in_json_gives_an_object_a_line_with_everything(store: EventStore, 
     assert told_["metadata"] == {"correlation_id": "c1"}
     assert told_["data"]["worker"] == "w1"
     assert told_["stream_id"] == "task_run-r1"
+
+
+def test_an_event_whose_data_is_no_object_is_shown_as_it_is(
+    store: EventStore, run: Run, connection: Connection
+) -> None:
+    (new,) = record(store, Log.TASKS, started("r1"))
+    with connection.transaction():
+        connection.execute("set local ledgerq.maintenance = on")
+        connection.execute("""update event_store.task_events set data = '["by", "hand"]', metadata = '7'""")
+
+    tail, show = run("tail", "--no-follow"), run("show", str(new.event_id))
+
+    assert tail.exit_code == 0, tail.output
+    assert tail.stdout.rstrip().endswith("[by, hand]")
+    assert show.exit_code == 0, show.output
+    assert '"hand"' in show.stdout
 
 
 def test_tail_filters_by_log_name_and_stream(store: EventStore, run: Run) -> None:
