@@ -290,7 +290,10 @@ def test_wherever_a_byte_of_an_archive_is_damaged_it_is_unreadable(archived: Pat
     for offset in range(40, len(whole), 7):  # before that there are a file name and a time, which nothing depends on
         archived.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
         done = run("verify", "--archive", str(archived))
-        assert (done.exit_code, "cannot be read as an archive" in done.stderr) == (1, True), (offset, done.exception)
+        # Where deflate fills up a byte (RFC 1951, 3.2.4) the bits mean nothing: what is read is whole.
+        means_nothing = done.exit_code == 0 and gzip.decompress(archived.read_bytes()) == gzip.decompress(whole)
+        is_told = (done.exit_code, "cannot be read as an archive" in done.stderr) == (1, True)
+        assert means_nothing or is_told, (offset, done.exception)
 
 
 @pytest.mark.parametrize(
