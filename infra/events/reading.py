@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
 import msgspec
 from psycopg import Connection
 from psycopg.rows import args_row
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Identifier
 
 from infra.event_store.log import Log
 from infra.event_store.log_table import SCHEMA, Found, LogTable
@@ -44,7 +45,23 @@ _CORRELATION: Final = f"""
     order by position limit %(limit)s
 """  # noqa: S608
 _KNOWN_STREAMS: Final = "select distinct stream_id from {table} where stream_id = any(%(stream_ids)s)"
-_NEXT: Final = "select position, recorded_at from {table} where position > %(after)s order by position limit 1"
+_NEXT: Final = "select position from {table} where position > %(after)s order by position limit 1"
+_HALVED: Final = """
+    with recursive halved (low, high) as (
+        select 0::bigint, %(upto)s::bigint
+        union all
+        select
+            case when is_early then following.position else low end,
+            case when is_early then high else (low + high) / 2 end
+        from halved
+        left join lateral (
+            select position, recorded_at from {table} where position > (low + high) / 2 order by position limit 1
+        ) following on true
+        cross join lateral (select coalesce(%(moment)s - following.recorded_at > %(margin)s, false) as is_early) found
+        where low < high
+    )
+    select least(low, %(upto)s::bigint) from halved where low >= high
+"""
 _PREVIOUS: Final = "select max(position) from {table} where position <= %(upto)s"
 
 
@@ -120,7 +137,7 @@ class LogReader:
         if found or end == upto:
             return found, end
         following = self._next(log, end)  # there may be a hole that is larger than a stretch
-        return [], upto if following is None else min(upto, following[0] - 1)
+        return [], upto if following is None else min(upto, following - 1)
 
     def before(self, log: Log, position: int, *, limit: int, which: Which) -> tuple[list[Logged], int]:
         """The last ``limit`` events at or before a position, in order, from one stretch of the log.
@@ -146,15 +163,9 @@ class LogReader:
 
     def position_before(self, log: Log, moment: datetime, *, upto: int) -> int:
         """A position after which everything is that was recorded at ``moment`` or later; found by halving."""
-        low, high = 0, upto
-        while low < high:
-            middle = (low + high) // 2
-            following = self._next(log, middle)
-            if following is None or moment - following[1] <= CLOCK_MARGIN:
-                high = middle
-            else:
-                low = following[0]
-        return min(low, upto)
+        values = {"moment": moment, "upto": upto, "margin": CLOCK_MARGIN}
+        ((position,),) = self._connection.execute(_query(_HALVED, log), values).fetchall()
+        return int(position)
 
     def event(self, event_id: UUID) -> list[Logged]:
         """The events of this id: one, or none."""
@@ -197,11 +208,11 @@ class LogReader:
         ]
         return sorted(found, key=lambda each: (each.row.occurred_at, each.row.recorded_at))
 
-    def _next(self, log: Log, after: int) -> tuple[int, datetime] | None:
+    def _next(self, log: Log, after: int) -> int | None:
         row = self._connection.execute(_query(_NEXT, log), {"after": after}).fetchone()
-        return (row[0], row[1]) if row else None
+        return int(row[0]) if row else None
 
-    def _find(self, log: Log, query: Composed, values: dict[str, Any]) -> list[Logged]:
+    def _find(self, log: Log, query: bytes, values: dict[str, Any]) -> list[Logged]:
         with self._connection.cursor(binary=True, row_factory=args_row(Found)) as cursor:
             return [Logged(log, row) for row in cursor.execute(query, values).fetchall()]
 
@@ -211,8 +222,9 @@ def story_streams(name: str, kinds: Sequence[str]) -> list[str]:
     return [name, *(f"{kind}-{name}" for kind in kinds)]
 
 
-def _query(query: str, log: Log, *, order: str = "asc") -> Composed:
-    return SQL(query).format(table=Identifier(SCHEMA, log.table), order=SQL(order))
+@cache
+def _query(query: LiteralString, log: Log, *, order: LiteralString = "asc") -> bytes:
+    return SQL(query).format(table=Identifier(SCHEMA, log.table), order=SQL(order)).as_bytes()
 
 
 def _like(pattern: str) -> str:
