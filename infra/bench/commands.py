@@ -11,13 +11,16 @@ from typing import Final
 
 import click
 
+from infra import logs
 from infra.bench.dispatch import DispatchBench
 from infra.bench.effort import FULL, QUICK, Effort
 from infra.bench.fleet import FleetBench
 from infra.bench.goals import GOALS
 from infra.bench.ingest import IngestBench
+from infra.bench.long_log import LongLogBench
 from infra.bench.memory import by_process
 from infra.bench.projections import ProjectionBench
+from infra.bench.sealed import SealBench
 from infra.bench.store import StoreBench
 from infra.bench.sweep import SweepBench
 from infra.bench.table import rendered
@@ -30,31 +33,42 @@ RUNNING: Final = ("latency", "singles", "paced", "batches", "million_sessions", 
 """Measurements of the whole platform at work."""
 ALONE: Final = ("tasks", "ten_ms_tasks", "dispatch", "sweep")
 """Measurements of a worker and of dispatch beside their peers, and of the sweep."""
-STORE: Final = ("append_batch", "append_batch4", "append_single", "append_single16", "append_lifecycle", "heartbeats")
-"""Measurements of the event store against raw PostgreSQL and the stock library."""
+STORE: Final = (
+    *("append_batch", "append_batch4", "append_single", "append_single16", "append_lifecycle"),
+    *("append_sealed", "heartbeats"),
+)
+"""Measurements of the event store against raw PostgreSQL and the stock library, and of the cost of seals."""
 PROJECTING: Final = ("projection", "projected_heartbeats", "rebuild")
 """Measurements of the projector."""
+ASKED_FOR: Final = ("ten_million",)
+"""Measurements that are made where they are asked for, and not with all the others: they take their time and disk."""
 Tell = Callable[[str], None]
 SETTLING_SECONDS: Final = 3.0
 """What starting costs should not be measured with the rest."""
 
 
 @click.command()
-@click.option("--only", type=click.Choice([*RUNNING, *ALONE, *STORE, *PROJECTING]), multiple=True)
+@click.option("--only", type=click.Choice([*RUNNING, *ALONE, *STORE, *PROJECTING, *ASKED_FOR]), multiple=True)
 @click.option("--quick", is_flag=True, help="All of it in about a minute: an impression, not a figure.")
 @click.option("--json", "as_json", is_flag=True, help="One flat JSON object instead of a table.")
 def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
-    """Measure speed and memory: of the whole platform, a worker and the event store, beside their limits and peers."""
+    """Measure speed and memory: of the whole platform, a worker and the event store, beside their limits and peers.
+
+    All of it, or what --only names. ten_million is measured only where it is named: it fills a log with as many events,
+    which takes 9 GB of disk and some ten minutes (with --quick a tenth of both).
+    """
     tell: Tell = lambda line: click.echo(line, err=True)  # noqa: E731
     asked = only or (*RUNNING, *ALONE, *STORE, *PROJECTING)
     effort = QUICK if quick else FULL
     figures: dict[str, float] = {}
+    logs.configure(load_settings().model_copy(update={"log_level": "warning"}))
     with stoppable():
         for measure, known in (
             (_measure_running, RUNNING),
             (_measure_alone, ALONE),
             (_measure_store, STORE),
             (_measure_projecting, PROJECTING),
+            (_measure_asked_for, ASKED_FOR),
         ):
             if wanted := [name for name in known if name in asked]:
                 with platform(load_settings(), label="bench", tell=tell) as built:
@@ -109,12 +123,14 @@ def _measure_alone(built: Platform, wanted: list[str], effort: Effort, tell: Tel
 
 def _measure_store(built: Platform, wanted: list[str], effort: Effort, tell: Tell) -> dict[str, float]:
     runner = StoreBench(built.settings.database_url.get_secret_value(), scale=effort.store_part, tell=tell)
+    sealed = SealBench(built.settings, tell=tell)
     measurements: dict[str, Callable[[], dict[str, float]]] = {
         "append_batch": runner.append_batch,
         "append_batch4": lambda: runner.append_batch(writers=4),
         "append_single": runner.append_single,
         "append_single16": runner.append_single16,
         "append_lifecycle": runner.append_lifecycle,
+        "append_sealed": lambda: sealed.measure(commits=effort.sealed_commits, rounds=3 * effort.rounds),
         "heartbeats": runner.heartbeats,
     }
     return _each(measurements, wanted, tell)
@@ -132,6 +148,13 @@ def _measure_projecting(built: Platform, wanted: list[str], effort: Effort, tell
         "rebuild": lambda: runner.rebuild(events=effort.rebuilt_events),
     }
     figures = _each(measurements, wanted, tell)
+    runner.close()
+    return figures
+
+
+def _measure_asked_for(built: Platform, wanted: list[str], effort: Effort, tell: Tell) -> dict[str, float]:
+    runner = LongLogBench(built.settings, events=effort.long_log_events, tell=tell)
+    figures = _each({"ten_million": runner.measure}, wanted, tell)
     runner.close()
     return figures
 

@@ -22,9 +22,11 @@ class Effort(NamedTuple):
         dispatched_runs: in each round.
         silent_sessions: that the sweep has to find.
         store_part: of the appends to the event store; below 1 there are three rounds and not nine.
+        sealed_commits: of a thousand events, in each round.
         projected_events: in each round; the library gets a thirtieth.
         heartbeat_minutes: of 100 000 sessions, for the projector; the first is not measured, so there are two at least.
         rebuilt_events: read again.
+        long_log_events: in the log that is filled on demand.
     """
 
     rounds: int
@@ -40,9 +42,11 @@ class Effort(NamedTuple):
     dispatched_runs: int
     silent_sessions: int
     store_part: float
+    sealed_commits: int
     projected_events: int
     heartbeat_minutes: int
     rebuilt_events: int
+    long_log_events: int
 
 
 FULL: Final = Effort(
@@ -59,9 +63,11 @@ FULL: Final = Effort(
     dispatched_runs=10_000,
     silent_sessions=100_000,
     store_part=1.0,
+    sealed_commits=150,
     projected_events=100_000,
     heartbeat_minutes=6,
     rebuilt_events=1_000_000,
+    long_log_events=10_000_000,
 )
 QUICK: Final = Effort(
     rounds=1,
@@ -77,7 +83,9 @@ QUICK: Final = Effort(
     dispatched_runs=2_000,
     silent_sessions=5_000,
     store_part=0.05,
+    sealed_commits=40,
     projected_events=10_000,
     heartbeat_minutes=2,
     rebuilt_events=50_000,
+    long_log_events=1_000_000,
 )
