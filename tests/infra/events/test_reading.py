@@ -4,7 +4,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from infra.event_store import EventStore, Log
-from infra.events.reading import Logged, LogReader, Which
+from infra.events.reading import Logged, LogReader, Place, Which
 from infra.events.tailing import PAGE_EVENTS, Tail
 from tests.infra.event_store.facts import facts
 from tests.infra.events.conftest import Connection
@@ -108,6 +108,24 @@ def test_what_was_recorded_since_is_told_whatever_the_clock_did(
     tail = Tail(reader, [Log.TASKS], Which(since=at(10)))
     tail.begin_since(at(10))
     assert positions(list(tail.look())) == [3, 1, 4]
+
+
+def test_what_was_recorded_earlier_is_not_read(store: EventStore, connection: Connection, reader: LogReader) -> None:
+    record(store, Log.TASKS, *(started(f"r{number}") for number in range(200)))
+    with connection.transaction():
+        connection.execute("set local ledgerq.maintenance = on")
+        connection.execute(
+            "update event_store.task_events set recorded_at = %s + position * interval '1 second'", (at(0),)
+        )
+    with connection.transaction():
+        connection.execute("set local enable_seqscan = off")
+        found, more = reader.by_time(Log.TASKS, Place(at(190)), upto=200, limit=5, which=Which())
+        ((fetched,),) = connection.execute(
+            "select sum(idx_tup_fetch) from pg_stat_xact_all_tables where relname = 'task_events'"
+        ).fetchall()
+    assert positions(found) == [190, 191, 192, 193, 194]
+    assert more == Place(at(194), 194)
+    assert int(str(fetched)) < 20
 
 
 def test_what_follows_the_past_is_told_once(store: EventStore, connection: Connection, reader: LogReader) -> None:
