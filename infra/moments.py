@@ -1,4 +1,4 @@
-"""Moments as people write them on the command line."""
+"""Moments as people write them on the command line, up to the ends of the years there are."""
 
 from __future__ import annotations
 
@@ -29,3 +29,11 @@ def moment(text: str | None, *, now: datetime, option: str) -> datetime | None:
         return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(f"{text!r} is no time; {allowed}", param_hint=option) from None
+
+
+def shifted(start: datetime, by: timedelta) -> datetime:
+    """``by`` after ``start``, or before where it is negative; the last or first moment there is where that is none."""
+    try:
+        return start + by
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if by > timedelta(0) else datetime.min.replace(tzinfo=UTC)

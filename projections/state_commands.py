@@ -32,7 +32,7 @@ def session() -> None:
 @as_of_options
 @_json_option
 def show_session(session_id: str, *, as_json: bool, **asked: str | None) -> None:
-    """Show the session SESSION_ID as its transitions tell it; heartbeats are not counted."""
+    """Show the session SESSION_ID as its transitions and its heartbeats tell it."""
     _show("session", session_id, session_as_of, as_json=as_json, **asked)
 
 

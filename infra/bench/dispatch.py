@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
+
+import pika
 
 from domain.tier import Tier
 from infra.bench import payload
@@ -44,12 +46,6 @@ class DispatchBench:
         self._settings = settings
         self._directory = directory
         self._environment = {**environment, **_WITHOUT_LIMIT}
-        self._connection = connect(settings, role="bench")
-        self._channel = self._connection.channel()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
 
     def measure(self, *, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, float]:
         """Runs published a second: by dispatch, confirmed and recorded; by a client, without and with confirms.
@@ -60,15 +56,17 @@ class DispatchBench:
             tell: called with a line for each round.
         """
         found: list[dict[str, float]] = []
-        for number in range(rounds):
-            self._accept(runs)
-            rates = {
-                "ours": self._rate(_DISPATCH, runs),
-                "apply_async": self._rate((*_CLIENT, str(runs)), runs),
-                "confirmed_apply_async": self._rate((*_CLIENT, str(runs), "confirmed"), runs),
-            }
-            found.append(rates)
-            tell(f"  round {number + 1}: " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items()))
+        with closing(connect(self._settings, role="bench")) as connection:
+            queue = _Queue(connection, self._directory)
+            for number in range(rounds):
+                self._accept(runs)
+                rates = {
+                    "ours": self._rate(queue, _DISPATCH, runs),
+                    "apply_async": self._rate(queue, (*_CLIENT, str(runs)), runs),
+                    "confirmed_apply_async": self._rate(queue, (*_CLIENT, str(runs), "confirmed"), runs),
+                }
+                found.append(rates)
+                tell(f"  round {number + 1}: " + ", ".join(f"{name} {rate:,.0f}/s" for name, rate in rates.items()))
         figures = {"dispatch_per_second": statistics.median(each["ours"] for each in found)}
         for peer in ("apply_async", "confirmed_apply_async"):
             figures[f"dispatch_{peer}_per_second"] = statistics.median(each[peer] for each in found)
@@ -81,26 +79,15 @@ class DispatchBench:
             for _ in range(0, runs, _BATCH):
                 store.append(Log.TASKS, payload.task_requests(_BATCH))
 
-    def _rate(self, command: tuple[str, ...], runs: int) -> float:
+    def _rate(self, queue: _Queue, command: tuple[str, ...], runs: int) -> float:
         with self._process(command) as process:
-            began_at = self._filled(process, runs * _STARTED_AT)
+            began_at = queue.filled(process, runs * _STARTED_AT)
             began = time.monotonic()
-            ended_at = self._filled(process, runs * _STOPPED_AT)
+            ended_at = queue.filled(process, runs * _STOPPED_AT)
             took = time.monotonic() - began
-            self._filled(process, runs)
-        self._channel.queue_purge(_QUEUE)
+            queue.filled(process, runs)
+        queue.purge()
         return (ended_at - began_at) / took
-
-    def _filled(self, process: subprocess.Popen[bytes], to: float) -> int:
-        deadline = time.monotonic() + _DEADLINE_SECONDS
-        while (depth := self._depth()) < to:
-            if process.poll() or time.monotonic() > deadline:
-                raise RuntimeError(f"{depth} messages are in {_QUEUE}; see {self._directory}/bench-dispatch.log")
-            self._connection.sleep(_LOOK_EVERY_SECONDS)
-        return depth
-
-    def _depth(self) -> int:
-        return int(self._channel.queue_declare(_QUEUE, passive=True).method.message_count)
 
     @contextmanager
     def _process(self, command: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
@@ -117,3 +104,28 @@ class DispatchBench:
         finally:
             process.terminate()
             process.wait()
+
+
+class _Queue:
+    """Where they publish to."""
+
+    def __init__(self, connection: pika.BlockingConnection, directory: Path) -> None:
+        self._connection = connection
+        self._channel = connection.channel()
+        self._directory = directory
+
+    def filled(self, process: subprocess.Popen[bytes], to: float) -> int:
+        """How many messages are in it, once that is so many."""
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while (depth := self._depth()) < to:
+            if process.poll() or time.monotonic() > deadline:
+                raise RuntimeError(f"{depth} messages are in {_QUEUE}; see {self._directory}/bench-dispatch.log")
+            self._connection.sleep(_LOOK_EVERY_SECONDS)
+        return depth
+
+    def purge(self) -> None:
+        """Empty it."""
+        self._channel.queue_purge(_QUEUE)
+
+    def _depth(self) -> int:
+        return int(self._channel.queue_declare(_QUEUE, passive=True).method.message_count)

@@ -92,21 +92,25 @@ class TaskBench:
         """Close the connection."""
         self._connection.close()
 
-    def quick_tasks(self, *, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, float]:
+    def quick_tasks(
+        self, *, runs: int, rounds: int, with_all_peers: bool, tell: Callable[[str], None]
+    ) -> dict[str, float]:
         """Tasks that do nothing: rates of all peers, and medians over rounds of their ratios to bare Celery.
 
         Args:
             runs: measured in each round.
             rounds: each measures every peer once, in turn.
+            with_all_peers: otherwise only bare Celery takes part, the one that goals are about.
             tell: called with a line for each round.
         """
-        figures = self._compare("sample.nothing", tuple(self._peers), runs=runs, rounds=rounds, tell=tell)
+        names = tuple(self._peers) if with_all_peers else ("bare", "ours")
+        figures = self._compare("sample.nothing", names, runs=runs, rounds=rounds, tell=tell)
         named = {
             "task_vs_bare_celery": "ours",
             "task_strict_vs_bare_celery": "ours_strict",
             "task_stored_vs_bare_celery": "ours_stored",
         }
-        ours = {name: figures.pop(f"{peer}_ratio") for name, peer in named.items()}
+        ours = {name: figures.pop(f"{peer}_ratio") for name, peer in named.items() if peer in names}
         others = {f"{name.removesuffix('_ratio')}_vs_bare_celery": v for name, v in figures.items() if "_ratio" in name}
         rates = {f"{name}_tasks_per_second": v for name, v in figures.items() if "_ratio" not in name}
         return {**ours, **others, **rates}

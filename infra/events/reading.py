@@ -11,41 +11,27 @@ from uuid import UUID
 import msgspec
 from psycopg import Connection
 from psycopg.rows import args_row
-from psycopg.sql import SQL, Composed, Identifier
 
 from infra.event_store.log import Log
-from infra.event_store.log_table import SCHEMA, Found, LogTable
+from infra.event_store.log_table import Found, LogTable
+from infra.events.statements import (
+    BY_TIME,
+    CORRELATION,
+    EVENT,
+    HALVED,
+    KNOWN_STREAMS,
+    LAST_BY_TIME,
+    NEXT,
+    PREVIOUS,
+    STREAM,
+    STRETCH,
+    on,
+)
 
 STRETCH_POSITIONS: Final = 5_000
 """Positions that one statement looks at, at most: however rarely a filter matches, each takes milliseconds."""
 CLOCK_MARGIN: Final = timedelta(seconds=5)
 """By how much ``recorded_at`` may run against the order of positions: concurrent writers, a clock that was set."""
-
-_COLUMNS: Final = "position, stream_id, version, name, data::text, metadata::text, event_id, occurred_at, recorded_at"
-_MATCHES: Final = """
-    (%(names)s::text[] is null or name like any(%(names)s::text[]))
-    and (%(prefix)s::text is null or starts_with(stream_id, %(prefix)s::text))
-    and (%(since)s::timestamptz is null or recorded_at >= %(since)s::timestamptz)
-"""
-_STRETCH: Final = f"""
-    select {_COLUMNS} from {{table}}
-    where position > %(after)s and position <= %(upto)s and {_MATCHES}
-    order by position {{order}} limit %(limit)s
-"""  # noqa: S608  constants
-_EVENT: Final = f"select {_COLUMNS} from {{table}} where event_id = %(event_id)s and position <= %(upto)s"  # noqa: S608
-_STREAM: Final = f"""
-    select {_COLUMNS} from {{table}}
-    where stream_id = %(stream_id)s and version > %(after)s and position <= %(upto)s
-    order by version limit %(limit)s
-"""  # noqa: S608
-_CORRELATION: Final = f"""
-    select {_COLUMNS} from {{table}}
-    where metadata->>'correlation_id' = %(correlation_id)s and position <= %(upto)s
-    order by position limit %(limit)s
-"""  # noqa: S608
-_KNOWN_STREAMS: Final = "select distinct stream_id from {table} where stream_id = any(%(stream_ids)s)"
-_NEXT: Final = "select position, recorded_at from {table} where position > %(after)s order by position limit 1"
-_PREVIOUS: Final = "select max(position) from {table} where position <= %(upto)s"
 
 
 class Logged(NamedTuple):
@@ -101,6 +87,13 @@ class Which(NamedTuple):
         return {"names": patterns or None, "prefix": self.stream_prefix, "since": self.since}
 
 
+class Place(NamedTuple):
+    """A place in the order of recording: after all that was recorded earlier, or then and at a lower position."""
+
+    recorded_at: datetime
+    position: int = 0
+
+
 class LogReader:
     """Statements about all logs on one connection, in autocommit. Each is bounded and goes by an index."""
 
@@ -120,13 +113,13 @@ class LogReader:
         """
         end = min(upto, position + max(limit, STRETCH_POSITIONS))
         values = {"after": position, "upto": end, "limit": limit, **which.as_parameters()}
-        found = self._find(log, _query(_STRETCH, log), values)
+        found = self._find(log, on(STRETCH, log), values)
         if len(found) == limit:
             return found, found[-1].row.position
         if found or end == upto:
             return found, end
         following = self._next(log, end)  # there may be a hole that is larger than a stretch
-        return [], upto if following is None else min(upto, following[0] - 1)
+        return [], upto if following is None else min(upto, following - 1)
 
     def before(self, log: Log, position: int, *, limit: int, which: Which) -> tuple[list[Logged], int]:
         """The last ``limit`` events at or before a position, in order, from one stretch of the log.
@@ -136,13 +129,28 @@ class LogReader:
         """
         start = max(0, position - max(limit, STRETCH_POSITIONS))
         values = {"after": start, "upto": position, "limit": limit, **which.as_parameters()}
-        found = self._find(log, _query(_STRETCH, log, order="desc"), values)[::-1]
+        found = self._find(log, on(STRETCH, log, order="desc"), values)[::-1]
         if len(found) == limit:
             return found, found[0].row.position - 1
         if found or start == 0:
             return found, start
-        ((previous,),) = self._connection.execute(_query(_PREVIOUS, log), {"upto": start}).fetchall()
+        ((previous,),) = self._connection.execute(on(PREVIOUS, log), {"upto": start}).fetchall()
         return [], previous or 0
+
+    def by_time(
+        self, log: Log, place: Place, *, upto: int, limit: int, which: Which
+    ) -> tuple[list[Logged], Place | None]:
+        """Up to ``limit`` events after a place in the order of recording, in that order, from one stretch of the log.
+
+        Returns:
+            the events, and the place up to which everything has been looked at; None when there is no more.
+        """
+        values = {**place._asdict(), "upto": upto, "stretch": max(limit, STRETCH_POSITIONS)}
+        found = self._find(log, on(BY_TIME, log), {**values, "limit": limit, **which.as_parameters()})
+        if len(found) == limit:
+            return found, Place(found[-1].row.recorded_at, found[-1].row.position)
+        last = self._connection.execute(on(LAST_BY_TIME, log), values).fetchone()
+        return found, None if last is None else Place(*last)
 
     def between(self, log: Log, after: int, upto: int, *, limit: int) -> Iterator[Logged]:
         """All events after one position and up to another, in order, in pages of ``limit``."""
@@ -152,22 +160,16 @@ class LogReader:
 
     def position_before(self, log: Log, moment: datetime, *, upto: int) -> int:
         """A position after which everything is that was recorded at ``moment`` or later; found by halving."""
-        low, high = 0, upto
-        while low < high:
-            middle = (low + high) // 2
-            following = self._next(log, middle)
-            if following is None or moment - following[1] <= CLOCK_MARGIN:
-                high = middle
-            else:
-                low = following[0]
-        return min(low, upto)
+        values = {"moment": moment, "upto": upto, "margin": CLOCK_MARGIN}
+        ((position,),) = self._connection.execute(on(HALVED, log), values).fetchall()
+        return int(position)
 
     def event(self, event_id: UUID) -> list[Logged]:
         """The events of this id: one, or none."""
         return [
             each
             for log in Log
-            for each in self._find(log, _query(_EVENT, log), {"event_id": event_id, "upto": self.safe_position(log)})
+            for each in self._find(log, on(EVENT, log), {"event_id": event_id, "upto": self.safe_position(log)})
         ]
 
     def logs_of(self, stream_ids: Collection[str]) -> dict[str, Log]:
@@ -176,7 +178,7 @@ class LogReader:
         return {
             stream_id: log
             for log in Log
-            for (stream_id,) in self._connection.execute(_query(_KNOWN_STREAMS, log), values).fetchall()
+            for (stream_id,) in self._connection.execute(on(KNOWN_STREAMS, log), values).fetchall()
         }
 
     def stream(self, log: Log, stream_id: str, *, limit: int) -> Iterator[Logged]:
@@ -184,7 +186,7 @@ class LogReader:
         upto, after = self.safe_position(log), -1
         while True:
             values = {"stream_id": stream_id, "after": after, "upto": upto, "limit": limit}
-            page = self._find(log, _query(_STREAM, log), values)
+            page = self._find(log, on(STREAM, log), values)
             yield from page
             if len(page) < limit:
                 return
@@ -197,17 +199,17 @@ class LogReader:
             for log in Log
             for each in self._find(
                 log,
-                _query(_CORRELATION, log),
+                on(CORRELATION, log),
                 {"correlation_id": correlation_id, "upto": self.safe_position(log), "limit": limit},
             )
         ]
         return sorted(found, key=lambda each: (each.row.occurred_at, each.row.recorded_at))
 
-    def _next(self, log: Log, after: int) -> tuple[int, datetime] | None:
-        row = self._connection.execute(_query(_NEXT, log), {"after": after}).fetchone()
-        return (row[0], row[1]) if row else None
+    def _next(self, log: Log, after: int) -> int | None:
+        row = self._connection.execute(on(NEXT, log), {"after": after}).fetchone()
+        return int(row[0]) if row else None
 
-    def _find(self, log: Log, query: Composed, values: dict[str, Any]) -> list[Logged]:
+    def _find(self, log: Log, query: bytes, values: dict[str, Any]) -> list[Logged]:
         with self._connection.cursor(binary=True, row_factory=args_row(Found)) as cursor:
             return [Logged(log, row) for row in cursor.execute(query, values).fetchall()]
 
@@ -215,10 +217,6 @@ class LogReader:
 def story_streams(name: str, kinds: Sequence[str]) -> list[str]:
     """The streams that ``name`` may mean: itself, or the thing of each kind that has it as its id."""
     return [name, *(f"{kind}-{name}" for kind in kinds)]
-
-
-def _query(query: str, log: Log, *, order: str = "asc") -> Composed:
-    return SQL(query).format(table=Identifier(SCHEMA, log.table), order=SQL(order))
 
 
 def _like(pattern: str) -> str:

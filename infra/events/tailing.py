@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from infra.event_store.log import Log
-from infra.events.reading import Logged, LogReader, Which
+from infra.events.reading import Logged, LogReader, Place, Which
 
 PAGE_EVENTS: Final = {Log.LICENSING: 500, Log.TASKS: 500, Log.HEARTBEATS: 20}
 """Events per statement: one of the heartbeats log may hold thousands of heartbeats."""
@@ -29,12 +29,11 @@ class Tail:
         self._reader = reader
         self._which = which
         self._positions: dict[Log, int] = dict.fromkeys(logs, 0)
+        self._since: dict[Log, datetime] = {}
 
     def begin_since(self, moment: datetime) -> None:
         """Have the next :meth:`look` begin with what was recorded at ``moment``."""
-        for log in self._positions:
-            safe = self._reader.safe_position(log)
-            self._positions[log] = self._reader.position_before(log, moment, upto=safe)
+        self._since = dict.fromkeys(self._positions, moment)
 
     def last(self, count: int) -> tuple[list[Logged], bool]:
         """The last ``count`` events; the next :meth:`look` begins after them.
@@ -58,10 +57,20 @@ class Tail:
         yield from heapq.merge(*(self._new(log, upto) for log, upto in safe.items()), key=_order)
 
     def _new(self, log: Log, upto: int) -> Iterator[Logged]:
+        if log in self._since:
+            yield from self._recorded_since(log, self._since[log], upto)
+            self._positions[log] = upto
+            del self._since[log]
         while self._positions[log] < upto:
             found, self._positions[log] = self._reader.after(
                 log, self._positions[log], upto=upto, limit=PAGE_EVENTS[log], which=self._which
             )
+            yield from found
+
+    def _recorded_since(self, log: Log, moment: datetime, upto: int) -> Iterator[Logged]:
+        place: Place | None = Place(moment)
+        while place is not None:
+            found, place = self._reader.by_time(log, place, upto=upto, limit=PAGE_EVENTS[log], which=self._which)
             yield from found
 
     def _last(self, log: Log, safe: int, count: int) -> tuple[list[Logged], bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,26 +16,29 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.heartbeat import Heartbeat, HeartbeatsReceived
 from domain.license import License
 from domain.run import TaskRun
-from domain.session import Session
+from domain.session import Session, session_stream
 from domain.task_run import TaskEvent, run_stream
 from infra.cli import ledgerq
 from infra.event_store import EventStore, EventUnreadableError, Log, Recorded
 from infra.events.as_of import AsOf, By
 from infra.settings import Settings
-from projections.as_of import license_as_of, run_as_of, session_as_of
+from projections.as_of import SessionAsOf, license_as_of, run_as_of, session_as_of
 from projections.catalog import PROJECTIONS
+from projections.licenses import LicenseRow
 from projections.projection import Fold
 from projections.skipping import skip
+from projections.task_runs import RunRow
 from tests.projections.histories import History, at, changes, minted, new, requested, told
 from tests.projections.world import World
 
 SIZE = 8
-ASKS: dict[str, tuple[Callable[..., msgspec.Struct | None], Log]] = {
-    "sessions": (session_as_of, Log.LICENSING),
-    "licenses": (license_as_of, Log.LICENSING),
-    "task_runs": (run_as_of, Log.TASKS),
+ASKS: dict[str, tuple[Callable[..., msgspec.Struct | None], Log, type[msgspec.Struct]]] = {
+    "sessions": (session_as_of, Log.LICENSING, SessionAsOf),
+    "licenses": (license_as_of, Log.LICENSING, LicenseRow),
+    "task_runs": (run_as_of, Log.TASKS, RunRow),
 }
 
 
@@ -59,7 +62,56 @@ def recorded_at_random(world: World, log: Log, seed: int) -> None:
             )
 
 
-def replayed(world: World, events: list[Recorded], projection: str, when: AsOf) -> dict[str, dict[str, Any]]:
+def heartbeats_recorded_in_order(world: World, seed: int) -> None:
+    """Say of each batch that it was recorded some time after it occurred, and none before one of a lower position."""
+    chance, latest = random.Random(seed), at(0)
+    with world.connection.begin():
+        world.psycopg.execute("set local ledgerq.maintenance = on")
+        for position, occurred_at in world.psycopg.execute(
+            "select position, occurred_at from event_store.heartbeat_events order by position"
+        ).fetchall():
+            assert isinstance(occurred_at, datetime)
+            latest = max(latest, occurred_at + timedelta(seconds=chance.choice((0, 1, 60, 9_000))))
+            if chance.random() < 0.02:
+                latest += timedelta(hours=20)
+            world.psycopg.execute(
+                "update event_store.heartbeat_events set recorded_at = %s where position = %s", (latest, position)
+            )
+
+
+def of_its_life(heartbeat: Heartbeat, recorded_at: datetime, story: Sequence[Recorded], when: AsOf) -> bool:
+    """Whether a heartbeat counts by then, by the words of the documentation."""
+    if not story:
+        return False
+    times = [time for each in story for time in (each.event.timestamp, each.recorded_at)]
+    is_over = story[-1].event.name in {"session.ended", "session.lapsed"}
+    return (
+        min(times) - timedelta(minutes=10) <= recorded_at
+        and not (is_over and recorded_at > max(times) + timedelta(days=1))
+        and (recorded_at if when.by is By.RECORDED else heartbeat.at) <= when.instant
+        and not (when.by is By.OCCURRED and recorded_at > when.instant + timedelta(days=1))
+    )
+
+
+def heartbeats_by_then(batches: Sequence[Recorded], told: Sequence[Recorded], when: AsOf) -> Iterator[Recorded]:
+    """The batches without the heartbeats that do not count."""
+    stories: dict[str, list[Recorded]] = {}
+    for each in sorted(told, key=lambda each: each.event.originator_version):
+        stories.setdefault(each.event.originator_id, []).append(each)
+    for batch in batches:
+        assert isinstance(batch.event, HeartbeatsReceived)
+        beats = [
+            beat
+            for beat in batch.event
+            if of_its_life(beat, batch.recorded_at, stories.get(session_stream(beat.session_id), ()), when)
+        ]
+        if beats:
+            yield batch._replace(event=HeartbeatsReceived.of(beats, batch_id=uuid4()))
+
+
+def replayed(
+    world: World, events: list[Recorded], projection: str, when: AsOf, batches: Sequence[Recorded] = ()
+) -> dict[str, dict[str, Any]]:
     """By id, the rows that the projection writes where it is told only what counted by then."""
     found = PROJECTIONS[projection]
     assert isinstance(found, Fold)
@@ -73,8 +125,8 @@ def replayed(world: World, events: list[Recorded], projection: str, when: AsOf) 
     rows: dict[str, dict[str, Any]] = {}
     try:
         with world.connection.begin():
-            found.apply(world.connection, counted)
-            columns = [found.table.c[name] for name in found.shape.__struct_fields__]
+            found.apply(world.connection, [*heartbeats_by_then(batches, events, when), *counted])
+            columns = [found.table.c[name] for name in ASKS[projection][2].__struct_fields__]
             for row in world.connection.execute(sa.select(*columns)).mappings():
                 rows[next(iter(row.values()))] = dict(row)
             raise Undone  # noqa: TRY301
@@ -87,28 +139,34 @@ def replayed(world: World, events: list[Recorded], projection: str, when: AsOf) 
 def test_an_answer_as_of_an_instant_is_what_a_replay_of_the_whole_log_up_to_it_gives(
     world: World, seed: int, projection: str
 ) -> None:
-    ask, log = ASKS[projection]
+    ask, log, _shape = ASKS[projection]
     for of_log, events in History(seed, size=SIZE).chunks():
         world.store.append(of_log, events)
     recorded_at_random(world, log, seed)
+    heartbeats_recorded_in_order(world, seed)
     told = world.store.read(log, after=0, limit=10_000).events
+    batches = world.store.read(Log.HEARTBEATS, after=0, limit=10_000, names=[HeartbeatsReceived.TOPIC]).events
+    batches = batches if projection == "sessions" else []
     ids = sorted({each.event.originator_id.partition("-")[2] for each in told} | {"nobody"})
-    times = sorted({each.event.timestamp for each in told} | {each.recorded_at for each in told})
+    times = sorted({time for each in (*told, *batches) for time in (each.event.timestamp, each.recorded_at)})
     shift = st.sampled_from([timedelta(0), timedelta(microseconds=-1), timedelta(microseconds=1)])
     seen: set[bool] = set()
+    counts: list[int] = []
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(st.sampled_from(times), shift, st.sampled_from(list(By)))
     def holds(moment: datetime, shifted: timedelta, by: By) -> None:
         when = AsOf(moment + shifted, by)
-        rows = replayed(world, told, projection, when)
+        rows = replayed(world, told, projection, when, batches)
         for thing in ids:
             row = ask(world.store, thing, when)
             seen.add(row is None)
+            counts.append(getattr(row, "heartbeat_count", 0))
             assert (None if row is None else msgspec.structs.asdict(row)) == rows.get(thing)
 
     holds()
     assert seen == {True, False}, "every answer was alike, so it would prove nothing"
+    assert max(counts) > 1 or not batches, "no heartbeat counted, so it would prove nothing"
 
 
 def test_without_an_instant_the_answer_is_the_row_of_the_read_model(world: World) -> None:
@@ -224,7 +282,8 @@ def test_what_was_true_and_what_was_known_are_told_apart(world: World, run: Call
     true = run("session", "show", "s1", "--as-of", then, "--json")
     known = run("session", "show", "s1", "--as-of", then, "--by", "recorded", "--json")
     assert [json.loads(done.stdout)["state"] for done in (true, known)] == ["lapsed", "active"]
-    assert "ended at          2026-03-01 12:01:00.000Z" in run("session", "show", "s1").stdout
+    shown = map(str.split, run("session", "show", "s1").stdout.splitlines())
+    assert ["ended", "at", "2026-03-01", "12:01:00.000Z"] in list(shown)
 
 
 def test_a_license_is_shown_and_what_is_not_there_is_said(world: World, run: Callable[..., Result]) -> None:
@@ -281,3 +340,82 @@ def test_without_a_database_there_is_one_line(run: Callable[..., Result], monkey
     monkeypatch.setenv("LEDGERQ_DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
     done = run("session", "show", "s1")
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+
+
+def beats(world: World, *times: int, session: str = "s1") -> None:
+    """Heartbeats of a session, a batch each, in company; recorded in the second in which they were sent."""
+    for seconds in times:
+        company = [Heartbeat(f"other-{number}", at(seconds)) for number in range(20)]
+        batch = HeartbeatsReceived.of([*company, Heartbeat(session, at(seconds))], batch_id=uuid4())
+        (position,) = world.record(Log.HEARTBEATS, batch)
+        with world.connection.begin():
+            world.psycopg.execute("set local ledgerq.maintenance = on")
+            world.psycopg.execute(
+                "update event_store.heartbeat_events set recorded_at = occurred_at where position = %s", (position,)
+            )
+
+
+def test_without_an_instant_heartbeats_are_those_of_the_read_model(world: World) -> None:
+    for log, events in History(5, size=SIZE).chunks():
+        world.store.append(log, events)
+    world.catch_up("sessions")
+    rows = world.rows("select * from read_model.sessions where state is not null")
+    assert max(row["heartbeat_count"] for row in rows) > 1
+    for row in rows:
+        found = session_as_of(world.store, row["session_id"], None)
+        assert found is not None
+        assert msgspec.structs.asdict(found).items() <= row.items()
+
+
+def test_heartbeats_are_counted_up_to_the_instant(world: World, run: Callable[..., Result]) -> None:
+    lapsed(world.store)
+    beats(world, 10, 70, 40, 130)
+
+    def asked(*options: str) -> tuple[int, str | None]:
+        done = run("session", "show", "s1", "--json", *options)
+        told = json.loads(done.stdout)
+        return told["heartbeat_count"], told["last_heartbeat_at"]
+
+    assert asked() == (3, "2026-03-01T12:02:10Z")  # 40 came after 70 and was no news
+    assert asked("--as-of", at(69).isoformat()) == (2, "2026-03-01T12:00:40Z")
+    assert asked("--as-of", at(70).isoformat(), "--by", "recorded") == (2, "2026-03-01T12:01:10Z")
+
+
+def test_the_last_and_the_first_moment_there_are_can_be_asked_for(world: World, run: Callable[..., Result]) -> None:
+    lapsed(world.store)
+    for by in By:
+        late = run("session", "show", "s1", "--as-of", "9999-12-31T23:59:59.999999", "--by", by.value, "--json")
+        assert json.loads(late.stdout)["state"] == "lapsed"
+        early = run("session", "show", "s1", "--as-of", "0001-01-01T00:00", "--by", by.value)
+        assert (early.exit_code, "there was nothing of the session" in early.stderr) == (1, True), early.output
+
+
+def test_a_skipped_batch_was_never_heard_of(world: World) -> None:
+    lapsed(world.store)
+    beats(world, 10, 70)
+    found = world.row("select event_id from event_store.heartbeat_events order by position desc limit 1")
+    skip(world.store, list(PROJECTIONS.values()), found["event_id"], reason="untrue", by="ada", at=at(0))
+    row = session_as_of(world.store, "s1", None)
+    assert row is not None
+    assert (row.heartbeat_count, row.last_heartbeat_at) == (1, at(10))
+
+
+def test_heartbeats_of_other_times_are_not_read(world: World) -> None:
+    lapsed(world.store)
+    with world.connection.begin():
+        world.psycopg.execute("set local ledgerq.maintenance = on")
+        world.psycopg.execute("update event_store.licensing_events set recorded_at = occurred_at")
+    for days in (-1, 2):  # broken, so that reading one would raise
+        with world.connection.begin():
+            world.psycopg.execute(
+                """insert into event_store.heartbeat_events
+                       (stream_id, version, name, data, event_id, occurred_at, recorded_at)
+                   values ('heartbeats-' || gen_random_uuid(), 1, 'session.heartbeats_received',
+                       '{"session_ids": ["s1"]}', gen_random_uuid(), %(at)s, %(at)s)""",
+                {"at": at(86_400 * days)},
+            )
+        if days < 0:
+            beats(world, 10, 70)
+    row = session_as_of(world.store, "s1", None)
+    assert row is not None
+    assert (row.heartbeat_count, row.last_heartbeat_at) == (2, at(70))

@@ -17,11 +17,7 @@ def test_dispatch_and_its_peers_each_publish_what_is_asked_of_them(platform: Set
         "LEDGERQ_BROKER_URL": platform.broker_url.get_secret_value(),
         "LEDGERQ_DATABASE_URL": platform.database_url.get_secret_value(),
     }
-    bench = DispatchBench(platform, tmp_path, environment)
-    try:
-        figures = bench.measure(runs=1000, rounds=1, tell=lambda _line: None)
-    finally:
-        bench.close()
+    figures = DispatchBench(platform, tmp_path, environment).measure(runs=1000, rounds=1, tell=lambda _line: None)
 
     assert all(rate > 0 for rate in figures.values())
     assert {"dispatch_vs_apply_async", "dispatch_vs_confirmed_apply_async"} <= figures.keys()

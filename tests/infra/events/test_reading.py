@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from psycopg.sql import SQL, Identifier
 
 from infra.event_store import EventStore, Log
-from infra.events.reading import Logged, LogReader, Which
-from infra.events.tailing import Tail
+from infra.events.reading import Logged, LogReader, Place, Which
+from infra.events.tailing import PAGE_EVENTS, Tail
 from tests.infra.event_store.facts import facts
 from tests.infra.events.conftest import Connection
 from tests.infra.events.happenings import at, beats, license_issued, record, recorded_at, started, told
@@ -101,16 +99,58 @@ def test_what_was_recorded_since_a_moment_is_found_among_many(
     assert list(tail.look()) == []
 
 
-def test_events_recorded_a_little_out_of_order_are_not_missed(
+def test_what_was_recorded_since_is_told_whatever_the_clock_did(
     store: EventStore, connection: Connection, reader: LogReader
 ) -> None:
-    record(store, Log.TASKS, *(started(f"r{number}") for number in range(3)))
-    recorded_at(connection, Log.TASKS, 1, at(10))
-    recorded_at(connection, Log.TASKS, 2, at(10) - timedelta(seconds=1))
-    recorded_at(connection, Log.TASKS, 3, at(11))
+    record(store, Log.TASKS, *(started(f"r{number}") for number in range(4)))
+    for position, seconds in enumerate((3600, 9, 10, 7200), start=1):  # set back by an hour, and forward by two
+        recorded_at(connection, Log.TASKS, position, at(seconds))
     tail = Tail(reader, [Log.TASKS], Which(since=at(10)))
     tail.begin_since(at(10))
-    assert positions(list(tail.look())) == [1, 3]
+    assert positions(list(tail.look())) == [3, 1, 4]
+
+
+def test_what_was_recorded_earlier_is_not_read(store: EventStore, connection: Connection, reader: LogReader) -> None:
+    record(store, Log.TASKS, *(started(f"r{number}") for number in range(200)))
+    with connection.transaction():
+        connection.execute("set local ledgerq.maintenance = on")
+        connection.execute(
+            "update event_store.task_events set recorded_at = %s + position * interval '1 second'", (at(0),)
+        )
+    with connection.transaction():
+        connection.execute("set local enable_seqscan = off")
+        found, more = reader.by_time(Log.TASKS, Place(at(190)), upto=200, limit=5, which=Which())
+        ((fetched,),) = connection.execute(
+            "select sum(idx_tup_fetch) from pg_stat_xact_all_tables where relname = 'task_events'"
+        ).fetchall()
+    assert positions(found) == [190, 191, 192, 193, 194]
+    assert more == Place(at(194), 194)
+    assert int(str(fetched)) < 20
+
+
+def test_what_follows_the_past_is_told_once(store: EventStore, connection: Connection, reader: LogReader) -> None:
+    record(store, Log.TASKS, started("a"), started("b"))
+    recorded_at(connection, Log.TASKS, 1, at(0))
+    tail = Tail(reader, [Log.TASKS], Which(since=at(1)))
+    tail.begin_since(at(1))
+    assert positions(list(tail.look())) == [2]
+    record(store, Log.TASKS, started("c"))
+    assert positions(list(tail.look())) == [3]
+    assert list(tail.look()) == []
+
+
+def test_a_rare_event_of_the_past_is_found_stretch_by_stretch(
+    store: EventStore, connection: Connection, reader: LogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(store, Log.TASKS, *(started(f"r{number}") for number in range(20)), started("wanted"), started("r21"))
+    for position in range(1, 23):
+        recorded_at(connection, Log.TASKS, position, at(0))  # all at once: the position tells them apart
+    monkeypatch.setattr("infra.events.reading.STRETCH_POSITIONS", 3)
+    monkeypatch.setitem(PAGE_EVENTS, Log.TASKS, 2)
+    for prefix, expected in (("task_run-wanted", [21]), ("task_run-r", [*range(1, 21), 22]), ("nobody", [])):
+        tail = Tail(reader, [Log.TASKS], Which(stream_prefix=prefix))
+        tail.begin_since(at(0))
+        assert positions(list(tail.look())) == expected
 
 
 def test_several_logs_are_merged_in_order_of_recording(
