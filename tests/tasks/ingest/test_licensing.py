@@ -7,7 +7,7 @@ import pytest
 
 from domain.messages import MESSAGES
 from domain.refusal import Refusal
-from domain.session import SessionLapsed
+from domain.session_events import SessionLapsed
 from infra.cloudevents import CloudEvent
 from infra.event_store import NewEvent
 from tasks.ingest import licensing
