@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -31,17 +31,22 @@ LONGEST_SILENCE: Final = """(
         select min(since_at) as since_at from {windows} where since_at > began.at and until_at <= {until}
     ) next on true
     where began.at < {until} and not exists (
-        select from {windows} where since_at <= began.at and until_at > began.at and until_at <= {until}
+        select from {windows}
+        where since_at <= began.at and until_at > began.at and (until_at <= {until} or since_at = 'epoch')
     )
 )"""
 """SQL: the seconds of the longest stretch from ``since`` to ``until`` that no blind window interrupts; 0 where either
 is not known. Somebody's patience was over just where it is longer (:func:`domain.blindness.patience_over`). Windows
-that end after ``until`` do not count: they were recorded later, and began after it."""
+that end after ``until`` do not count: they were recorded later, and began after it, but for one without a begin."""
 
 
-def record_windows(connection: sa.Connection, told: Sequence[Recorded]) -> None:
-    """Remember the windows among ``told``; of those with one begin the one that ends last counts."""
-    windows = [
+def record_windows(connection: sa.Connection, told: Sequence[Recorded]) -> datetime | None:
+    """Remember the windows among ``told``; of those with one begin the one that ends last counts.
+
+    Returns:
+        the end of a window without a begin, if there is one: silences of before are none.
+    """
+    windows: list[dict[str, Any]] = [
         {
             "since_at": each.event.since or EVER,
             "until_at": each.event.timestamp,
@@ -56,3 +61,4 @@ def record_windows(connection: sa.Connection, told: Sequence[Recorded]) -> None:
         is_later = statement.excluded.until_at > BLIND_WINDOWS.c.until_at
         changed = {name: statement.excluded[name] for name in ("until_at", "away", "recorded_at")}
         connection.execute(statement.on_conflict_do_update(index_elements=["since_at"], set_=changed, where=is_later))
+    return max((window["until_at"] for window in windows if window["since_at"] == EVER), default=None)

@@ -10,7 +10,7 @@ the same in whatever order the logs are followed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -54,6 +54,11 @@ _SETTLING: Final = f"""
     delete from {{returns}} r
     using {{sessions}} s
     where s.session_id = r.session_id and s.session_id = any(%s::text[]) and not ({_MATTERS})
+"""  # noqa: S608
+_FORGETTING: Final = f"""
+    delete from {{returns}} r
+    using {{sessions}} s
+    where s.session_id = r.session_id and r.log_time < %s and not ({_MATTERS})
 """  # noqa: S608
 _LETTING_GO: Final = """
     delete from {returns} old
@@ -113,6 +118,11 @@ def keep(connection: sa.Connection, returns: Iterable[Return]) -> None:
             cursor.execute(_in(schema_of(connection, SESSION_RETURNS), _KEEPING), given, prepare=True)
             gone = [array_literal(list(set(session_ids))), KEPT]
             cursor.execute(_in(schema_of(connection, SESSION_RETURNS), _LETTING_GO), gone, prepare=True)
+
+
+def forget(connection: sa.Connection, until: datetime) -> None:
+    """Forget returns from silences in a blind window without a begin, that is known only now to end at ``until``."""
+    driver(connection).execute(_in(schema_of(connection, SESSION_RETURNS), _FORGETTING), [until], prepare=True)
 
 
 def settle(connection: sa.Connection, session_ids: Sequence[str]) -> None:

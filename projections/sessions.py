@@ -24,7 +24,7 @@ from projections import tables
 from projections.blindness import record_windows
 from projections.heartbeats import advance_log_time, count_heartbeats
 from projections.projection import Fold
-from projections.returns import settle
+from projections.returns import forget, settle
 from projections.rows import Key
 
 
@@ -72,7 +72,8 @@ class Sessions(Fold[SessionRow]):
     def apply(self, connection: sa.Connection, events: Sequence[Recorded]) -> None:
         """Fold transitions row by row; take heartbeats, watermarks and blind windows in bulk."""
         bulk = (HeartbeatsReceived, WatermarkPassed, BlindWindowPassed)
-        record_windows(connection, events)
+        if (until := record_windows(connection, events)) is not None:
+            forget(connection, until)
         count_heartbeats(connection, events)
         watermarks = [recorded.event for recorded in events if isinstance(recorded.event, WatermarkPassed)]
         advance_log_time(connection, watermarks)

@@ -33,6 +33,8 @@ def heard(chance: random.Random) -> Iterator[tuple[Event, float]]:
             marker = minted("marker", number)
             if chance.random() < 0.3:
                 yield BlindWindowPassed.between(at(marked), at(now - 2), marker_id=marker), now
+            if number == 40:
+                yield BlindWindowPassed.between(None, at(now - 2), marker_id=minted("upgrade")), now
             marked = now - 2
             yield WatermarkPassed.at(at(marked), marker_id=marker), now
         names = chance.sample(NAMES, chance.randint(1, 4)) + chance.sample(NAMES, chance.randint(0, 1))
