@@ -2,7 +2,7 @@
 
 A heartbeat is a fact received, high in volume and without a rule at the door (see :mod:`domain.heartbeat`); the
 session's own stream holds its transitions only. When they are due follows from the logs alone, whoever looks and when
-(docs/adr/0016-silence.md).
+(docs/adr/0017-silence.md).
 """
 
 from __future__ import annotations

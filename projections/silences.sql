@@ -1,5 +1,5 @@
 -- Sessions whose silences are to be judged, the longest silent first.
-with standing as (
+with standing as not materialized (  -- few of them are asked for: by index where they are
     select s.session_id, s.state, s.patience_seconds, s.last_heartbeat_at, s.last_heard_at, s.lapsed_at,
            s.patience_over_at, s.resurrection, t.log_time,
            s.monitoring_starts = 'creation' as is_watched_unheard,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.blindness import Away, BlindWindow, BlindWindowPassed, patience_over
@@ -46,6 +46,7 @@ def test_windows_follow_each_other_and_may_overlap_in_any_order() -> None:
 minutes = st.integers(-30, 60)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(minutes, minutes).filter(lambda pair: pair[0] < pair[1]), max_size=5), st.integers(-5, 90))
 def test_it_is_over_exactly_where_a_stretch_between_windows_is_longer_than_patience(
     windows: list[tuple[int, int]], now: int

@@ -22,7 +22,7 @@ from tests.infra.databases import fresh_database
 from tests.projections.histories import at, minted
 from tests.projections.world import World
 
-BEFORE = "0028"
+BEFORE = "0029"
 """The migration before sessions had rules."""
 EVENT = """
     insert into event_store.{log} (stream_id, version, name, occurred_at, recorded_at, event_id, metadata, data)

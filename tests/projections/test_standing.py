@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from projections.heard import Beat
@@ -13,6 +13,7 @@ from projections.standing import Before, Standing, silent_since, stand
 from tests.projections.histories import at
 
 SILENCE_SECONDS = int(SILENCE.total_seconds())
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SECOND = timedelta(seconds=1) // timedelta(microseconds=1)
 
 
@@ -68,6 +69,7 @@ BEATS = st.lists(
 )
 
 
+@PATIENT
 @given(beats=BEATS, cuts=st.sets(st.integers(1, 5)), last=st.none() | st.integers(0, 4 * SILENCE_SECONDS))
 def test_where_a_page_ends_makes_no_difference(
     beats: Sequence[tuple[int, int, int, int]], cuts: set[int], last: int | None
@@ -93,6 +95,7 @@ def test_where_a_page_ends_makes_no_difference(
     assert (before.last, before.heard_at) == (whole.last, whole.heard_at)
 
 
+@PATIENT
 @given(beat=BEATS, last=st.integers(0, 4 * SILENCE_SECONDS), heard=st.integers(0, 4 * SILENCE_SECONDS))
 def test_a_moment_says_of_a_single_heartbeat_what_standing_says_of_it(
     beat: Sequence[tuple[int, int, int, int]], last: int, heard: int

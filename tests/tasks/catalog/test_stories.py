@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.blindness import BlindWindow, BlindWindowPassed
@@ -77,7 +77,7 @@ def facts(events: list[object]) -> list[Fact]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), looks=st.sampled_from([ALWAYS, SELDOM, ONCE]))
 def test_every_silence_is_judged_as_by_an_observer_who_never_looks_away(seed: int, looks: Looks) -> None:
     chance = random.Random(seed)
