@@ -23,10 +23,10 @@ with moved as (
             + coalesce(given.out_of_order, (known.last_heartbeat_at > given.heartbeat_at)::int, 0),
         least_delay_seconds = case when known.last_heartbeat_at >= given.heartbeat_at then known.least_delay_seconds
             else least(known.least_delay_seconds,
-                       coalesce(given.least_delay, extract(epoch from given.recorded_at - given.heartbeat_at)))
+                       coalesce(given.least_delay, date_part('epoch', given.recorded_at - given.heartbeat_at)))
             end,
         last_delay_seconds = case when known.last_heartbeat_at >= given.heartbeat_at then known.last_delay_seconds
-            else coalesce(given.last_delay, extract(epoch from given.recorded_at - given.heartbeat_at)) end,
+            else coalesce(given.last_delay, date_part('epoch', given.recorded_at - given.heartbeat_at)) end,
         returned_at = case when greatest(known.last_heartbeat_at, known.last_heard_at) >= given.returned_before
                            then known.returned_at else given.returned_at end,
         silent_since = case when greatest(known.last_heartbeat_at, known.last_heard_at) >= given.returned_before
