@@ -156,7 +156,7 @@ def test_a_comparison_under_load_looks_at_both_at_one_position(
     try:
         working = begun(world, other, "sessions")
         for _ in range(5):
-            assert [each.differing_rows for each in working.compare(show=1)] == [0, 0, 0, 0]
+            assert {each.differing_rows for each in working.compare(show=1)} == {0}
         count = "select coalesce(max(heartbeat_count), 0) as beats from read_model.sessions"
         before = world.row(count)["beats"]
         eventually(lambda: world.row(count)["beats"] > before)
