@@ -212,6 +212,9 @@ TASK_ATTEMPTS: Final = sa.Table(
     sa.Column("outcome_rank", sa.SmallInteger()),
     sa.Column("is_spared", sa.Boolean()),
     _text("trace_id"),
+    _text("admitted_by"),
+    _text("deferred_by"),
+    _text("turned_away_by"),
 )
 
 DEAD_LETTERS: Final = sa.Table(

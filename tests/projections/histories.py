@@ -260,7 +260,10 @@ class History:
             story += [requested(run, license_id="l1"), told(run, "published", 1, queue="tasks.normal", priority=2)]
         attempts = self._chance.randint(1, 3)
         for attempt in range(1, attempts + 1):
-            story.append(told(run, "started", attempt * 10, attempt=attempt, pid=number, priority=2, **worker))
+            story += self._held(run, attempt)
+            by = str(minted("reinstated", number)) if self._chance.random() < 0.5 else None
+            began = {"attempt": attempt, "pid": number, "priority": 2, "admitted_by": by, **worker}
+            story.append(told(run, "started", attempt * 10, **began))
             if attempt < attempts:
                 why: dict[str, Any] = {
                     "spent_by": "exception",
@@ -278,8 +281,27 @@ class History:
             story.append(told(run, "revocation_requested", attempts * 10 + 8, reason="ordered twice"))
         return story + self._end(run, attempts, worker)
 
+    def _held(self, run: UUID, attempt: int) -> list[Event]:
+        """What kept an attempt waiting: its own time, its license, or the silence about that; by several workers."""
+        reasons = self._chance.sample([None, "license_suspended", "license_away", "paused"], self._chance.randint(0, 3))
+        return [
+            told(
+                run,
+                "received",
+                attempt * 10 - 5 + number,
+                attempt=attempt,
+                eta=at(attempt * 10),
+                because=because,
+                decided_by=str(minted("suspended", run)) if because == "license_suspended" else None,
+                queue="tasks.normal",
+                worker=f"w{self._chance.randrange(3)}",
+            )
+            for number, because in enumerate(reasons)
+        ]
+
     def _end(self, run: UUID, attempt: int, worker: dict[str, str]) -> list[Event]:
-        failure = {"attempt": attempt, "error_type": "ValueError", "error": "no such bill", **worker}
+        by = str(minted("revoked", run)) if self._chance.random() < 0.5 else None
+        failure = {"attempt": attempt, "error_type": "ValueError", "error": "no bill", "decided_by": by, **worker}
         match self._chance.randrange(5):
             case 0:
                 return []
