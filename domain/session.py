@@ -66,8 +66,9 @@ class Session(Aggregate):
         default_patience: timedelta,
         at: datetime,
         host: str | None = None,
+        taken: int | None = None,
     ) -> Self:
-        """Start a session under a license.
+        """Start a session under a license that has a seat for it (:func:`domain.session_denial.denial`).
 
         Args:
             session_id: what services call it.
@@ -75,6 +76,7 @@ class Session(Aggregate):
             default_patience: silence after which it lapses otherwise.
             at: when it started.
             host: where it runs, if known.
+            taken: how many of the license's seats are taken before it; None: nobody counts.
 
         Raises:
             LicenseNotActive: the license does not admit sessions, or not any more at that time.
@@ -88,7 +90,14 @@ class Session(Aggregate):
             license_id=under.license_id,
             patience_seconds=under.policy.patience_seconds or default_patience.total_seconds(),
             host=host,
+            seat=None if taken is None else taken + 1,
+            seats=under.seats,
         )
+
+    @property
+    def holds_seat(self) -> bool:
+        """Whether it takes one of its license's seats."""
+        return self.state is SessionState.ACTIVE
 
     def end(self, *, reason: str, at: datetime) -> None:
         """Sign out. A lapsed session may still say that it ended.
@@ -142,6 +151,10 @@ class SessionStarted(Created, frozen=True, kw_only=True):
     license_id: str
     patience_seconds: float
     host: str | None
+    seat: int | None = None
+    """How many of the license's seats were taken with this one; None: they were not counted."""
+    seats: int | None = None
+    """How many seats the license had; None: it had no limit, or nobody said so."""
 
     def apply(self, aggregate: Session) -> None:
         """Assign what it began with."""
