@@ -30,6 +30,11 @@ class Wish(StrEnum):
     RESUME = "resume"
 
 
+def denial_stream(cause: UUID | str) -> str:
+    """Stream of the denial that follows from ``cause``."""
+    return f"session_denial-{cause}"
+
+
 class SessionDenied(Event, frozen=True, kw_only=True):
     """A session was not let start, or a lapsed one not let resume."""
 
@@ -61,7 +66,7 @@ class SessionDenied(Event, frozen=True, kw_only=True):
     ) -> Self:
         """The fact that follows from ``cause``; the same cause gives the same stream, once."""
         return cls(
-            originator_id=f"session_denial-{cause}",
+            originator_id=denial_stream(cause),
             originator_version=1,
             timestamp=at,
             session_id=session_id,

@@ -37,6 +37,8 @@ class SessionRow(msgspec.Struct):
     lapse_judged_at: datetime | None = None
     lapses: int = 0
     resumed_at: datetime | None = None
+    seat: int | None = None
+    seats: int | None = None
 
 
 class Sessions(Fold[SessionRow]):
@@ -76,6 +78,7 @@ class Sessions(Fold[SessionRow]):
                 row.license_id, row.host = event.license_id, event.host
                 row.patience_seconds, row.started_at = event.patience_seconds, event.timestamp
                 row.state = SessionState.ACTIVE.value
+                row.seat, row.seats = event.seat, event.seats
             case SessionEnded():
                 row.state, row.ended_at, row.end_reason = SessionState.ENDED.value, event.timestamp, event.reason
             case SessionLapsed():

@@ -49,6 +49,8 @@ SESSIONS: Final = sa.Table(
     _moment("last_heard_at"),
     sa.Column("heartbeat_count", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
     _moment("returned_at"),
+    sa.Column("seat", sa.Integer()),
+    sa.Column("seats", sa.Integer()),
 )
 """A row per session heard of; one without a state has sent heartbeats and is not known to have started."""
 
@@ -286,6 +288,22 @@ INGEST_DEAD_LETTERS: Final = sa.Table(
     _text("source_event_id"),
     _text("fragment"),
     _moment("dead_lettered_at"),
+)
+
+SEAT_DENIALS: Final = sa.Table(
+    "seat_denials",
+    METADATA,
+    _text("denial_id", primary_key=True),
+    _text("license_id"),
+    _text("session_id"),
+    _text("wish"),
+    _text("reason"),
+    sa.Column("seats", sa.Integer()),
+    sa.Column("seat_limit", sa.Integer()),
+    sa.Column("seats_taken", sa.Integer()),
+    _text("host"),
+    _moment("denied_at"),
+    _moment("recorded_at"),
 )
 
 FOLDED_REQUESTS: Final = sa.Table(

@@ -29,6 +29,7 @@ from domain.notice import (
     notice_stream,
 )
 from domain.session import Session, SessionState
+from domain.session_denial import DenialReason, SessionDenied
 from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
 from domain.unique_key import RequestFolded
 from infra.event_store import Log, NewEvent, Recorded
@@ -96,6 +97,7 @@ class History:
                     *self._licenses(size),
                     *self._refused(size // 3),
                     *self._folded(size // 3),
+                    *self._denied(size // 3),
                     *self._notices(size // 2),
                 ]
             ),
@@ -220,7 +222,8 @@ class History:
 
     def _session(self, session_id: str, under: License) -> list[Event]:
         start = self._chance.randint(0, 7200)
-        lived = Session.start(session_id, under=under, default_patience=timedelta(minutes=6), at=at(start))
+        taken = self._chance.choice([None, 4, 5])
+        lived = Session.start(session_id, under=under, default_patience=timedelta(minutes=6), at=at(start), taken=taken)
         for step in range(self._chance.randint(0, 3)):
             moment = at(start + 600 * (step + 1) + self._chance.random())
             if lived.state is SessionState.LAPSED:
@@ -250,6 +253,22 @@ class History:
     def _folded(self, count: int) -> list[list[Event]]:
         asked = {"task": "bill", "key": "k", "run_id": str(minted("run", 0)), "asked_run_id": str(minted("asked"))}
         return [[RequestFolded.record(minted("f", number), at=at(number), **asked)] for number in range(count)]
+
+    def _denied(self, count: int) -> list[list[Event]]:
+        under = License.issue("l0", valid_until=at(86_400), at=at(0), seats=2)
+        return [
+            [
+                SessionDenied.record(
+                    minted("denied", number),
+                    self._chance.choice(list(DenialReason)),
+                    session_id=f"l0-d{number}",
+                    under=under,
+                    taken=self._chance.choice([None, 2]),
+                    at=at(number),
+                )
+            ]
+            for number in range(count)
+        ]
 
     def _run(self, number: int) -> list[Event]:
         """One run's whole story; some are asked for and some are only met by a worker."""
