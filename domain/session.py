@@ -194,6 +194,10 @@ class SessionResumed(Event, frozen=True, kw_only=True):
     """A heartbeat came after the lapse and in time."""
 
     TOPIC: ClassVar[str] = "session.resumed"
+    seat: int | None = None
+    """How many of the license's seats were taken with this one; None: they were not counted, or it had kept its own."""
+    seats: int | None = None
+    """How many seats the license had."""
 
     def apply(self, aggregate: Session) -> None:
         """Undo the lapse."""

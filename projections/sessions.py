@@ -87,3 +87,5 @@ class Sessions(Fold[SessionRow]):
                 row.lapses += 1
             case SessionResumed():
                 row.state, row.ended_at, row.resumed_at = SessionState.ACTIVE.value, None, event.timestamp
+                if event.seat is not None:
+                    row.seat, row.seats = event.seat, event.seats

@@ -19,6 +19,7 @@ from tasks.catalog.candidates import in_batches
 from tasks.catalog.judging import Judge, Judgement, Outcome, Question
 from tasks.catalog.reading import read_models
 from tasks.catalog.run_cause import run_cause
+from tasks.catalog.winning import SeatSieve
 from tasks.wiring import wiring
 
 BATCH: Final = 500
@@ -56,7 +57,7 @@ def sweep(store: EventStore, engine: Engine, *, cause: Cause, window: timedelta,
             with read_models(engine) as connection:
                 return look(connection, limit=limit)
 
-        judging = Judge(store, cause)
+        judging = Judge(store, cause, sieve=SeatSieve(cause))
         for candidates in in_batches(look_at, key=lambda candidate: candidate.session_id, size=batch):
             judging.ask({session_stream(candidate.session_id): question(candidate) for candidate in candidates})
         return judging.judgement
@@ -85,7 +86,8 @@ def cleanup_zombie_sessions(self: Any, *, batch: int = BATCH) -> dict[str, float
 
     Returns:
         ``found`` silent sessions, ``cleaned`` ones among them (another sweep may have come first), ``resumed`` ones,
-        ``refused`` ones (suggested by a read model that was behind), ``errors`` and ``duration_seconds``.
+        ``refused`` ones (suggested by a read model that was behind, or without a seat), ``errors`` and
+        ``duration_seconds``.
     """
     began = time.monotonic()
     wired = wiring()

@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import sqlalchemy as sa
 
-from domain.aggregate import Aggregate, Event
+from domain.aggregate import Aggregate, Event, replay
 from domain.cause import Cause
 from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
 from domain.license import License
@@ -47,6 +47,13 @@ class Fleet:
         licensed = under or self._license
         for name in names:
             self.record(Session.start(name, under=licensed, default_patience=PATIENCE, at=after(minutes)))
+
+    def end(self, name: str, *, minutes: float) -> None:
+        """A session signs out so many minutes past noon."""
+        session = replay(self.events(name))
+        assert isinstance(session, Session)
+        session.end(reason="signed out", at=after(minutes))
+        self.record(session)
 
     def beat(self, names: Iterable[str], *, minutes: float, clock_behind: float = 0) -> None:
         """A heartbeat of each session, stored so many minutes past noon; its own clock may be behind by minutes."""
