@@ -102,7 +102,7 @@ def _license_of(in_hand: InHand) -> str | None:
     envelope = in_hand.attempt.envelope
     if envelope is None or not envelope.license_id or envelope.task in ABOUT_LICENSES:
         return None
-    return envelope.license_id
+    return None if "\0" in envelope.license_id else envelope.license_id  # PostgreSQL has no such text
 
 
 def _ruling(in_hand: InHand, now: datetime) -> Ruling | None:

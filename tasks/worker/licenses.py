@@ -148,13 +148,12 @@ class Licenses:
             self._say_away(error)
 
     def _load(self, store: EventStore, license_ids: Collection[str]) -> dict[str, FollowedLicense]:
-        readable = [each for each in license_ids if "\0" not in each]  # PostgreSQL has no such text, so no such stream
         try:
-            stories = store.load_recorded(Log.LICENSING, [license_stream(each) for each in readable])
+            stories = store.load_recorded(Log.LICENSING, [license_stream(each) for each in license_ids])
         except EventUnreadableError as error:  # a newer version of the code wrote it
             if len(license_ids) > 1:
                 return {key: found for each in license_ids for key, found in self._load(store, [each]).items()}
-            _log.error("nobody can say how a license stands; its runs wait", license=readable, detail=str(error))
+            _log.error("nobody can say how a license stands; its runs wait", detail=str(error))
             for license_id in license_ids:
                 self._forget(license_id)
             return {}

@@ -72,7 +72,7 @@ def test_an_active_license_admits_and_the_attempt_says_by_which_event(stored_lab
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_license_that_was_never_issued_decides_nothing_until_it_is(stored_lab: Lab) -> None:
+def test_a_license_that_was_never_issued_decides_nothing(stored_lab: Lab) -> None:
     for name in ("lic-nobody-knows", "lic-\0"):
         run = publish(stored_lab, name)
         assert end(stored_lab, run) == "task.succeeded 1"
