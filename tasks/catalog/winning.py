@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import msgspec
 
@@ -17,6 +18,7 @@ from infra.event_store.seats import lock_licenses, taken_seats
 from tasks.catalog.judging import Sifted
 
 Stories = Mapping[str, list[Event]]
+NEVER: Final = datetime.max.replace(tzinfo=UTC)
 Denial = dict[str, Any]
 """What :meth:`SessionDenied.record` is told."""
 
@@ -39,18 +41,19 @@ class SeatSieve:
             stories: by stream, the events that were decided on.
             decided: by stream, what follows.
         """
-        back = sorted(stream for stream, events in decided.items() if any(map(_resumes, events)))
+        back = [stream for stream, events in decided.items() if _came_back_at(events) < NEVER]
         if not back:
             return Sifted(dict(decided))
-        license_ids = {stream: _session(stories[stream]).license_id for stream in back}
-        seats = _Seats(transaction, set(license_ids.values()))
-        present = transaction.load(Log.LICENSING, back)
-        sifted = Sifted({stream: list(events) for stream, events in decided.items() if stream not in license_ids})
-        for stream in back:
+        sessions = {stream: _session(stories[stream]) for stream in decided}
+        seats = _Seats(transaction, {sessions[stream].license_id for stream in back})
+        present = transaction.load(Log.LICENSING, list(decided))
+        sifted = Sifted({})
+        # Those that give a seat back first; of those that want one, whoever came back first.
+        for stream in sorted(decided, key=lambda stream: (stream in back, _came_back_at(decided[stream]), stream)):
             if len(present.get(stream, ())) != len(stories[stream]):
                 sifted.stale.append(stream)
                 continue
-            standing, denial = seats.sift(_session(stories[stream]), decided[stream])
+            standing, denial = seats.sift(sessions[stream], decided[stream])
             if standing:
                 sifted.standing[stream] = standing
             if denial is not None:
@@ -102,8 +105,9 @@ def _denial(session: Session, event: SessionResumed, under: License, *, taken: i
     }
 
 
-def _resumes(event: Event) -> bool:
-    return isinstance(event, SessionResumed)
+def _came_back_at(events: list[Event]) -> datetime:
+    """When a session first came back, by what was decided about it; :data:`NEVER` if it did not."""
+    return min((event.timestamp for event in events if isinstance(event, SessionResumed)), default=NEVER)
 
 
 def _session(story: list[Event]) -> Session:

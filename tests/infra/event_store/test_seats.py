@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -25,6 +27,11 @@ from tests.waiting import eventually
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+BEFORE = next(
+    re.findall(r'down_revision = "(\d+)"', file.read_text())[0]
+    for file in (Path(__file__).parents[3] / "infra" / "migrations" / "versions").glob("*_seats.py")
+)
+"""The schema before there was a table of seats."""
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -159,7 +166,7 @@ def test_what_somebody_did_to_the_table_is_found_and_mended(store: EventStore, c
 
 def test_a_database_from_before_the_table_gets_it_from_its_log(servers: Settings) -> None:
     with fresh_database(servers) as old:
-        database.migrate(old, to="0027")
+        database.migrate(old, to=BEFORE)
         with EventStore(old.database_url.get_secret_value(), name="test old") as store:
             license_ = issued(store)
             held, lapsed, ended, back = (started(license_) for _ in range(4))

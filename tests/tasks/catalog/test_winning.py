@@ -92,6 +92,16 @@ def test_a_seat_that_becomes_free_within_the_window_is_won(fleet: Fleet, seated:
     assert fleet.names("back") == ["session.started", "session.lapsed", "session.resumed"]
 
 
+def test_of_two_that_came_back_the_first_one_wins_the_seat(fleet: Fleet, seated: License) -> None:
+    lapse(fleet, "a", "b", under=seated)
+    fleet.beat(["b"], minutes=8)
+    fleet.beat(["a"], minutes=9)
+    fleet.pass_time(minutes=9.1)
+    swept(fleet)
+    assert [fleet.names(name)[-1] for name in ("a", "b")] == ["session.lapsed", "session.resumed"]
+    assert [each.session_id for each in denials(fleet)] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("seats", "overage", "won"),
     [(2, Overage.NONE, 2), (2, Overage.ONE_AND_A_HALF, 3), (2, Overage.ALWAYS, 5), (None, Overage.NONE, 5)],
