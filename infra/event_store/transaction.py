@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,9 @@ from infra.event_store.envelope import LostRaceError, NewEvent, Recorded, Verdic
 from infra.event_store.log import Log
 from infra.event_store.log_table import Appended, Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
+
+_decode: Final[Callable[[str], Any]] = msgspec.json.Decoder().decode
+"""Made once: asked for every row that is read."""
 
 
 class Transaction:
@@ -85,7 +88,7 @@ def recorded(mapper: EventMapper, row: Found) -> Recorded:
     Raises:
         EventUnreadableError: this version of the code cannot read it.
     """
-    metadata = msgspec.json.decode(row.metadata)
+    metadata = _decode(row.metadata)
     event = mapper.to_event(
         row.name,
         row.data,
