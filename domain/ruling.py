@@ -73,27 +73,32 @@ class Standing(NamedTuple):
     marks: dict[str, Mark]
 
     def ruling(self, now: datetime) -> Ruling:
-        """What it says at ``now``, as :meth:`domain.license_standing.LicenseStanding.barred_as` has it for sessions."""
+        """What it says at ``now``; it admits when ``barred_as`` of :mod:`domain.license_standing` bars nothing.
+
+        An end of the term that is not recorded ends nothing for good: terms are judged in log time, and a renewal that
+        was sent in time may still be on its way. Work waits until the log knows.
+        """
         if self.state is LicenseState.REVOKED:
             return self._ruling(Says.REVOKED, "state", "LicenseRevoked", "has been revoked")
-        is_over = self.state is LicenseState.EXPIRED or self.valid_until <= now
-        expired = ("LicenseExpired", f"expired at {self.valid_until.isoformat()}")
-        if is_over and self.expiry is Expiry.REVOKE:
-            return self._ruling(Says.REVOKED, self._over(), *expired)
+        is_expired = self.state is LicenseState.EXPIRED
+        ended = f"expired at {self.valid_until.isoformat()}"
+        if is_expired and self.expiry is Expiry.REVOKE:
+            return self._ruling(Says.REVOKED, self._ended_by(), "LicenseExpired", ended)
         if self.is_suspended:
             return self._ruling(Says.DEFERRED, "is_suspended", "LicenseSuspended", "is suspended")
-        if is_over and self.expiry is Expiry.RESTRICT:
-            return self._ruling(Says.REFUSED, self._over(), *expired)
-        return self._ruling(Says.ADMITTED, self._over() if is_over else "state", "", "admits work")
+        if is_expired and self.expiry is Expiry.RESTRICT:
+            return self._ruling(Says.REFUSED, self._ended_by(), "LicenseExpired", ended)
+        if not is_expired and self.valid_until <= now and self.expiry is not Expiry.MAINTAIN:
+            return self._ruling(Says.DEFERRED, "valid_until", "LicenseTermOver", ended)
+        return self._ruling(Says.ADMITTED, self._ended_by() if is_expired else "state", "", "admits work")
 
     def recorded(self) -> Ruling:
         """What it says by what is recorded alone, whatever the time is."""
         return self.ruling(datetime.min.replace(tzinfo=UTC))
 
-    def _over(self) -> str:
-        """The side that is to blame for an end of the term meaning what it does: the latest to become so."""
-        ended = "state" if self.state is LicenseState.EXPIRED else "valid_until"
-        return max(ended, "expiry", key=lambda side: self.marks[side].version)
+    def _ended_by(self) -> str:
+        """The side that is to blame for an expiry meaning what it does: the latest to become so."""
+        return max("state", "expiry", key=lambda side: self.marks[side].version)
 
     def _ruling(self, says: Says, side: str, error_type: str, text: str) -> Ruling:
         return Ruling(says, self.marks[side].event_id, error_type, f"license {self.license_id} {text}")

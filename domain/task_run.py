@@ -61,6 +61,8 @@ class HoldReason(StrEnum):
     """The task has limits and nobody can say whether they are reached."""
     LICENSE_SUSPENDED = "license_suspended"
     """The license that the run names is suspended."""
+    LICENSE_TERM_OVER = "license_term_over"
+    """The license's term has ended and nobody has recorded yet what came of it; it may have been renewed in time."""
     LICENSE_AWAY = "license_away"
     """The run names a license and nobody can say how it stands."""
 
@@ -72,7 +74,11 @@ _HOLD_PLACES: Final[dict[str, int]] = {
     HoldReason.LIMITER_AWAY: 4,
 }
 """Places before those of the attempt; that is all the room there is."""
-_FAR_HOLD_PLACES: Final[dict[str, int]] = {HoldReason.LICENSE_SUSPENDED: 0, HoldReason.LICENSE_AWAY: 1}
+_FAR_HOLD_PLACES: Final[dict[str, int]] = {
+    HoldReason.LICENSE_SUSPENDED: 0,
+    HoldReason.LICENSE_AWAY: 1,
+    HoldReason.LICENSE_TERM_OVER: 2,
+}
 
 
 def run_stream(run_id: UUID | str) -> str:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 LOOKED_AFTER: Final = timedelta(seconds=8)
 """How long a message waits in the delay ladder before its license is looked at again."""
+HOLDS: Final = {
+    "LicenseSuspended": HoldReason.LICENSE_SUSPENDED,
+    "LicenseTermOver": HoldReason.LICENSE_TERM_OVER,
+}
+"""Why an attempt is held, by why its license defers it."""
 
 
 class Licensed:
@@ -56,7 +61,7 @@ class Licensed:
         if ruling is None or ruling.says is Says.ADMITTED:
             return True
         if ruling.says is Says.DEFERRED:
-            self._hold(in_hand, HoldReason.LICENSE_SUSPENDED, decided_by=str(ruling.decided_by))
+            self._hold(in_hand, HOLDS[ruling.error_type], decided_by=str(ruling.decided_by))
         else:
             rules = AttemptRules(None, 0, is_critical=bool(getattr(task, "critical", False)))
             self._registrar.conclude(in_hand, turned_away(ruling), rules)

@@ -35,5 +35,5 @@ select run_id,
 from read_model.task_attempts;
 
 comment on column analytics.fct_task_attempts.admitted_by is 'Id of the event of the run''s license because of which it was let begin; empty if it did not begin, or no license decided.';
-comment on column analytics.fct_task_attempts.deferred_by is 'Id of the event of the run''s license because of which it had to wait: a suspension. Empty if it had not.';
+comment on column analytics.fct_task_attempts.deferred_by is 'Id of the event of the run''s license because of which it had to wait: its suspension, or the one that set a term which is over. Empty if it had not.';
 comment on column analytics.fct_task_attempts.turned_away_by is 'Id of the event of the run''s license because of which it was refused or revoked; empty if it was not.';
