@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0028"
-down_revision = "0027"
+revision = "0032"
+down_revision = "0031"
 
 
 def upgrade() -> None:
-    run_sql("0028_license_admission")
+    run_sql("0032_license_admission")

@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0029"
-down_revision = "0028"
+revision = "0033"
+down_revision = "0032"
 
 
 def upgrade() -> None:
-    run_sql("0029_seats")
+    run_sql("0033_seats")
