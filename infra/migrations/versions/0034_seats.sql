@@ -36,7 +36,8 @@ begin
         where not told.holds and held.license_id = told.began->>'license_id' and held.session_id = told.began->>'session_id'
     )
     insert into event_store.seats (license_id, session_id)
-    select began->>'license_id', began->>'session_id' from told where holds
+    select began->>'license_id', began->>'session_id' from told
+    where holds and began->>'license_id' is not null and began->>'session_id' is not null  -- nothing keeps an event out
     on conflict do nothing;
     return null;
 end $$;
@@ -55,6 +56,7 @@ create function event_store.seats_by_log() returns table (license_id text, sessi
         order by e.version desc limit 1
     ) last
     where began.name = 'session.started' and event_store.holds_seat(last.name, began.data)
+        and began.data->>'license_id' is not null and began.data->>'session_id' is not null
 $$;
 comment on function event_store.seats_by_log() is 'The seats that are held, read from the whole log.';
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from domain.aggregate import Event
 from domain.cause import Cause
 from domain.license import License
-from domain.session import Session, SessionState
+from domain.session import Session, SessionResumed, SessionState
 from infra import database
 from infra.event_store import EventStore, Log, caused
 from infra.event_store.seats import SeatDifference, lock_licenses, mend_seats, seat_differences, taken_seats
@@ -107,6 +107,18 @@ def test_of_several_events_of_a_session_in_one_statement_the_last_counts(
     back.resume(heartbeat_at=NOON + 8 * MINUTE, window=10 * MINUTE)
     record(store, gone, back)
     assert taken(connection, license_) == 1
+
+
+def test_what_is_told_of_a_session_without_a_beginning_is_stored_and_takes_no_seat(
+    store: EventStore, connection: Connection
+) -> None:
+    """An archive that is restored in part, or a log that was cut: the table must keep no event out."""
+    session = started(issued(store))
+    session.end(reason="signed out", at=NOON)
+    _, ended = facts(session)
+    back = SessionResumed(originator_id=f"session-{uuid4()}", originator_version=3, timestamp=NOON)
+    store.append(Log.LICENSING, caused([ended, back], Cause(id=uuid4(), at=NOON, actor="test")))
+    assert seat_differences(connection) == []
 
 
 def test_what_is_told_twice_takes_one_seat_and_what_is_rolled_back_none(
