@@ -5,6 +5,7 @@ Importing this package makes the name of every event known; each process that re
 
 from domain import (
     backpressure,
+    blindness,
     dead_letter,
     failure_alert,
     flow,
@@ -22,6 +23,7 @@ from domain import (
 
 __all__ = [
     "backpressure",
+    "blindness",
     "dead_letter",
     "failure_alert",
     "flow",

@@ -1,18 +1,24 @@
 """Sessions: a use of a license from its start to its end, kept alive by heartbeats.
 
 A heartbeat is a fact received, high in volume and without a rule at the door (see :mod:`domain.heartbeat`); the
-session's own stream holds its transitions only.
+session's own stream holds its transitions only. When they are due follows from the logs alone, whoever looks and when
+(docs/adr/0018-silence.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
-from domain.aggregate import Aggregate, Created, Event
+from domain.aggregate import Aggregate
+from domain.blindness import BlindWindow, patience_over
 from domain.license import License
-from domain.refusal import Refusal
+from domain.license_policy import MonitoringStart, OnLapse, Resurrection
+from domain.session_events import SessionEnded, SessionLapsed, SessionResumed, SessionStarted, SessionState
+from domain.session_refusals import ResurrectionForbidden, ResurrectionWindowOver, SessionNotOpen
+from domain.session_rules import SessionRules
 
 
 def session_stream(session_id: str) -> str:
@@ -20,28 +26,21 @@ def session_stream(session_id: str) -> str:
     return f"session-{session_id}"
 
 
-class SessionState(StrEnum):
-    """Where a session stands."""
+class Silence(NamedTuple):
+    """A stretch without news of a session, as the log of heartbeats tells of it.
 
-    ACTIVE = "active"
-    LAPSED = "lapsed"
-    ENDED = "ended"
+    Attributes:
+        log_time: how far log time had come when it ended, or has come by now.
+        last_heartbeat_at: the heartbeat before it, by the session's own clock; None: there was none.
+        heard_at: when a heartbeat was last recorded before it, news or not: a sign of life, too, where the session's
+            clock is behind.
+        heartbeat_at: the first heartbeat since it that was news; None: there was none yet.
+    """
 
-
-class SessionAlreadyStarted(Refusal):
-    """a session of this id has been started before."""
-
-
-class SessionUnknown(Refusal):
-    """no session of this id has been started."""
-
-
-class SessionNotOpen(Refusal):
-    """the session is {state}; it has to be open for this."""
-
-
-class ResurrectionWindowOver(Refusal):
-    """the session lapsed at {lapsed_at}; it could have resumed until {until}, and did at {at}."""
+    log_time: datetime
+    last_heartbeat_at: datetime | None = None
+    heard_at: datetime | None = None
+    heartbeat_at: datetime | None = None
 
 
 class Session(Aggregate):
@@ -52,9 +51,12 @@ class Session(Aggregate):
     if TYPE_CHECKING:  # the library would make a dataclass of annotations; the first event assigns these
         session_id: str
         license_id: str
+        rules: SessionRules
         started_at: datetime
-        patience_seconds: float
         state: SessionState
+        lapsed_at: datetime | None
+        patience_over_at: datetime | None
+        resumed_at: datetime | None
         ended_at: datetime | None
 
     @classmethod
@@ -68,7 +70,7 @@ class Session(Aggregate):
         host: str | None = None,
         taken: int | None = None,
     ) -> Self:
-        """Start a session under a license that has a seat for it (:func:`domain.session_denial.denial`).
+        """Start a session under a license that has a seat for it (:func:`domain.session_denial.denial`), by its policy.
 
         Args:
             session_id: what services call it.
@@ -88,7 +90,7 @@ class Session(Aggregate):
             at=at,
             session_id=session_id,
             license_id=under.license_id,
-            patience_seconds=under.policy.patience_seconds or default_patience.total_seconds(),
+            rules=SessionRules.under(under.policy, default_patience=default_patience),
             host=host,
             seat=None if taken is None else taken + 1,
             seats=under.seats,
@@ -96,8 +98,9 @@ class Session(Aggregate):
 
     @property
     def holds_seat(self) -> bool:
-        """Whether it takes one of its license's seats."""
-        return self.state is SessionState.ACTIVE
+        """Whether it takes one of its license's seats: while it is active, and lapsed where its rules keep it."""
+        is_kept = self.state is SessionState.LAPSED and self.rules.on_lapse is OnLapse.KEEP
+        return self.state is SessionState.ACTIVE or is_kept
 
     def end(self, *, reason: str, at: datetime) -> None:
         """Sign out. A lapsed session may still say that it ended.
@@ -109,97 +112,64 @@ class Session(Aggregate):
             raise SessionNotOpen(self.id, state=self.state.value)
         self.record(SessionEnded, at=at, reason=reason)
 
-    def lapse(self, *, last_heartbeat_at: datetime, judged_at: datetime) -> bool:
+    def judge(self, silence: Silence, *, blind: Sequence[BlindWindow] = ()) -> None:
+        """Record what a silence and the heartbeat that broke it, if one did, have brought about: a lapse, a return.
+
+        Silences are judged in order; one that began before the session last came back has been judged before.
+        """
+        back_at = silence.heartbeat_at
+        if self.resumed_at is not None and self.resumed_at > (silence.last_heartbeat_at or self.started_at):
+            return
+        self.lapse(silence, blind=blind)
+        if back_at is not None:
+            with suppress(ResurrectionWindowOver, ResurrectionForbidden):  # then it stays lapsed
+                self.resume(heartbeat_at=back_at, blind=blind)
+
+    def lapse(self, silence: Silence, *, blind: Sequence[BlindWindow] = ()) -> bool:
         """Record that the heartbeats stopped, as of the last one.
 
         Args:
-            last_heartbeat_at: the last sign of life; the session counts as ended then.
-            judged_at: log time: everything sent before it has been stored.
+            silence: since when nothing has been heard of it, and up to which log time.
+            blind: windows whose time counts for nobody.
 
         Returns:
-            Whether it lapsed: False where it is not active any more or has not been silent for its patience.
+            Whether it lapsed: False where it is not active any more, is not watched yet, or has not been silent for its
+            patience.
         """
-        patience = timedelta(seconds=self.patience_seconds)
-        if self.state is not SessionState.ACTIVE or judged_at - last_heartbeat_at <= patience:
+        if self.state is not SessionState.ACTIVE:
             return False
-        self.record(SessionLapsed, at=last_heartbeat_at, judged_at=judged_at)
+        if silence.last_heartbeat_at is None and self.rules.monitoring_starts is MonitoringStart.FIRST_HEARTBEAT:
+            return False
+        last_sign_at = max(self.resumed_at or self.started_at, silence.last_heartbeat_at or self.started_at)
+        sign_at = max(last_sign_at, silence.heard_at or last_sign_at)
+        over_at = patience_over(sign_at, self.rules.patience, blind)
+        if silence.log_time <= over_at:
+            return False
+        self.record(SessionLapsed, at=last_sign_at, judged_at=silence.log_time, patience_over_at=over_at)
         return True
 
-    def resume(self, *, heartbeat_at: datetime, window: timedelta) -> bool:
+    def resume(self, *, heartbeat_at: datetime, blind: Sequence[BlindWindow] = ()) -> bool:
         """Record that a lapsed session came back.
 
         Returns:
             Whether it resumed: False where it is not lapsed or the heartbeat is not newer than the lapse.
 
         Raises:
+            ResurrectionForbidden: its rules let no lapsed session come back.
             ResurrectionWindowOver: it came back too late.
         """
-        if self.state is not SessionState.LAPSED or self.ended_at is None or heartbeat_at <= self.ended_at:
+        if self.state is not SessionState.LAPSED or self.lapsed_at is None or heartbeat_at <= self.lapsed_at:
             return False
-        until = self.ended_at + timedelta(seconds=self.patience_seconds) + window
-        if heartbeat_at > until:
-            raise ResurrectionWindowOver(self.id, lapsed_at=self.ended_at, until=until, at=heartbeat_at)
+        if self.rules.resurrection is Resurrection.NEVER:
+            raise ResurrectionForbidden(self.id, lapsed_at=self.lapsed_at)
+        until = self._may_resume_until(blind)
+        if until is not None and heartbeat_at > until:
+            raise ResurrectionWindowOver(self.id, lapsed_at=self.lapsed_at, until=until, at=heartbeat_at)
         self.record(SessionResumed, at=heartbeat_at)
         return True
 
-
-class SessionStarted(Created, frozen=True, kw_only=True):
-    """A use of a license began."""
-
-    TOPIC: ClassVar[str] = "session.started"
-    session_id: str
-    license_id: str
-    patience_seconds: float
-    host: str | None
-    seat: int | None = None
-    """How many of the license's seats were taken with this one; None: they were not counted."""
-    seats: int | None = None
-    """How many seats the license had; None: it had no limit, or nobody said so."""
-
-    def apply(self, aggregate: Session) -> None:
-        """Assign what it began with."""
-        aggregate.session_id = self.session_id
-        aggregate.license_id = self.license_id
-        aggregate.started_at = self.timestamp
-        aggregate.patience_seconds = self.patience_seconds
-        aggregate.state = SessionState.ACTIVE
-        aggregate.ended_at = None
-
-
-class SessionEnded(Event, frozen=True, kw_only=True):
-    """Somebody signed out."""
-
-    TOPIC: ClassVar[str] = "session.ended"
-    reason: str
-
-    def apply(self, aggregate: Session) -> None:
-        """Assign the end."""
-        aggregate.state = SessionState.ENDED
-        aggregate.ended_at = self.timestamp
-
-
-class SessionLapsed(Event, frozen=True, kw_only=True):
-    """The heartbeats stopped; nobody signed out. Occurred at the last heartbeat."""
-
-    TOPIC: ClassVar[str] = "session.lapsed"
-    judged_at: datetime
-
-    def apply(self, aggregate: Session) -> None:
-        """Assign the end it is taken to have had."""
-        aggregate.state = SessionState.LAPSED
-        aggregate.ended_at = self.timestamp
-
-
-class SessionResumed(Event, frozen=True, kw_only=True):
-    """A heartbeat came after the lapse and in time."""
-
-    TOPIC: ClassVar[str] = "session.resumed"
-    seat: int | None = None
-    """How many of the license's seats were taken with this one; None: they were not counted, or it had kept its own."""
-    seats: int | None = None
-    """How many seats the license had."""
-
-    def apply(self, aggregate: Session) -> None:
-        """Undo the lapse."""
-        aggregate.state = SessionState.ACTIVE
-        aggregate.ended_at = None
+    def _may_resume_until(self, blind: Sequence[BlindWindow]) -> datetime | None:
+        window = self.rules.resurrection.window
+        if window is None or self.patience_over_at is None:
+            return None
+        return patience_over(self.patience_over_at, window, blind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin
@@ -28,6 +29,10 @@ Each row of a log has these columns beside the event's own data (`data`, jsonb):
 | `occurred_at`, `recorded_at` | when it happened, by its teller; when it was stored, by the database. UTC |
 | `metadata` | `causation_id`, `correlation_id`, `actor`, `traceparent`, `tenant`, `source_event_id`, where known |
 """
+
+
+_MODULE = re.compile(r"\bdomain\.(?:[a-z_]+\.)+(?=[A-Z])")
+"""The path of a module of the domain before the name of a class."""
 
 
 def events_page() -> str:
@@ -104,7 +109,7 @@ def _type(found: Any) -> str:
         found = get_args(found)[0]
     names = [getattr(part, "__name__", str(part)) for part in get_args(found) or (found,)]
     if getattr(found, "__origin__", None) is not None:
-        return str(found)
+        return _MODULE.sub("", str(found))
     return " or ".join("null" if name == "NoneType" else name for name in names)
 
 

@@ -101,8 +101,6 @@ class Settings(BaseSettings):
 
     default_patience_seconds: float = Field(default=360.0, gt=0)
     """Silence after which a session lapses, where its license does not say."""
-    resurrection_window_seconds: float = Field(default=600.0, ge=0)
-    """How long after its lapse a session may resume."""
     sweep_interval_seconds: float = Field(default=60.0, gt=0)
     """Interval of the declared schedule of ``cleanup_zombie_sessions``."""
     expiry_interval_seconds: float = Field(default=3600.0, gt=0)

@@ -17,7 +17,8 @@ from typing import Final
 import msgspec
 
 from domain.license import license_stream
-from domain.session import SessionState, session_stream
+from domain.session import session_stream
+from domain.session_events import SessionState
 from domain.task_run import run_stream
 from infra.event_store import EventStore, Log, Recorded
 from infra.events.as_of import AsOf, By, story_as_of

@@ -1,23 +1,23 @@
 """What a page of the heartbeats log says of each session, before anybody looks at the table.
 
-Nearly every session is heard of once in a page. Of those a column of each value goes to the database as it is; sessions
-that are heard of more often are folded here, once it is known where they stand.
+Nearly every session is heard of once in a page, in time. Of those a column of each value goes to the database as it is;
+the others are folded (:mod:`projections.standing`), once it is known where they stand.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from itertools import chain
+from itertools import repeat
 from typing import Final, NamedTuple
 
 from domain.heartbeat import HeartbeatsReceived, WatermarkPassed
 from infra.event_store import Recorded
-from projections.moments import NEVER, microseconds
-from projections.returns import SILENCE
+from projections.moments import microseconds
 
-_SILENCE_US: Final = SILENCE // timedelta(microseconds=1)
+LATE: Final = timedelta(seconds=60)
+"""A heartbeat is late where log time had come further past its own time than this: its sender was late, not we."""
+_LATE_US: Final = LATE // timedelta(microseconds=1)
 
 
 class Beat(NamedTuple):
@@ -27,45 +27,36 @@ class Beat(NamedTuple):
         at: its own time.
         log_time: log time at its place.
         recorded_at: when the log recorded it.
+        ahead: by how many microseconds it says it occurred after we were told.
     """
 
     at: int
     log_time: int
     recorded_at: int
+    ahead: int = 0
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it came when log time was well past it."""
+        return self.log_time - self.at > _LATE_US
 
 
 class Heard(NamedTuple):
     """The sessions heard of; times are microseconds since 2000.
 
     Attributes:
-        session_ids: those heard of once …
+        session_ids: those heard of once, in time …
         at: … each with the time of its heartbeat, …
         log_times: … log time at its place, …
         recorded_at: … and when the log recorded it.
-        repeated: those heard of more than once, each with its heartbeats in order of position.
+        folded: the others, each with its heartbeats in order of position.
     """
 
     session_ids: list[str]
     at: list[int]
     log_times: list[int]
     recorded_at: list[int]
-    repeated: dict[str, list[Beat]]
-
-
-class Standing(NamedTuple):
-    """Where a session stands after some heartbeats.
-
-    Attributes:
-        last: its newest heartbeat.
-        news: how many of them were newer than all before.
-        returns: those of them that broke a silence, in order.
-        heard_at: when one of them was last recorded, news or not.
-    """
-
-    last: int
-    news: int
-    returns: list[int]
-    heard_at: int
+    folded: dict[str, list[Beat]]
 
 
 def hear(told: Iterable[Recorded], *, log_time: int) -> Heard:
@@ -79,68 +70,68 @@ def hear(told: Iterable[Recorded], *, log_time: int) -> Heard:
     Raises:
         ValueError: a batch has more sessions than times, or the other way round.
     """
-    batches: list[_Batch] = []
+    page = _Page()
     for _, event, _, _, recorded_at in told:
         if isinstance(event, WatermarkPassed):
             log_time = max(log_time, microseconds(event.timestamp))
         elif isinstance(event, HeartbeatsReceived):
-            batches.append(_batch(event, log_time=log_time, recorded_at=microseconds(recorded_at)))
-    heard = Heard([], [], [], [], _repeated(list(chain.from_iterable(batch.session_ids for batch in batches))))
-    for batch in batches:
-        _hear(heard, batch)
-    return heard
+            page.hear(event, log_time=log_time, recorded_at=microseconds(recorded_at))
+    return page.heard()
 
 
-def stand(beats: Iterable[Beat], *, last: int | None) -> Standing:
-    """Where a session stands after ``beats``, in order: one counts when it is newer than the last one that counted.
+class _Page:
+    """Takes in batch after batch, in columns; a batch of heartbeats in time of nobody again costs a few steps."""
 
-    Args:
-        beats: at least one.
-        last: the last one that counted before them; None: there was none.
-    """
-    newest, news, returns, heard_at = NEVER if last is None else last, 0, list[int](), NEVER
-    for beat in beats:
-        heard_at = max(heard_at, beat.recorded_at)
-        if beat.at > newest:
-            if max(beat.at, beat.log_time) - newest > _SILENCE_US:
-                returns.append(beat.at)
-            newest, news = beat.at, news + 1
-    return Standing(newest, news, returns, heard_at)
+    def __init__(self) -> None:
+        self._heard = Heard([], [], [], [], {})
+        self._numbers: dict[str, int] = {}
 
+    def hear(self, batch: HeartbeatsReceived, *, log_time: int, recorded_at: int) -> None:
+        first = microseconds(batch.timestamp)
+        times = [first + offset_ms * 1000 for offset_ms in batch.offsets_ms]
+        session_ids = batch.session_ids
+        if len(times) != len(session_ids):
+            raise ValueError(f"{batch.originator_id} has {len(session_ids)} sessions and {len(times)} times")
+        is_plain = first >= log_time - _LATE_US and not batch.ahead
+        if is_plain and self._brings_nobody_again(session_ids):
+            self._append(session_ids, times, log_time, recorded_at)
+            return
+        ahead = {number: ahead_ms * 1000 for number, ahead_ms in batch.ahead}
+        for number, (session_id, at) in enumerate(zip(session_ids, times, strict=True)):
+            self._hear_one(session_id, Beat(at, log_time, recorded_at, ahead.get(number, 0)))
 
-class _Batch(NamedTuple):
-    session_ids: Sequence[str]
-    at: list[int]
-    log_time: int
-    recorded_at: int
+    def heard(self) -> Heard:
+        session_ids, at, log_times, recorded_at, folded = self._heard
+        if not folded:
+            return self._heard
+        once = [number for session_id, number in self._numbers.items() if session_id not in folded]
+        at, log_times, recorded_at = ([times[number] for number in once] for times in (at, log_times, recorded_at))
+        return Heard([session_ids[number] for number in once], at, log_times, recorded_at, folded)
 
+    def _brings_nobody_again(self, session_ids: Sequence[str]) -> bool:
+        folded = self._heard.folded
+        return (
+            self._numbers.keys().isdisjoint(session_ids)
+            and (not folded or folded.keys().isdisjoint(session_ids))
+            and len(set(session_ids)) == len(session_ids)
+        )
 
-def _batch(event: HeartbeatsReceived, *, log_time: int, recorded_at: int) -> _Batch:
-    first = microseconds(event.timestamp)
-    at = [first + offset_ms * 1000 for offset_ms in event.offsets_ms]
-    if len(at) != len(event.session_ids):
-        raise ValueError(f"{event.originator_id} has {len(event.session_ids)} sessions and {len(at)} times")
-    return _Batch(event.session_ids, at, log_time, recorded_at)
+    def _hear_one(self, session_id: str, beat: Beat) -> None:
+        _, at, log_times, recorded_at, folded = self._heard
+        if session_id in folded:
+            folded[session_id].append(beat)
+        elif session_id in self._numbers:
+            number = self._numbers[session_id]
+            folded[session_id] = [Beat(at[number], log_times[number], recorded_at[number]), beat]
+        elif beat.ahead or beat.is_late:
+            folded[session_id] = [beat]
+        else:
+            self._append([session_id], [beat.at], beat.log_time, beat.recorded_at)
 
-
-def _repeated(session_ids: list[str]) -> dict[str, list[Beat]]:
-    """The sessions that are there more than once."""
-    if len(set(session_ids)) == len(session_ids):
-        return {}
-    return {session_id: [] for session_id, count in Counter(session_ids).items() if count > 1}
-
-
-def _hear(heard: Heard, batch: _Batch) -> None:
-    session_ids, at, log_time, recorded_at = batch
-    if not heard.repeated.keys().isdisjoint(session_ids):
-        told, session_ids, at = zip(session_ids, at, strict=True), [], []
-        for session_id, moment in told:
-            if session_id in heard.repeated:
-                heard.repeated[session_id].append(Beat(moment, log_time, recorded_at))
-            else:
-                session_ids.append(session_id)
-                at.append(moment)
-    heard.session_ids.extend(session_ids)
-    heard.at.extend(at)
-    heard.log_times.extend([log_time] * len(at))
-    heard.recorded_at.extend([recorded_at] * len(at))
+    def _append(self, session_ids: Sequence[str], times: Sequence[int], log_time: int, recorded_at: int) -> None:
+        known, count = len(self._numbers), len(session_ids)
+        self._numbers.update(zip(session_ids, range(known, known + count), strict=True))
+        self._heard.session_ids.extend(session_ids)
+        self._heard.at.extend(times)
+        self._heard.log_times.extend(repeat(log_time, count))
+        self._heard.recorded_at.extend(repeat(recorded_at, count))

@@ -16,12 +16,11 @@ _END_OF_LOG: Final = "select event_store.licensing_events_safe_position()"
 _OPEN: Final = """
     select s.session_id
     from read_model.sessions s
-    left join read_model.licenses l using (license_id)
     where s.license_id = %(license_id)s
         and (%(started_before)s::timestamptz is null or s.started_at < %(started_before)s)
         and (s.state = 'active'
-             or s.state = 'lapsed' and (l.on_lapse = 'keep' or l.resurrection = 'always'
-                                        or s.ended_at > %(at)s - interval '1 day'))
+             or s.state = 'lapsed' and (s.on_lapse = 'keep' or s.resurrection = 'always'
+                                        or s.lapsed_at > %(at)s - interval '1 day'))
     order by s.started_at, s.session_id
     limit %(limit)s
 """
@@ -35,7 +34,8 @@ def open_sessions(
     Args:
         connection: to the read models.
         license_id: whose.
-        at: about now; a session that lapsed a day before then does not come back, unless its license lets it always.
+        at: about now; a session that lapsed a day before then does not come back, unless its rules keep it or let it
+            always.
         started_before: those that started then or later are left out; None: none are.
         limit: at most so many.
     """

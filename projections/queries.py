@@ -25,80 +25,35 @@ from projections.letters import (
 from projections.notice_list import NoticeFilter, notices
 from projections.open_sessions import open_sessions, wait_for_sessions
 from projections.retention import KeepingSessions, followers_behind, keeping_sessions
+from projections.silences import SilentSession, blind_windows, silent_sessions
 from projections.usage import UsageCounts, aggregate_usage
 
 __all__ = [
     "FailureCount",
     "KeepingSessions",
-    "LapseCandidate",
     "LetterFilter",
     "LetterRow",
     "NoticeFilter",
-    "ResumeCandidate",
+    "SilentSession",
     "StillBehindError",
     "UsageCounts",
     "aggregate_usage",
+    "blind_windows",
     "count_dead_letters",
     "dead_letters",
     "failures_in_last_window",
     "followers_behind",
     "keeping_sessions",
-    "lapse_candidates",
     "licenses_to_judge",
     "log_time",
     "notices",
     "open_sessions",
     "replayed_runs",
     "replays",
-    "resume_candidates",
+    "silent_sessions",
     "starving_runs",
     "wait_for_sessions",
 ]
-
-
-class LapseCandidate(NamedTuple):
-    """A session that seems to have been silent for longer than its patience.
-
-    Attributes:
-        session_id: the session.
-        last_heartbeat_at: its last sign of life: heartbeat, start or return from a lapse.
-        judged_at: log time; everything sent before it has been looked at.
-    """
-
-    session_id: str
-    last_heartbeat_at: datetime
-    judged_at: datetime
-
-
-class ResumeCandidate(NamedTuple):
-    """A lapsed session that has sent a heartbeat since its lapse.
-
-    Attributes:
-        session_id: the session.
-        heartbeat_at: the first heartbeat after its lapse.
-    """
-
-    session_id: str
-    heartbeat_at: datetime
-
-
-def lapse_candidates(connection: psycopg.Connection[Any], *, limit: int) -> list[LapseCandidate]:
-    """Active sessions silent in log time for more than their patience, the longest silent first; at most ``limit``.
-
-    A heartbeat proves life when it is recorded, too: a session whose clock is behind is not silent while they come.
-    """
-    with connection.cursor(row_factory=class_row(LapseCandidate)) as cursor:
-        return cursor.execute(_SILENT, {"limit": limit}).fetchall()
-
-
-def resume_candidates(connection: psycopg.Connection[Any], *, window: timedelta, limit: int) -> list[ResumeCandidate]:
-    """Lapsed sessions that came back within ``window`` after their patience, the first first; at most ``limit``.
-
-    It is the first heartbeat after the lapse that counts, however many have come since: it does not matter when one
-    asks. A session whose first one came too late will never resume, and is not suggested.
-    """
-    with connection.cursor(row_factory=class_row(ResumeCandidate)) as cursor:
-        return cursor.execute(_COME_BACK, {"window": window, "limit": limit}).fetchall()
 
 
 def licenses_to_judge(
@@ -164,36 +119,6 @@ _STARVING: Final = """
                 limit 1
             ) passed)
     order by waiting.published_at
-    limit %(limit)s
-"""
-
-_SILENT: Final = """
-    select session_id, last_sign_at as last_heartbeat_at, log_time as judged_at
-    from (
-        select session_id, patience_seconds, log_time, last_heard_at,
-               greatest(started_at, resumed_at, last_heartbeat_at) as last_sign_at
-        from read_model.sessions, read_model.log_time
-        where state = 'active'
-    ) active
-    where log_time - greatest(last_sign_at, last_heard_at) > make_interval(secs => patience_seconds)
-    order by last_sign_at, session_id
-    limit %(limit)s
-"""
-
-_COME_BACK: Final = """
-    select session_id, heartbeat_at
-    from (
-        select session_id, ended_at, patience_seconds,
-               coalesce(
-                   (select min(heartbeat_at) from read_model.session_returns r
-                    where r.session_id = s.session_id and r.heartbeat_at > s.ended_at),
-                   last_heartbeat_at
-               ) as heartbeat_at
-        from read_model.sessions s
-        where state = 'lapsed' and last_heartbeat_at > ended_at
-    ) back
-    where heartbeat_at - ended_at <= make_interval(secs => patience_seconds) + %(window)s
-    order by heartbeat_at, session_id
     limit %(limit)s
 """
 

@@ -18,11 +18,11 @@ _KEEPING: Final = """
     with keeping as (
         select s.session_id, s.started_at
         from read_model.sessions s
-        left join read_model.licenses l using (license_id)
         where s.started_at < %(before)s
             and (s.state = 'active' or s.state = 'lapsed' and (
-                l.on_lapse = 'keep' or l.resurrection = 'always'
-                or s.ended_at + make_interval(secs => s.patience_seconds) + greatest(%(window)s, %(longest)s)
+                s.on_lapse = 'keep' or s.resurrection = 'always'
+                -- The time to resume begins anew where a blind window ends.
+                or greatest(s.patience_over_at, (select max(until_at) from read_model.blind_windows)) + %(longest)s
                     >= coalesce((select log_time from read_model.log_time), '-infinity')))
     )
     select (select count(*) from keeping),
@@ -51,15 +51,14 @@ class KeepingSessions(NamedTuple):
     first: list[str]
 
 
-def keeping_sessions(connection: psycopg.Connection[Any], *, before: datetime, window: timedelta) -> KeepingSessions:
+def keeping_sessions(connection: psycopg.Connection[Any], *, before: datetime) -> KeepingSessions:
     """The sessions that started before a moment and are not over.
 
     Args:
         connection: to the read models, once they have come to where the log of sessions stands.
         before: the moment.
-        window: how long after its lapse a session may resume, beyond its patience, by the settings.
     """
-    values = {"before": before, "window": window, "longest": LONGEST_WINDOW, "shown": SHOWN_SESSIONS}
+    values = {"before": before, "longest": LONGEST_WINDOW, "shown": SHOWN_SESSIONS}
     ((total, first),) = connection.execute(_KEEPING, values).fetchall()
     return KeepingSessions(int(total), list(first))
 

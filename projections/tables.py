@@ -49,6 +49,23 @@ SESSIONS: Final = sa.Table(
     _moment("last_heard_at"),
     sa.Column("heartbeat_count", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
     _moment("returned_at"),
+    _moment("silent_since"),
+    _moment("silent_heard_at"),
+    _moment("back_at"),
+    _count("late_count"),
+    _count("future_count"),
+    _count("repeated_count"),
+    _count("out_of_order_count"),
+    _seconds("least_delay_seconds"),
+    _seconds("last_delay_seconds"),
+    _text("policy"),
+    _seconds("heartbeat_interval_seconds"),
+    _text("monitoring_starts"),
+    _text("on_lapse"),
+    _text("resurrection"),
+    _moment("lapsed_at"),
+    _moment("patience_over_at"),
+    _text("ended_by"),
     sa.Column("seat", sa.Integer()),
     sa.Column("seats", sa.Integer()),
 )
@@ -58,9 +75,23 @@ SESSION_RETURNS: Final = sa.Table(
     "session_returns",
     METADATA,
     _text("session_id", primary_key=True),
-    _moment("heartbeat_at", primary_key=True),
+    _moment("recorded_at", primary_key=True),
+    _moment("heartbeat_at"),
+    _moment("last_heartbeat_at"),
+    _moment("heard_at"),
+    _moment("log_time"),
 )
-"""Heartbeats that broke a silence; see :mod:`projections.returns`."""
+"""Silences that were broken, and the heartbeat that came back from them; see :mod:`projections.returns`."""
+
+BLIND_WINDOWS: Final = sa.Table(
+    "blind_windows",
+    METADATA,
+    _moment("since_at", primary_key=True),
+    _moment("until_at", nullable=False),
+    _text("away", nullable=False),
+    _moment("recorded_at", nullable=False),
+)
+"""Stretches of log time in which nobody's silence counts; see :mod:`projections.blindness`."""
 
 LOG_TIME: Final = sa.Table(
     "log_time",

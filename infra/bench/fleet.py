@@ -12,7 +12,9 @@ from uuid import uuid4
 import psycopg
 
 from domain.cause import Cause
-from domain.session import Session, SessionStarted, session_stream
+from domain.session import Session, session_stream
+from domain.session_events import SessionStarted
+from domain.session_rules import SessionRules
 from infra.bench.ingest import SOURCE, outgoing, single_heartbeat
 from infra.broker.publisher import OutgoingMessage, Publisher
 from infra.cloudevents import encode_batch, encode_structured
@@ -164,7 +166,7 @@ class FleetBench:
                 timestamp=at,
                 session_id=session_id,
                 license_id=f"bench-{number % 1000}",
-                patience_seconds=_PATIENCE_SECONDS,
+                rules=SessionRules(patience_seconds=_PATIENCE_SECONDS),
                 host=None,
             )
             yield from caused([start], Cause(id=uuid4(), at=at, actor=SOURCE, source_event_id=session_id))

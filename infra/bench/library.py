@@ -21,14 +21,14 @@ class StockSession(Aggregate):
         *,
         session_id: str,
         license_id: str,
-        patience_seconds: float,
+        rules: dict[str, Any],
         host: str | None,
         event_id: str,
         metadata: dict[str, str],
     ) -> None:
         self.session_id = session_id
         self.license_id = license_id
-        self.patience_seconds = patience_seconds
+        self.rules = rules
         self.host = host
         self.event_id = event_id
         self.metadata = metadata

@@ -8,7 +8,9 @@ from uuid import UUID, uuid4
 
 from domain.cause import Cause, derived_run_id, time_ordered_id
 from domain.heartbeat import Heartbeat, HeartbeatsReceived
-from domain.session import Session, SessionStarted, session_stream
+from domain.session import Session, session_stream
+from domain.session_events import SessionStarted
+from domain.session_rules import SessionRules
 from domain.task_run import TaskEvent, TaskRequested, TaskStarted, task_event
 from infra.event_store import NewEvent, caused
 
@@ -67,7 +69,7 @@ def _session_start(cause: UUID, at: datetime) -> SessionStarted:
         timestamp=at,
         session_id=session_id,
         license_id="LIC-2026-000123",
-        patience_seconds=360.0,
+        rules=SessionRules(patience_seconds=360.0),
         host="node-17.example",
     )
 

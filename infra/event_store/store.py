@@ -39,6 +39,7 @@ from infra.event_store.revocations import Revocation, RevocationReader
 from infra.event_store.shared_appends import SharedAppends
 from infra.event_store.skips import skipped_positions
 from infra.event_store.transaction import Transaction, recorded
+from infra.event_store.watermarks import Watermark, last_watermark
 
 
 class EventStore:
@@ -200,6 +201,11 @@ class EventStore:
         """Everything sent before it has been stored; None where ingest has not said so yet."""
         with self._datastore.pool.connection() as connection:
             return log_time(connection)
+
+    def last_watermark(self) -> Watermark | None:
+        """Like :meth:`log_time`, and whether its jumps were watched."""
+        with self._datastore.pool.connection() as connection:
+            return last_watermark(connection)
 
     def flow_events(self) -> list[tuple[FlowEvent, str]]:
         """All that people did about flows, in order, and by whom.

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 from domain.aggregate import replay
 from domain.cause import Cause
 from domain.license import License, license_stream
-from domain.session import Session, SessionState, session_stream
+from domain.session import Session, session_stream
+from domain.session_events import SessionState
 from infra.event_store import EventStore, Log
 from projections.queries import StillBehindError, open_sessions, wait_for_sessions
 from tasks.app import task

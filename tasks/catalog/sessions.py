@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from sqlalchemy import Engine
 
+from domain.blindness import BlindWindow
 from domain.cause import Cause
 from domain.session import Session, session_stream
+from domain.session_events import SessionLapsed, SessionResumed
 from infra.event_store import EventStore
-from projections.queries import LapseCandidate, ResumeCandidate, lapse_candidates, resume_candidates
+from projections.queries import SilentSession, blind_windows, silent_sessions
 from tasks.app import task
 from tasks.catalog.candidates import in_batches
-from tasks.catalog.judging import Judge, Judgement, Outcome, Question
+from tasks.catalog.judging import Judge, Judgement, Outcome
 from tasks.catalog.reading import read_models
 from tasks.catalog.run_cause import run_cause
 from tasks.catalog.winning import SeatSieve
@@ -24,81 +25,61 @@ from tasks.wiring import wiring
 
 BATCH: Final = 500
 
-Candidate = TypeVar("Candidate", LapseCandidate, ResumeCandidate)
 
-
-class Sweep(NamedTuple):
-    """What a sweep found and did.
-
-    Attributes:
-        lapses: what came of the sessions that seemed silent.
-        returns: what came of the lapsed sessions that seemed to have come back.
-    """
-
-    lapses: Judgement
-    returns: Judgement
-
-
-def sweep(store: EventStore, engine: Engine, *, cause: Cause, window: timedelta, batch: int = BATCH) -> Sweep:
+def sweep(store: EventStore, engine: Engine, *, cause: Cause, batch: int = BATCH) -> Judgement:
     """Let every silent session lapse as of its last heartbeat, and every one that came back in time resume.
 
-    The read model suggests sessions, each session decides. Any number of sweeps at once give the same as one.
+    The read model suggests sessions, each session decides. Silences that are over are judged like one that goes on,
+    each by log time as it was: it makes no difference how many sweeps look, nor when, nor whether none did for days.
 
     Args:
         store: the event store.
         engine: of the database with the read models.
         cause: what the sweep runs for.
-        window: how long after its lapse a session may resume.
         batch: sessions judged and stored at once.
     """
+    blind: list[BlindWindow] = []
 
-    def judge(look: Callable[..., Sequence[Candidate]], question: Callable[[Candidate], Question]) -> Judgement:
-        def look_at(limit: int) -> Sequence[Candidate]:
-            with read_models(engine) as connection:
-                return look(connection, limit=limit)
+    def look(limit: int) -> Sequence[SilentSession]:
+        with read_models(engine) as connection:
+            found = silent_sessions(connection, limit=limit)
+            blind[:] = blind_windows(connection)
+        return found
 
-        judging = Judge(store, cause, sieve=SeatSieve(cause))
-        for candidates in in_batches(look_at, key=lambda candidate: candidate.session_id, size=batch):
-            judging.ask({session_stream(candidate.session_id): question(candidate) for candidate in candidates})
-        return judging.judgement
-
-    return Sweep(
-        lapses=judge(lapse_candidates, _has_lapsed),
-        returns=judge(partial(resume_candidates, window=window), lambda candidate: _has_returned(candidate, window)),
-    )
+    judge = Judge(store, cause, sieve=SeatSieve(cause))
+    for silent in in_batches(look, key=lambda each: each.session_id, size=batch):
+        judge.ask({session_stream(each.session_id): _judges(each, tuple(blind)) for each in silent})
+    return judge.judgement
 
 
-def _has_lapsed(candidate: LapseCandidate) -> Callable[[Session], bool]:
-    return lambda session: session.lapse(last_heartbeat_at=candidate.last_heartbeat_at, judged_at=candidate.judged_at)
+def _judges(silent: SilentSession, blind: Sequence[BlindWindow]) -> Callable[[Session], None]:
+    def question(session: Session) -> None:
+        for silence in silent.silences:
+            session.judge(silence, blind=blind)
 
-
-def _has_returned(candidate: ResumeCandidate, window: timedelta) -> Callable[[Session], bool]:
-    return lambda session: session.resume(heartbeat_at=candidate.heartbeat_at, window=window)
+    return question
 
 
 @task("cleanup_zombie_sessions", bind=True)
 def cleanup_zombie_sessions(self: Any, *, batch: int = BATCH) -> dict[str, float]:
-    """Let silent sessions lapse, ended at their last heartbeat; resume those that came back.
+    """Let silent sessions lapse, each as of its last heartbeat; resume those that came back.
 
     Args:
         self: the Celery task.
         batch: sessions judged and stored at once.
 
     Returns:
-        ``found`` silent sessions, ``cleaned`` ones among them (another sweep may have come first), ``resumed`` ones,
-        ``refused`` ones (suggested by a read model that was behind, or without a seat), ``errors`` and
-        ``duration_seconds``.
+        ``found`` sessions that seemed silent or back, ``cleaned``: lapses recorded (another sweep may have come first),
+        ``resumed``: returns recorded, ``errors`` and ``duration_seconds``.
     """
     began = time.monotonic()
     wired = wiring()
     cause = run_cause(self, at=datetime.now(UTC))
-    window = timedelta(seconds=wired.settings.resurrection_window_seconds)
-    lapses, returns = sweep(wired.store, wired.engine, cause=cause, window=window, batch=batch)
+    judgement = sweep(wired.store, wired.engine, cause=cause, batch=batch)
     return {
-        "found": lapses.outcomes.total(),
-        "cleaned": lapses.outcomes[Outcome.CHANGED],
-        "resumed": returns.outcomes[Outcome.CHANGED],
-        "refused": returns.outcomes[Outcome.REFUSED],
-        "errors": lapses.outcomes[Outcome.FAILED] + returns.outcomes[Outcome.FAILED],
+        "found": judgement.outcomes.total(),
+        "cleaned": judgement.recorded[SessionLapsed.TOPIC],
+        "resumed": judgement.recorded[SessionResumed.TOPIC],
+        "errors": judgement.outcomes[Outcome.FAILED],
         "duration_seconds": round(time.monotonic() - began, 3),
     }

@@ -11,8 +11,9 @@ import msgspec
 from domain.aggregate import Event, replay
 from domain.cause import Cause
 from domain.license import License, license_stream
-from domain.session import Session, SessionResumed
+from domain.session import Session
 from domain.session_denial import DenialReason, SessionDenied, Wish, resume_cause, seat_limit
+from domain.session_events import SessionResumed
 from infra.event_store import Log, NewEvent, Transaction
 from infra.event_store.seats import lock_licenses, taken_seats
 from tasks.catalog.judging import Sifted

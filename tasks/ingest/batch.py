@@ -16,6 +16,7 @@ from infra.event_store.seats import lock_licenses, taken_seats
 from infra.settings import Settings
 from tasks.ingest import licensing, runs
 from tasks.ingest.admission import Admission
+from tasks.ingest.blindness import Blindness
 from tasks.ingest.delivery import Delivery
 from tasks.ingest.heartbeats import packed
 from tasks.ingest.reading import Reading, Told, read
@@ -28,6 +29,7 @@ class Decisions(NamedTuple):
 
     licensing: list[NewEvent]
     runs: list[runs.Decided]
+    windows: list[NewEvent]
     watermarks: list[NewEvent]
     rejected: list[Rejected]
 
@@ -39,16 +41,24 @@ class Batches:
         store: where to.
         settings: for the size limit, the default patience and the limit of the backlog.
         log_time: which markers count; it remembers.
+        blindness: what it has missed; it remembers.
         in_company: whether other processes consume the queue at this moment; asked when a marker comes through.
     """
 
     def __init__(
-        self, store: EventStore, settings: Settings, *, log_time: LogTime, in_company: Callable[[], bool]
+        self,
+        store: EventStore,
+        settings: Settings,
+        *,
+        log_time: LogTime,
+        blindness: Blindness,
+        in_company: Callable[[], bool],
     ) -> None:
         self._store = store
         self._settings = settings
         self._in_company = in_company
         self._log_time = log_time
+        self._blindness = blindness
         self._admission = Admission(store, limit_runs=settings.tier_backlog_limit_runs)
 
     def take(self, deliveries: Sequence[Delivery], *, again: bool = False) -> list[Rejected]:
@@ -71,7 +81,9 @@ class Batches:
         about = [each for each in reading.told if each.event.type in licensing.HANDLERS]
         with self._store.transaction() as transaction:
             self._decide_licensing(transaction, [each for each in about if each.cause.id not in rejections], decisions)
-            return self._append(transaction, reading, decisions)
+            rejected = self._append(transaction, reading, decisions)
+        self._blindness.stored(decisions.watermarks)
+        return rejected
 
     def reject(self, rejected: Rejected) -> None:
         """Record that a message is not taken in."""
@@ -89,15 +101,21 @@ class Batches:
 
     def _decide(self, reading: Reading, rejections: Mapping[UUID, MessageDeadLettered]) -> Decisions:
         told = [each for each in reading.told if each.cause.id not in rejections]
-        decisions = Decisions([], [], [], list(reading.rejected))
+        decisions = Decisions([], [], [], [], list(reading.rejected))
         for each in reading.told:
             if fact := rejections.get(each.cause.id):
                 decisions.rejected.append(each.refused(reason=fact.reason, detail=fact.detail))
         self._decide_runs([each for each in told if runs.is_about_runs(each.event.type)], decisions)
         if markers := [each for each in told if isinstance(each.data, WatermarkData)]:
-            passed = self._log_time.passed(markers, in_company=self._in_company(), now=datetime.now(UTC))
-            decisions.watermarks.extend(passed)
+            self._pass_time(markers, decisions)
         return decisions
+
+    def _pass_time(self, markers: Sequence[Told], decisions: Decisions) -> None:
+        now = datetime.now(UTC)
+        passed = self._log_time.passed(markers, in_company=self._in_company(), now=now)
+        is_held_back = self._log_time.is_held_back(now=now)
+        decisions.windows.extend(self._blindness.windows(passed, store=self._store, in_company=is_held_back))
+        decisions.watermarks.extend(passed)
 
     def _decide_licensing(self, transaction: Transaction, told: Sequence[Told], decisions: Decisions) -> None:
         """In the transaction that appends, for nobody else may give the same seat away meanwhile."""
@@ -128,7 +146,8 @@ class Batches:
 
     def _append(self, transaction: Transaction, reading: Reading, decisions: Decisions) -> list[Rejected]:
         rejected = list(decisions.rejected)
-        heartbeats = [*packed(reading.heartbeats), *decisions.watermarks]
+        # A window before the watermark that ends it: nobody is to know of the new log time and not of the window.
+        heartbeats = [*packed(reading.heartbeats), *decisions.windows, *decisions.watermarks]
         if decisions.licensing:
             transaction.append(Log.LICENSING, decisions.licensing)
         if decisions.runs:

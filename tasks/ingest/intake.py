@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from time import monotonic
 from typing import Final
 
 import structlog
 
+from domain.blindness import Away
 from infra.broker.errors import BrokerError
 from infra.broker.publisher import Publisher
 from infra.database import DatabaseUnreachableError, connect
@@ -14,6 +16,7 @@ from infra.event_store import EventStore
 from infra.settings import Settings
 from infra.stopping import StopRequest
 from tasks.ingest.batch import Batches
+from tasks.ingest.blindness import Blindness
 from tasks.ingest.consumer import Consumer, Inbox
 from tasks.ingest.isolation import Interrupted, Isolation, Taking
 from tasks.ingest.letters import Letters
@@ -40,8 +43,13 @@ class Lasting:
         self.settings = settings
         self.publisher = publisher
         self.stop = stop
-        self.markers = Markers(publisher, every_seconds=settings.watermark_interval_seconds)
         self.log_time = LogTime()
+        self.blindness = Blindness(interval=timedelta(seconds=settings.watermark_interval_seconds))
+        self.markers = Markers(
+            publisher,
+            every_seconds=settings.watermark_interval_seconds,
+            on_loss=lambda: self.blindness.notice(Away.BROKER),
+        )
         self.tally = Tally()
 
 
@@ -57,7 +65,13 @@ class Intake:
     def __init__(self, consumer: Consumer, store: EventStore, lasting: Lasting) -> None:
         self._consumer = consumer
         self._lasting = lasting
-        self._batches = Batches(store, lasting.settings, log_time=lasting.log_time, in_company=self._in_company)
+        self._batches = Batches(
+            store,
+            lasting.settings,
+            log_time=lasting.log_time,
+            blindness=lasting.blindness,
+            in_company=self._in_company,
+        )
         self._letters = Letters(store, body_limit_bytes=lasting.settings.letter_body_limit_bytes)
         self._isolation = Isolation(
             reject=self._batches.reject, database_answers=self._database_answers, pause=self._pause
@@ -106,14 +120,15 @@ class Intake:
             raise Interrupted(str(error)) from error
 
     def _database_answers(self) -> bool:
-        return database_answers(self._lasting.settings)
+        return database_answers(self._lasting)
 
 
-def database_answers(settings: Settings) -> bool:
-    """Whether a connection to the database can be had at this moment."""
+def database_answers(lasting: Lasting) -> bool:
+    """Whether a connection to the database can be had at this moment; one that cannot is noticed."""
     try:
-        connect(settings, name="ingest, asking").close()
+        connect(lasting.settings, name="ingest, asking").close()
     except DatabaseUnreachableError as error:
         _log.error("the database does not answer", error=str(error))
+        lasting.blindness.notice(Away.DATABASE)
         return False
     return True

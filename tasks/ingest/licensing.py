@@ -21,8 +21,9 @@ from domain.license_events import CALENDAR
 from domain.license_messages import LicenseChangeData, LicenseIssuedData
 from domain.license_refusals import LicenseAlreadyIssued, LicenseUnknown
 from domain.messages import SessionEndedData, SessionStartedData
-from domain.session import Session, SessionAlreadyStarted, SessionUnknown, session_stream
+from domain.session import Session, session_stream
 from domain.session_denial import SessionDenied, denial
+from domain.session_refusals import SessionAlreadyStarted, SessionUnknown
 from infra.event_store import NewEvent, caused
 from tasks.ingest import license_changes
 from tasks.ingest.reading import Told

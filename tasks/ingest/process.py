@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from domain.blindness import Away
 from infra.broker.errors import BrokerError
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
@@ -47,6 +48,7 @@ def _consume_until_stopped(lasting: Lasting) -> None:
             _consume(lasting)
         except BrokerError as error:
             _log.error("the broker is out of reach", error=str(error))
+            lasting.blindness.notice(Away.BROKER)
         except Interrupted as reason:
             _log.warning("what was in hand is given back", reason=str(reason))
         if lasting.stop:
@@ -59,7 +61,7 @@ def _consume_until_stopped(lasting: Lasting) -> None:
 def _consume(lasting: Lasting) -> None:
     """One consumption. Without the database nothing is taken from the broker, for it could only be given back."""
     settings = lasting.settings
-    if not database_answers(settings):
+    if not database_answers(lasting):
         return
     database_url = settings.database_url.get_secret_value()
     with EventStore(database_url, connections=1, name="ingest") as store, Consumer(settings) as consumer:

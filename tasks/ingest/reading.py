@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,6 +15,10 @@ from domain.messages import MessageInvalid, MessageTypeUnknown, SessionHeartbeat
 from infra.cloudevents import CloudEvent, Unreadable, decode
 from tasks.ingest.delivery import Delivery, Parts
 from tasks.ingest.rejection import FAULT, INVALID, TOO_LARGE, UNKNOWN_TYPE, UNREADABLE, Rejected
+
+AHEAD: Final = timedelta(seconds=1)
+"""Two clocks that differ by less are taken for the same; a heartbeat from further in the future says by how much."""
+MILLISECOND: Final = timedelta(milliseconds=1)
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.ingest")
 
@@ -82,6 +86,14 @@ def read(deliveries: Iterable[Delivery], *, limit_bytes: int) -> Reading:
     return reading
 
 
+def _heartbeat(session_id: str, at: datetime, received_at: datetime) -> Heartbeat:
+    """Not later than its receipt: one clock that is ahead would keep a session alive until then."""
+    if at <= received_at:
+        return Heartbeat(session_id, at)
+    ahead = at - received_at
+    return Heartbeat(session_id, received_at, ahead // MILLISECOND if ahead > AHEAD else 0)
+
+
 def cause_of(event: CloudEvent) -> Cause:
     """The message as the cause of what is recorded because of it."""
     return Cause(
@@ -112,8 +124,7 @@ def _said(delivery: Delivery) -> Reading:
             said.rejected.append(Rejected.event_of(parts[index], event, reason=reason, detail=detail))
             continue
         if isinstance(data, SessionHeartbeatData):
-            # Not later than its receipt: one clock that is ahead would keep a session alive until then.
-            said.heartbeats.append(Heartbeat(data.session_id, min(event.time, delivery.received_at)))
+            said.heartbeats.append(_heartbeat(data.session_id, event.time, delivery.received_at))
         else:
             said.told.append(Told(event, data, cause_of(event), parts, index))
     return said

@@ -72,11 +72,13 @@ class Markers:
     Args:
         publisher: with confirms.
         every_seconds: how often.
+        on_loss: called where one could not be sent.
     """
 
-    def __init__(self, publisher: Publisher, *, every_seconds: float) -> None:
+    def __init__(self, publisher: Publisher, *, every_seconds: float, on_loss: Callable[[], None]) -> None:
         self._publisher = publisher
         self._every_seconds = every_seconds
+        self._on_loss = on_loss
         self._due_at = 0.0
         self._keep_alive_at = 0.0
 
@@ -91,6 +93,7 @@ class Markers:
             self._publisher.publish([marker_message(now=datetime.now(UTC))], timeout=MARKER_WITHIN)
         except BrokerError as error:
             _log.warning("a marker was not sent", error=str(error))
+            self._on_loss()
 
     def _keep_alive(self, now: float) -> None:
         if now >= self._keep_alive_at:

@@ -60,6 +60,10 @@ class LogTime:
         self._passed = self._passed[len(old) - 1 :]
         return [_fact(old[-1])]
 
+    def is_held_back(self, *, now: datetime) -> bool:
+        """Whether log time waits for other processes, or did so until a moment ago and may move on by as much now."""
+        return self._company_until is not None and now < self._company_until + HOLD
+
 
 def marker_message(*, now: datetime) -> OutgoingMessage:
     """A marker, sent ``now``."""

@@ -105,7 +105,7 @@ def _judge(connection: Connection[Any], part: Part, facts: _Facts, settings: Set
         reasons.append("log time is read from it: ingest has not passed a newer watermark")
     if behind := followers_behind(connection, LOG, position=part.last_position):
         reasons.append(f"not passed yet by {', '.join(behind)}: see ledgerq projection lag; a draft may be dropped")
-    reasons += _sessions(connection, part, settings, is_current=facts.is_current)
+    reasons += _sessions(connection, part, is_current=facts.is_current)
     if settings.archive_dir is None:
         reasons.append("there is nowhere to archive it: LEDGERQ_ARCHIVE_DIR is not set")
     return Standing(part, reasons, is_archived=part.last_position <= facts.shelved_upto)
@@ -118,11 +118,10 @@ def _age(part: Part, keep_days: float | None, now: datetime) -> list[str]:
     return [f"it is kept until {until:%Y-%m-%d %H:%M} UTC"] if until > now else []
 
 
-def _sessions(connection: Connection[Any], part: Part, settings: Settings, *, is_current: bool) -> list[str]:
+def _sessions(connection: Connection[Any], part: Part, *, is_current: bool) -> list[str]:
     if not is_current:
         return ["nobody knows which sessions are open: the read model of sessions is behind its log"]
-    window = timedelta(seconds=settings.resurrection_window_seconds)
-    found = keeping_sessions(connection, before=part.ends_at, window=window)
+    found = keeping_sessions(connection, before=part.ends_at)
     if not found.total:
         return []
     more = ", …" if found.total > len(found.first) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from domain.cause import Cause
@@ -19,8 +19,7 @@ def main() -> None:
     wired = wiring()
     began = time.monotonic()
     cause = Cause(id=uuid4(), at=datetime.now(UTC), actor="bench")
-    window = timedelta(seconds=wired.settings.resurrection_window_seconds)
-    swept = sweep(wired.store, wired.engine, cause=cause, window=window).lapses.outcomes
+    swept = sweep(wired.store, wired.engine, cause=cause).outcomes
     seconds = time.monotonic() - began
     said = {"cleaned": swept[Outcome.CHANGED], "seconds": seconds}
     sys.stdout.write(json.dumps(said))

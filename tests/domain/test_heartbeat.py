@@ -15,6 +15,13 @@ def test_a_batch_unpacks_to_the_heartbeats_it_was_made_of() -> None:
     assert list(HeartbeatsReceived.of(heartbeats, batch_id=uuid4())) == heartbeats
 
 
+def test_one_from_a_clock_that_is_ahead_keeps_by_how_much() -> None:
+    heartbeats = [Heartbeat("S1", NOW), Heartbeat("S2", NOW, ahead_ms=90_000), Heartbeat("S3", NOW)]
+    received = HeartbeatsReceived.of(heartbeats, batch_id=uuid4())
+    assert list(received) == heartbeats
+    assert received.ahead == ((1, 90_000),)
+
+
 def test_a_stored_heartbeat_costs_less_than_sixty_bytes() -> None:
     heartbeats = [Heartbeat(str(uuid4()), NOW + timedelta(milliseconds=n)) for n in range(1000)]
     stored = msgspec.json.encode(HeartbeatsReceived.of(heartbeats, batch_id=uuid4()).data())

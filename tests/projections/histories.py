@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from domain.aggregate import Event
+from domain.blindness import BlindWindowPassed
 from domain.dead_letter import ReplayFinished, ReplayRequested, replay_stream
 from domain.failure_alert import AlertSent, alert_stream
 from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
@@ -28,8 +29,9 @@ from domain.notice import (
     notice_id,
     notice_stream,
 )
-from domain.session import Session, SessionState
+from domain.session import Session, Silence
 from domain.session_denial import DenialReason, SessionDenied
+from domain.session_events import SessionState
 from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
 from domain.unique_key import RequestFolded
 from infra.event_store import Log, NewEvent, Recorded
@@ -227,9 +229,9 @@ class History:
         for step in range(self._chance.randint(0, 3)):
             moment = at(start + 600 * (step + 1) + self._chance.random())
             if lived.state is SessionState.LAPSED:
-                lived.resume(heartbeat_at=moment, window=timedelta(hours=1))
+                lived.resume(heartbeat_at=moment)
             else:
-                lived.lapse(last_heartbeat_at=moment, judged_at=moment + timedelta(minutes=7))
+                lived.lapse(Silence(moment + timedelta(minutes=7), last_heartbeat_at=moment))
         if self._chance.random() < 0.5:
             lived.end(reason="signed out", at=at(start + 3600))
         return changes(lived)
@@ -238,10 +240,17 @@ class History:
         facts: list[Event] = []
         for number in range(count * 2):
             sessions = [f"l{self._chance.randrange(count)}-s{self._chance.randrange(4)}" for _ in range(5)]
-            beats = [Heartbeat(session, at(self._chance.randint(0, 7200))) for session in sessions]
+            ahead = (0, 0, 0, 90_000)
+            beats = [
+                Heartbeat(session, at(self._chance.randint(0, 7200)), self._chance.choice(ahead))
+                for session in sessions
+            ]
             facts.append(HeartbeatsReceived.of(beats, batch_id=minted("batch", number)))
             if number % 3 == 0:
-                facts.append(WatermarkPassed.at(at(number * 60), marker_id=minted("marker", number)))
+                marker = minted("marker", number)
+                if number % 9 == 6:
+                    facts.append(BlindWindowPassed.between(at((number - 3) * 60), at(number * 60), marker_id=marker))
+                facts.append(WatermarkPassed.at(at(number * 60), marker_id=marker))
         return facts
 
     def _refused(self, count: int) -> list[list[Event]]:

@@ -1,20 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from domain.aggregate import Event
 from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
 from infra.event_store import Recorded
-from projections.heard import Beat, Standing, hear, stand
+from projections.heard import Beat, hear
 from projections.moments import NEVER, microseconds
-from projections.returns import SILENCE
 from tests.projections.histories import at, minted
-
-SILENCE_SECONDS = int(SILENCE.total_seconds())
 
 
 def us(seconds: float) -> int:
@@ -38,13 +31,13 @@ def test_sessions_heard_of_once_come_in_columns_and_the_others_with_every_heartb
     assert heard.session_ids == ["a", "c", "d"]
     assert heard.at == [us(1), us(7), us(3)]
     assert heard.recorded_at == [us(10), us(10), us(11)]
-    assert heard.repeated == {"b": [Beat(us(5), NEVER, us(10)), Beat(us(6), NEVER, us(11)), Beat(us(2), NEVER, us(12))]}
+    assert heard.folded == {"b": [Beat(us(5), NEVER, us(10)), Beat(us(6), NEVER, us(11)), Beat(us(2), NEVER, us(12))]}
 
 
 def test_a_session_may_come_twice_in_one_batch() -> None:
     heard = hear(page((batch(("a", 1), ("b", 2), ("a", 3)), 5)), log_time=NEVER)
     assert heard.session_ids == ["b"]
-    assert [beat.at for beat in heard.repeated["a"]] == [us(1), us(3)]
+    assert [beat.at for beat in heard.folded["a"]] == [us(1), us(3)]
 
 
 def test_log_time_is_that_of_the_latest_watermark_before_a_heartbeat() -> None:
@@ -63,27 +56,18 @@ def test_a_batch_with_more_sessions_than_times_is_refused() -> None:
         hear(page((odd, 0)), log_time=NEVER)
 
 
-def test_a_heartbeat_is_a_sign_of_life_when_it_is_recorded_news_or_not() -> None:
-    beats = [Beat(us(9), NEVER, us(20)), Beat(us(2), NEVER, us(21))]
-    assert stand(beats, last=None) == Standing(us(9), news=1, returns=[us(9)], heard_at=us(21))
+def test_one_that_is_late_or_from_the_future_is_among_the_others() -> None:
+    beats = [Heartbeat("on-time", at(40)), Heartbeat("late", at(39)), Heartbeat("ahead", at(100), ahead_ms=5000)]
+    received = HeartbeatsReceived.of(beats, batch_id=minted("b"))
+    heard = hear(page((received, 100)), log_time=us(100))
+    assert heard.session_ids == ["on-time"]
+    assert heard.folded == {
+        "late": [Beat(us(39), us(100), us(100))],
+        "ahead": [Beat(us(100), us(100), us(100), 5_000_000)],
+    }
 
 
-BEATS = st.lists(
-    st.tuples(st.integers(0, 4 * SILENCE_SECONDS), st.integers(0, 4 * SILENCE_SECONDS)), min_size=1, max_size=6
-)
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(beats=BEATS, cuts=st.sets(st.integers(1, 5)), last=st.none() | st.integers(0, 4 * SILENCE_SECONDS))
-def test_where_a_page_ends_makes_no_difference(
-    beats: Sequence[tuple[int, int]], cuts: set[int], last: int | None
-) -> None:
-    told = [Beat(us(seconds), us(log_time), us(0)) for seconds, log_time in beats]
-    known = None if last is None else us(last)
-    whole = stand(told, last=known)
-    news, returns, stood = 0, list[int](), known
-    for first, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(told)], strict=True):
-        if part := told[first:end]:
-            step = stand(part, last=stood)
-            news, returns, stood = news + step.news, returns + step.returns, step.last
-    assert (stood, news, returns) == (whole.last, whole.news, whole.returns)
+def test_one_that_is_folded_alone_is_folded_with_those_that_follow() -> None:
+    heard = hear(page((batch(("a", 1)), 100), (batch(("a", 99)), 101)), log_time=us(100))
+    assert heard.session_ids == []
+    assert [beat.at for beat in heard.folded["a"]] == [us(1), us(99)]

@@ -145,7 +145,7 @@ def test_nothing_is_copied_and_no_index_made_anew_while_the_log_is_locked(untouc
     migrate(untouched, to="0028")
     with database.connect(untouched, name="test") as connection:
         ((before,),) = connection.execute(files, {"table": "event_store.heartbeat_events"}).fetchall()
-        migrate(untouched)
+        migrate(untouched, to="0029")
         ((after,),) = connection.execute(files, {"table": "event_store.heartbeat_events_before"}).fetchall()
     assert set(after) < set(before)
     assert len(before) - len(after) == 2  # of the old primary key, and of the positions that were unique

@@ -63,6 +63,20 @@ BROUGHT_UP: dict[tuple[str, int], dict[str, Any]] = {
         },
         "reason": None,
     },
+    ("ingest.watermark_passed", 1): {},
+    ("session.started", 1): {
+        "session_id": "018f3b5e-2f7a-7c11-9d0e-5a4f2b6c8d10",
+        "license_id": "ACME-2024-0017",
+        "rules": {
+            "policy": "default",
+            "heartbeat_interval_seconds": 60.0,
+            "patience_seconds": 420.0,
+            "monitoring_starts": "creation",
+            "on_lapse": "end",
+            "resurrection": "10_minutes",
+        },
+        "host": "desk-7.acme.example",
+    },
 }
 """What samples of earlier shapes say in the present one, in full."""
 

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from domain.aggregate import Event
 from domain.cause import Cause
 from domain.license import License
-from domain.session import Session, SessionResumed, SessionState
+from domain.license_policy import LicensePolicy, OnLapse, Resurrection
+from domain.session import Session, Silence
+from domain.session_events import SessionResumed, SessionState
 from infra import database
 from infra.event_store import EventStore, Log, caused
 from infra.event_store.seats import SeatDifference, lock_licenses, mend_seats, seat_differences, taken_seats
@@ -54,14 +56,20 @@ def connection(place: Settings) -> Iterator[Connection]:
         yield opened
 
 
-def issued(store: EventStore, seats: int | None = 10) -> License:
-    license_ = License.issue(f"lic-{uuid4()}", valid_until=NOON + timedelta(days=9), at=NOON, seats=seats)
+def issued(store: EventStore, *, on_lapse: OnLapse = OnLapse.END) -> License:
+    policy = LicensePolicy(on_lapse=on_lapse, resurrection=Resurrection.ALWAYS)
+    license_ = License.issue(f"lic-{uuid4()}", valid_until=NOON + timedelta(days=9), at=NOON, seats=10, policy=policy)
     record(store, license_)
     return license_
 
 
 def started(license_: License) -> Session:
     return Session.start(f"ses-{uuid4()}", under=license_, default_patience=6 * MINUTE, at=NOON)
+
+
+def lapse(session: Session, at: datetime = NOON) -> None:
+    """Its heartbeats stopped then."""
+    session.lapse(Silence(at + 7 * MINUTE, last_heartbeat_at=at))
 
 
 def facts(aggregate: License | Session) -> list[Event]:
@@ -85,15 +93,30 @@ def test_a_seat_is_held_from_the_start_to_the_lapse_and_from_the_resumption_to_t
     session, other = started(license_), started(license_)
     record(store, session, other)
     assert taken(connection, license_) == 2
-    session.lapse(last_heartbeat_at=NOON, judged_at=NOON + 7 * MINUTE)
+    lapse(session)
     record(store, session)
     assert taken(connection, license_) == 1
-    session.resume(heartbeat_at=NOON + 8 * MINUTE, window=10 * MINUTE)
+    session.resume(heartbeat_at=NOON + 8 * MINUTE)
     record(store, session)
     assert taken(connection, license_) == 2
     session.end(reason="signed out", at=NOON + 9 * MINUTE)
     record(store, session)
     assert taken(connection, license_) == 1
+    assert seat_differences(connection) == []
+
+
+def test_a_session_whose_rules_keep_its_seat_holds_it_until_it_ends(store: EventStore, connection: Connection) -> None:
+    license_ = issued(store, on_lapse=OnLapse.KEEP)
+    session = started(license_)
+    lapse(session)
+    record(store, session)
+    assert taken(connection, license_) == 1
+    session.resume(heartbeat_at=NOON + 8 * MINUTE)
+    record(store, session)
+    assert taken(connection, license_) == 1
+    session.end(reason="signed out", at=NOON + 9 * MINUTE)
+    record(store, session)
+    assert taken(connection, license_) == 0
     assert seat_differences(connection) == []
 
 
@@ -103,8 +126,8 @@ def test_of_several_events_of_a_session_in_one_statement_the_last_counts(
     license_ = issued(store)
     gone, back = started(license_), started(license_)
     gone.end(reason="signed out", at=NOON)
-    back.lapse(last_heartbeat_at=NOON, judged_at=NOON + 7 * MINUTE)
-    back.resume(heartbeat_at=NOON + 8 * MINUTE, window=10 * MINUTE)
+    lapse(back)
+    back.resume(heartbeat_at=NOON + 8 * MINUTE)
     record(store, gone, back)
     assert taken(connection, license_) == 1
 
@@ -183,8 +206,8 @@ def test_a_database_from_before_the_table_gets_it_from_its_log(servers: Settings
             license_ = issued(store)
             held, lapsed, ended, back = (started(license_) for _ in range(4))
             for each in (lapsed, back):
-                each.lapse(last_heartbeat_at=NOON, judged_at=NOON + 7 * MINUTE)
-            back.resume(heartbeat_at=NOON + 8 * MINUTE, window=10 * MINUTE)
+                lapse(each)
+            back.resume(heartbeat_at=NOON + 8 * MINUTE)
             ended.end(reason="signed out", at=NOON)
             record(store, held, lapsed, ended, back)
         database.migrate(old)
@@ -197,11 +220,12 @@ def test_a_database_from_before_the_table_gets_it_from_its_log(servers: Settings
 @given(
     steps=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["start", "lapse", "resume", "end"])), max_size=25),
     cuts=st.sets(st.integers(0, 24)),
+    on_lapse=st.sampled_from(OnLapse),
 )
-def test_however_histories_are_cut_into_statements_the_table_has_who_is_active(
-    store: EventStore, connection: Connection, steps: list[tuple[int, str]], cuts: set[int]
+def test_however_histories_are_cut_into_statements_the_table_has_who_holds_a_seat(
+    store: EventStore, connection: Connection, steps: list[tuple[int, str]], cuts: set[int], on_lapse: OnLapse
 ) -> None:
-    license_ = issued(store)
+    license_ = issued(store, on_lapse=on_lapse)
     sessions: dict[int, Session] = {}
     for number, (which, step) in enumerate(steps):
         at = NOON + number * 30 * MINUTE
@@ -211,15 +235,16 @@ def test_however_histories_are_cut_into_statements_the_table_has_who_is_active(
                 sessions[which] = started(license_)
         elif session.state is not SessionState.ENDED:
             if step == "lapse":
-                session.lapse(last_heartbeat_at=at, judged_at=at + 7 * MINUTE)
+                lapse(session, at)
             elif step == "resume":
-                session.resume(heartbeat_at=at, window=timedelta(days=99))
+                session.resume(heartbeat_at=at)
             elif step == "end":
                 session.end(reason="signed out", at=at)
         if number in cuts:
             record(store, *sessions.values())
     record(store, *sessions.values())
-    active = sum(session.state is SessionState.ACTIVE for session in sessions.values())
-    assert taken(connection, license_) == active
+    states = [session.state for session in sessions.values()]
+    kept = states.count(SessionState.LAPSED) if on_lapse is OnLapse.KEEP else 0
+    assert taken(connection, license_) == states.count(SessionState.ACTIVE) + kept
     held = connection.execute("select session_id from event_store.seats where license_id = %s", [license_.license_id])
     assert {session_id for (session_id,) in held} == {s.session_id for s in sessions.values() if s.holds_seat}

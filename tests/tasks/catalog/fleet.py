@@ -10,6 +10,7 @@ import psycopg
 import sqlalchemy as sa
 
 from domain.aggregate import Aggregate, Event, replay
+from domain.blindness import BlindWindowPassed
 from domain.cause import Cause
 from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
 from domain.license import License
@@ -58,12 +59,18 @@ class Fleet:
     def beat(self, names: Iterable[str], *, minutes: float, clock_behind: float = 0) -> None:
         """A heartbeat of each session, stored so many minutes past noon; its own clock may be behind by minutes."""
         heartbeats = [Heartbeat(name, after(minutes - clock_behind)) for name in names]
-        self._tell(HeartbeatsReceived.of(heartbeats, batch_id=uuid4()), minutes=minutes)
+        self.tell(HeartbeatsReceived.of(heartbeats, batch_id=uuid4()), at=after(minutes))
 
     def pass_time(self, *, minutes: float) -> None:
         """Log time comes to be so many minutes past noon, and the read models know it."""
-        self._tell(WatermarkPassed.at(after(minutes), marker_id=uuid4()), minutes=minutes)
+        self.tell(WatermarkPassed.at(after(minutes), marker_id=uuid4()), at=after(minutes))
         self.project()
+
+    def blind(self, *, since: float, until: float) -> None:
+        """Log time jumps, and ingest says so; the read models know it."""
+        window = BlindWindowPassed.between(after(since), after(until), marker_id=uuid4())
+        self.tell(window, at=after(until))
+        self.pass_time(minutes=until)
 
     def project(self) -> None:
         """Let every read model look at everything there is."""
@@ -92,10 +99,16 @@ class Fleet:
             connection: psycopg.Connection[tuple[object, ...]] = transaction.connection
             connection.execute(spoilt, (session_stream(name),))
 
-    def _tell(self, event: Event, *, minutes: float) -> None:
+    def session(self, name: str) -> Session:
+        """A session as its facts have it."""
+        found = replay(self.events(name))
+        assert isinstance(found, Session)
+        return found
+
+    def tell(self, event: Event, *, at: datetime) -> None:
         """Store a fact as if it were so late: the log's own clock is the server's."""
         stored_then = b"update event_store.heartbeat_events set recorded_at = %s where position = %s"
         with self.store.transaction() as transaction:
             (position,) = transaction.append(Log.HEARTBEATS, [NewEvent(event, uuid4(), {})])
             transaction.connection.execute("set local ledgerq.maintenance = on")
-            transaction.connection.execute(stored_then, (after(minutes), position))
+            transaction.connection.execute(stored_then, (at, position))

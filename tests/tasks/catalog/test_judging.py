@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.aggregate import replay
-from domain.session import Session, session_stream
+from domain.session import Session, Silence, session_stream
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore
 from tasks.catalog.judging import LOOKS, Judge, Outcome
@@ -18,7 +18,7 @@ Question = Callable[[Session], object]
 
 
 def lapse(session: Session) -> None:
-    session.lapse(last_heartbeat_at=after(1), judged_at=after(30))
+    session.lapse(Silence(after(30), last_heartbeat_at=after(1)))
 
 
 def raced(fleet: Fleet, *, times: int) -> Question:
@@ -31,8 +31,8 @@ def raced(fleet: Fleet, *, times: int) -> Question:
             other = replay(fleet.events(session.session_id))
             assert isinstance(other, Session)
             moment = other.version + 1.0
-            other.lapse(last_heartbeat_at=after(moment), judged_at=after(moment + 20))
-            other.resume(heartbeat_at=after(moment + 1), window=after(60) - after(0))
+            other.lapse(Silence(after(moment + 20), last_heartbeat_at=after(moment)))
+            other.resume(heartbeat_at=after(moment + 1))
             fleet.record(other)
         lapse(session)
 

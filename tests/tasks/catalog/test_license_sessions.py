@@ -12,7 +12,8 @@ from domain.aggregate import Event
 from domain.license import License
 from domain.license_policy import Expiry, LicensePolicy
 from domain.policies import RequestTask, decide
-from domain.session import Session, SessionEnded
+from domain.session import Session, Silence
+from domain.session_events import SessionEnded
 from infra.event_store import Log
 from tasks.catalog import license_sessions
 from tasks.catalog.judging import Judgement, Outcome
@@ -70,7 +71,7 @@ def test_a_lapsed_session_ends_for_good_at_its_last_heartbeat(fleet: Fleet, lice
     (found,) = fleet.events("quiet")
     session = found.mutate(None)
     assert isinstance(session, Session)
-    session.lapse(last_heartbeat_at=after(50), judged_at=after(58))
+    session.lapse(Silence(after(58), last_heartbeat_at=after(50)))
     fleet.record(session)
     fleet.project()
     assert ended(fleet).outcomes == {Outcome.CHANGED: 1}

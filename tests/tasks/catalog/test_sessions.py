@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from collections import Counter
 from uuid import uuid4
 
 import msgspec
@@ -11,21 +11,21 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.aggregate import replay
-from domain.session import Session, SessionLapsed
+from domain.session import Session
+from domain.session_events import SessionLapsed
 from infra.event_store import EventStore
 from tasks.catalog import sessions
-from tasks.catalog.judging import Outcome
-from tasks.catalog.sessions import Sweep, cleanup_zombie_sessions, sweep
+from tasks.catalog.judging import Judgement, Outcome
+from tasks.catalog.sessions import cleanup_zombie_sessions, sweep
 from tasks.wiring import Wiring
 from tests.tasks.catalog.fleet import CAUSE, Fleet, after
 
-WINDOW = timedelta(minutes=10)
 LAPSED = ["session.started", "session.lapsed"]
 
 
-def swept(fleet: Fleet, *, batch: int = 100) -> Sweep:
+def swept(fleet: Fleet, *, batch: int = 100) -> Judgement:
     cause = msgspec.structs.replace(CAUSE, id=uuid4())
-    return sweep(fleet.store, fleet.engine, cause=cause, window=WINDOW, batch=batch)
+    return sweep(fleet.store, fleet.engine, cause=cause, batch=batch)
 
 
 def test_a_session_silent_for_longer_than_its_patience_lapses_as_of_its_last_heartbeat(fleet: Fleet) -> None:
@@ -33,8 +33,7 @@ def test_a_session_silent_for_longer_than_its_patience_lapses_as_of_its_last_hea
     fleet.beat(["silent", "alive"], minutes=1)
     fleet.beat(["alive"], minutes=7)
     fleet.pass_time(minutes=8)
-    lapses, _ = swept(fleet)
-    assert lapses.outcomes == {Outcome.CHANGED: 1}
+    assert swept(fleet).outcomes == {Outcome.CHANGED: 1}
     lapsed = fleet.events("silent")[-1]
     assert isinstance(lapsed, SessionLapsed)
     assert (lapsed.timestamp, lapsed.judged_at) == (after(1), after(8))
@@ -44,7 +43,7 @@ def test_a_session_silent_for_longer_than_its_patience_lapses_as_of_its_last_hea
 def test_silence_is_judged_in_log_time_and_not_by_a_clock(fleet: Fleet) -> None:
     fleet.start("silent")
     fleet.pass_time(minutes=5)
-    assert swept(fleet).lapses.outcomes.total() == 0
+    assert swept(fleet).outcomes.total() == 0
     assert fleet.names("silent") == ["session.started"]
 
 
@@ -56,7 +55,7 @@ def test_a_session_whose_clock_is_slower_than_its_patience_is_alive_while_its_he
         swept(fleet)
     assert fleet.names("slow") == ["session.started"]
     fleet.pass_time(minutes=10.5)
-    assert swept(fleet).lapses.outcomes == {Outcome.CHANGED: 1}
+    assert swept(fleet).outcomes == {Outcome.CHANGED: 1}
     assert fleet.events("slow")[-1].timestamp == after(4 - 7)
 
 
@@ -66,8 +65,7 @@ def test_a_session_that_came_back_within_the_window_resumes(fleet: Fleet) -> Non
     swept(fleet)
     fleet.beat(["returning"], minutes=8)
     fleet.pass_time(minutes=8.1)
-    _, returns = swept(fleet)
-    assert returns.outcomes == {Outcome.CHANGED: 1}
+    assert swept(fleet).outcomes == {Outcome.CHANGED: 1}
     assert fleet.names("returning") == [*LAPSED, "session.resumed"]
     assert fleet.events("returning")[-1].timestamp == after(8)
 
@@ -79,7 +77,7 @@ def test_a_session_that_came_back_in_time_resumes_however_late_the_sweep_looks(f
     for minutes in range(15, 40):  # it may come back until 16
         fleet.beat(["returning"], minutes=minutes)
     fleet.pass_time(minutes=40)
-    assert swept(fleet).returns.outcomes == {Outcome.CHANGED: 1}
+    assert swept(fleet).outcomes == {Outcome.CHANGED: 1}
     assert fleet.events("returning")[-1].timestamp == after(15)
     fleet.project()
     assert swept(fleet) == swept(fleet)  # neither silent nor lapsed: nothing is found
@@ -93,15 +91,15 @@ def test_a_session_that_came_back_too_late_stays_lapsed_and_is_not_asked_at_ever
     for minutes in (17, 18, 25):
         fleet.beat(["late"], minutes=minutes)
         fleet.pass_time(minutes=minutes)
-        assert swept(fleet).returns.outcomes.total() == 0
+        assert swept(fleet).outcomes.total() == 0
     assert fleet.names("late") == LAPSED
 
 
 def test_a_second_sweep_before_the_read_model_has_heard_of_the_first_changes_nothing(fleet: Fleet) -> None:
     fleet.start("silent")
     fleet.pass_time(minutes=7)
-    assert swept(fleet).lapses.outcomes == {Outcome.CHANGED: 1}
-    assert swept(fleet).lapses.outcomes == {Outcome.UNCHANGED: 1}
+    assert swept(fleet).outcomes == {Outcome.CHANGED: 1}
+    assert swept(fleet).outcomes == {Outcome.UNCHANGED: 1}
     assert fleet.names("silent") == LAPSED
 
 
@@ -109,7 +107,7 @@ def test_every_silent_session_is_found_whatever_the_batch(fleet: Fleet) -> None:
     names = [f"silent-{number}" for number in range(37)]
     fleet.start(*names)
     fleet.pass_time(minutes=7)
-    assert swept(fleet, batch=2).lapses.outcomes == {Outcome.CHANGED: 37}
+    assert swept(fleet, batch=2).outcomes == {Outcome.CHANGED: 37}
     assert all(fleet.names(name) == LAPSED for name in names)
 
 
@@ -122,7 +120,7 @@ def test_sessions_that_cannot_be_judged_are_counted_and_keep_no_other_waiting(fl
     fleet.pass_time(minutes=8)
     for remaining in (2, 0):  # the second sweep meets the hopeless ones again, and ends again
         with capture_logs() as lines:
-            outcomes = swept(fleet, batch=1).lapses.outcomes
+            outcomes = swept(fleet, batch=1).outcomes
         assert sum("cannot be judged" in line["event"] for line in lines) == 12
         assert (outcomes[Outcome.CHANGED], outcomes[Outcome.FAILED]) == (remaining, 12)
         fleet.project()
@@ -136,34 +134,67 @@ def test_a_suggested_session_that_has_ended_meanwhile_is_left_as_it_is(fleet: Fl
     assert isinstance(session, Session)
     session.end(reason="signed out", at=after(3))
     fleet.record(session)
-    assert swept(fleet).lapses.outcomes == {Outcome.UNCHANGED: 1}
+    assert swept(fleet).outcomes == {Outcome.UNCHANGED: 1}
     assert fleet.names("leaving") == ["session.started", "session.ended"]
 
 
-def test_sweeps_at_once_give_the_same_as_one(fleet: Fleet) -> None:
-    names = [f"silent-{number:03}" for number in range(120)]
-    fleet.start(*names)
+def test_four_sweeps_at_once_give_the_same_as_one(fleet: Fleet) -> None:
+    silent, returning = [f"silent-{number:03}" for number in range(90)], [f"back-{number:03}" for number in range(90)]
+    fleet.start(*silent, *returning)
     fleet.pass_time(minutes=7)
-    start, found = threading.Barrier(3), list[Sweep]()
+    fleet.beat(returning, minutes=7)
+    fleet.project()
+    start, found = threading.Barrier(4), list[Judgement]()
 
     def go() -> None:
         start.wait()
         found.append(swept(fleet, batch=10))
 
-    threads = [threading.Thread(target=go) for _ in range(3)]
+    threads = [threading.Thread(target=go) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(each.lapses.outcomes[Outcome.CHANGED] for each in found) == len(names)
-    assert all(each.lapses.outcomes[Outcome.FAILED] == 0 for each in found)
-    assert all(fleet.names(name) == LAPSED for name in names)
+    recorded = sum((each.recorded for each in found), Counter[str]())
+    assert recorded == {"session.lapsed": 180, "session.resumed": 90}
+    assert all(each.outcomes[Outcome.FAILED] == 0 for each in found)
+    assert all(fleet.names(name) == LAPSED for name in silent)
+    assert all(fleet.names(name) == [*LAPSED, "session.resumed"] for name in returning)
+
+
+def test_a_sweep_that_was_away_for_three_days_records_each_missed_transition_once_with_its_true_time(
+    fleet: Fleet,
+) -> None:
+    fleet.start("naps", "gone", "steady")
+    fleet.beat(["naps", "gone", "steady"], minutes=1)
+    fleet.pass_time(minutes=2)
+    day = 24 * 60
+    naps = (day, 2 * day, 3 * day)
+    for nap, before in zip(naps, (2, day + 10, 2 * day + 10), strict=True):
+        fleet.blind(since=before, until=nap - 1)
+        fleet.beat(["naps", "steady"], minutes=nap)
+        for minutes in (nap + 3, nap + 7):
+            fleet.beat(["steady"], minutes=minutes)
+            fleet.pass_time(minutes=minutes)
+        fleet.beat(["naps", "steady"], minutes=nap + 8)
+        fleet.pass_time(minutes=nap + 10)
+    swept(fleet)
+    fleet.project()
+    swept(fleet)
+    told = [(event.name, event.timestamp) for event in fleet.events("naps")[1:]]
+    assert told == [
+        fact for nap in naps for fact in (("session.lapsed", after(nap)), ("session.resumed", after(nap + 8)))
+    ]
+    (lapsed,) = fleet.events("gone")[1:]
+    assert isinstance(lapsed, SessionLapsed)
+    assert (lapsed.timestamp, lapsed.patience_over_at) == (after(1), after(day - 1 + 6))
+    assert fleet.names("steady") == ["session.started"]
 
 
 def test_what_the_sweep_records_is_caused_by_its_run(fleet: Fleet, store: EventStore) -> None:
     fleet.start("silent")
     fleet.pass_time(minutes=7)
-    sweep(fleet.store, fleet.engine, cause=CAUSE, window=WINDOW)
+    sweep(fleet.store, fleet.engine, cause=CAUSE)
     (recorded,) = store.read("licensing", after=0, limit=9, names=("session.lapsed",)).events  # type: ignore[arg-type]
     assert recorded.metadata == CAUSE.metadata()
 
@@ -174,4 +205,4 @@ def test_the_task_says_what_it_found_and_did(fleet: Fleet, wired: Wiring, monkey
     fleet.pass_time(minutes=7)
     result = cleanup_zombie_sessions.apply(kwargs={"batch": 100}, task_id=str(uuid4())).get()
     assert result.pop("duration_seconds") > 0
-    assert result == {"found": 2, "cleaned": 2, "resumed": 0, "refused": 0, "errors": 0}
+    assert result == {"found": 2, "cleaned": 2, "resumed": 0, "errors": 0}

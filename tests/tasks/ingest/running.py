@@ -13,12 +13,29 @@ from infra.settings import Settings
 from tests.waiting import eventually
 
 COMMAND = "from tasks.ingest.process import run; run()"
+AHEAD = """
+from datetime import datetime, timedelta
+
+import tasks.ingest.batch, tasks.ingest.blindness, tasks.ingest.consumer, tasks.ingest.process, tasks.ingest.sending
+
+
+class Later(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) + timedelta(seconds={seconds})
+
+
+for module in (tasks.ingest.batch, tasks.ingest.blindness, tasks.ingest.consumer, tasks.ingest.sending):
+    module.datetime = Later
+tasks.ingest.process.run()
+"""
+"""The same process at a later time: every clock that it looks at is ahead."""
 
 
 class IngestProcess:
-    """``tasks.ingest.process.run()`` in a process of its own."""
+    """``tasks.ingest.process.run()`` in a process of its own; its clock may be some seconds ahead."""
 
-    def __init__(self, settings: Settings, directory: Path, **changes: Any) -> None:
+    def __init__(self, settings: Settings, directory: Path, *, ahead_seconds: float = 0, **changes: Any) -> None:
         changed = {
             "BROKER_URL": settings.broker_url.get_secret_value(),
             "DATABASE_URL": settings.database_url.get_secret_value(),
@@ -27,7 +44,8 @@ class IngestProcess:
         self.log = directory / "ingest.log"
         environment = {**os.environ, **{f"LEDGERQ_{name}": value for name, value in changed.items()}}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen((sys.executable, "-c", COMMAND), env=environment, stdout=log, stderr=log)
+            command = AHEAD.format(seconds=ahead_seconds) if ahead_seconds else COMMAND
+            self.process = subprocess.Popen((sys.executable, "-c", command), env=environment, stdout=log, stderr=log)
 
     def says(self, text: str, *, times: int = 1) -> bool:
         """Whether its log has said so, so many times."""

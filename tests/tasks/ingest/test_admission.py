@@ -15,10 +15,10 @@ from infra.settings import Settings
 from tasks.ingest.admission import COUNT_SECONDS, Admission
 from tasks.ingest.batch import Batches
 from tasks.ingest.reading import read
-from tasks.ingest.watermark import LogTime
 from tests.infra.broker.virtual_host import VirtualHost
 from tests.tasks.ingest.deliveries import delivery, told
 from tests.tasks.ingest.looking import Database
+from tests.tasks.ingest.remembering import remembering
 from tests.tasks.ingest.running import IngestProcess
 from tests.waiting import eventually
 
@@ -40,7 +40,7 @@ def batches(store: EventStore, place: Settings) -> Batches:
     """An ingest with room for three more critical runs; nobody dispatches here."""
     limit = store.backlog(Tier.CRITICAL, most=EVERYTHING) + 3
     limited = place.model_copy(update={"tier_backlog_limit_runs": limit})
-    return Batches(store, limited, log_time=LogTime(), in_company=lambda: False)
+    return Batches(store, limited, **remembering())
 
 
 def test_what_is_over_the_limit_is_refused_and_recorded(batches: Batches, looking: Database, task: str) -> None:
@@ -73,7 +73,7 @@ def test_a_request_that_was_accepted_before_is_a_repeat_and_not_refused(batches:
 def test_no_limit_is_set_unless_an_operator_sets_one(
     store: EventStore, place: Settings, looking: Database, task: str
 ) -> None:
-    batches = Batches(store, place, log_time=LogTime(), in_company=lambda: False)
+    batches = Batches(store, place, **remembering())
     assert batches.take([delivery(request(task)) for _ in range(50)]) == []
     assert looking.requests(task) == 50
 

@@ -12,7 +12,7 @@ from domain.aggregate import Event
 from domain.cause import Cause
 from domain.heartbeat import Heartbeat, HeartbeatsReceived
 from domain.ingest import MessageDeadLettered
-from domain.session import Session
+from domain.session import Session, Silence
 from domain.task_run import TaskRequested
 from infra.cloudevents import CloudEvent, encode_batch
 from infra.event_store import EventStore, Log, LostRaceError, Transaction, caused
@@ -21,13 +21,14 @@ from tasks.ingest.batch import Batches
 from tasks.ingest.delivery import Delivery
 from tasks.ingest.isolation import Isolation
 from tasks.ingest.rejection import Rejected
-from tasks.ingest.watermark import LogTime, marker_message
+from tasks.ingest.watermark import marker_message
 from tests.tasks.ingest.deliveries import NOW, delivery, told
+from tests.tasks.ingest.remembering import remembering
 
 
 @pytest.fixture
 def batches(store: EventStore, place: Settings) -> Batches:
-    return Batches(store, place, log_time=LogTime(), in_company=lambda: False)
+    return Batches(store, place, **remembering())
 
 
 class Names:
@@ -228,8 +229,8 @@ class Racing(EventStore):
             session = event.mutate(session)
         assert isinstance(session, Session)
         at = NOW + timedelta(seconds=len(events))
-        if not session.lapse(last_heartbeat_at=at, judged_at=at + timedelta(hours=1)):
-            session.resume(heartbeat_at=at, window=timedelta(hours=1))
+        if not session.lapse(Silence(at + timedelta(hours=1), last_heartbeat_at=at)):
+            session.resume(heartbeat_at=at)
         facts = [event for event in session.collect_events() if isinstance(event, Event)]
         self.append(Log.LICENSING, caused(facts, Cause(id=uuid4(), at=at, actor="sweep")))
 
@@ -241,7 +242,7 @@ def racing(place: Settings, batches: Batches) -> Racing:
 
 
 def taken(racing: Racing, place: Settings, deliveries: Sequence[Delivery]) -> list[Rejected]:
-    batches = Batches(racing, place, log_time=LogTime(), in_company=lambda: False)
+    batches = Batches(racing, place, **remembering())
     isolation = Isolation(reject=batches.reject, database_answers=lambda: True, pause=lambda _: None)
     return isolation.see_through(batches.take, deliveries)
 
@@ -251,9 +252,7 @@ def test_a_lost_race_stores_nothing(racing: Racing, place: Settings, batches: Ba
     batches.take([delivery(names.issued()), delivery(names.started())])
     racing.races = 1
     with racing, pytest.raises(LostRaceError):
-        Batches(racing, place, log_time=LogTime(), in_company=lambda: False).take(
-            [delivery(others.issued()), delivery(names.ended())]
-        )
+        Batches(racing, place, **remembering()).take([delivery(others.issued()), delivery(names.ended())])
     assert stream(racing, others.streams["license"]) == []
 
 

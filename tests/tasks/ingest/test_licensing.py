@@ -7,8 +7,8 @@ import pytest
 
 from domain.messages import MESSAGES
 from domain.refusal import Refusal
-from domain.session import SessionLapsed, SessionStarted
 from domain.session_denial import SessionDenied
+from domain.session_events import SessionLapsed, SessionStarted
 from infra.cloudevents import CloudEvent
 from infra.event_store import NewEvent
 from tasks.ingest import licensing
@@ -98,7 +98,7 @@ def test_a_session_neither_starts_nor_ends_after_we_were_told_so() -> None:
 def test_the_license_s_patience_counts_and_the_platform_s_where_it_has_none() -> None:
     own = told("license.issued", license_id="L2", valid_until="2030-01-01T00:00:00Z", patience_seconds=5)
     facts = decided(ISSUED, own, STARTED, told("session.started", session_id="S2", license_id="L2"))
-    assert [fact.event.data()["patience_seconds"] for fact in facts[2:]] == [360.0, 5.0]
+    assert [fact.event.data()["rules"]["patience_seconds"] for fact in facts[2:]] == [360.0, 5.0]
 
 
 @pytest.mark.parametrize(

@@ -30,14 +30,19 @@ def test_heartbeats_are_read_in_all_three_modes() -> None:
     assert (said.told, said.rejected) == ([], [])
 
 
-def test_a_heartbeat_of_a_clock_that_is_ahead_counts_as_of_its_receipt() -> None:
+def test_a_heartbeat_of_a_clock_that_is_ahead_counts_as_of_its_receipt_and_says_by_how_much() -> None:
     ahead = told("session.heartbeat", session_id="S1", at=NOW + timedelta(days=50 * 365))
     behind = told("session.heartbeat", session_id="S2", at=NOW - timedelta(hours=1))
     said = reading_of(delivery(encode_batch([ahead, behind]), received_at=NOW + timedelta(seconds=2)))
     assert said.heartbeats == [
-        Heartbeat("S1", NOW + timedelta(seconds=2)),
+        Heartbeat("S1", NOW + timedelta(seconds=2), ahead_ms=(50 * 365 * 86_400 - 2) * 1000),
         Heartbeat("S2", NOW - timedelta(hours=1)),
     ]
+
+
+def test_a_clock_that_is_ahead_by_less_than_a_second_is_taken_for_ours() -> None:
+    ahead = told("session.heartbeat", session_id="S1", at=NOW + timedelta(milliseconds=900))
+    assert reading_of(delivery(ahead, received_at=NOW)).heartbeats == [Heartbeat("S1", NOW)]
 
 
 def test_the_cause_is_what_the_message_says_of_itself() -> None:

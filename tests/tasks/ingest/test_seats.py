@@ -22,10 +22,10 @@ from infra.event_store.seats import seat_differences
 from infra.settings import Settings
 from tasks.ingest.batch import Batches
 from tasks.ingest.isolation import Isolation
-from tasks.ingest.watermark import LogTime
 from tests.tasks.ingest.conftest import Starting
 from tests.tasks.ingest.deliveries import delivery, told
 from tests.tasks.ingest.looking import Database
+from tests.tasks.ingest.remembering import remembering
 from tests.waiting import eventually
 
 INGESTS = 4
@@ -44,7 +44,7 @@ class Gate:
     """An ingest without its broker: takes batches in as the process does."""
 
     def __init__(self, place: Settings, store: EventStore) -> None:
-        batches = Batches(store, place, log_time=LogTime(), in_company=lambda: False)
+        batches = Batches(store, place, **remembering())
         isolation = Isolation(reject=batches.reject, database_answers=lambda: True, pause=lambda _: None)
         self._take = lambda events: isolation.see_through(batches.take, [delivery(event) for event in events])
 

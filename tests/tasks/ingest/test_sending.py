@@ -78,16 +78,18 @@ def test_nothing_rejected_is_nothing_sent() -> None:
 
 def test_a_marker_is_sent_when_it_is_due_and_the_connection_is_kept_in_between() -> None:
     publisher = Scripted()
-    markers = Markers(publisher, every_seconds=3600)
+    markers = Markers(publisher, every_seconds=3600, on_loss=pytest.fail)
     for _ in range(3):
         markers.send_if_due()
     assert len(publisher.published) == 1
     assert publisher.kept_alive == 1
 
 
-def test_a_marker_that_cannot_be_sent_stops_nothing() -> None:
+def test_a_marker_that_cannot_be_sent_stops_nothing_and_is_noticed() -> None:
     publisher = Scripted(BrokerUnreachableError("gone"))
-    markers = Markers(publisher, every_seconds=0)
+    losses: list[None] = []
+    markers = Markers(publisher, every_seconds=0, on_loss=lambda: losses.append(None))
     markers.send_if_due()
     markers.send_if_due()
     assert len(publisher.published) == 2
+    assert len(losses) == 1

@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from domain.blindness import BlindWindowPassed
 from domain.heartbeat import Heartbeat, WatermarkPassed
-from domain.session import Session
+from domain.session import Session, Silence
 from infra.event_store import Checkpoint, Log
 from infra.settings import Settings
 from tasks.retention import judging
@@ -104,7 +105,7 @@ def test_what_an_open_session_was_heard_in_stays(past: Past) -> None:
 
 def test_what_a_lapsed_session_that_may_resume_was_heard_in_stays_until_it_may_no_longer(past: Past) -> None:
     session = open_session(1, started_at=on(2))
-    session.lapse(last_heartbeat_at=on(4, 20), judged_at=on(4, 21))
+    session.lapse(Silence(on(4, 21), last_heartbeat_at=on(4, 20)))
     keep(past, session)
     ends_at = on(4, 21, seconds=360)  # its patience, and a day: longer than any window
     past.record(Log.HEARTBEATS, WatermarkPassed.at(ends_at, marker_id=uuid4()))
@@ -113,16 +114,19 @@ def test_what_a_lapsed_session_that_may_resume_was_heard_in_stays_until_it_may_n
     past.record(Log.HEARTBEATS, WatermarkPassed.at(ends_at + timedelta(seconds=1), marker_id=uuid4()))
     past.settle()
     assert reasons(past)["2026_02"] == []
-    assert "open-1" in reasons(past, resurrection_window_seconds=86_401.0)["2026_02"][0]
+    window = BlindWindowPassed.between(on(4, 21), ends_at + timedelta(days=30), marker_id=uuid4())
+    past.record(Log.HEARTBEATS, window)  # its time to resume begins anew where that ends
+    past.settle()
+    assert "open-1" in reasons(past)["2026_02"][0]
 
 
 @pytest.mark.parametrize("agreed", ["on_lapse = 'keep'", "resurrection = 'always'"])
 def test_what_a_session_was_heard_in_that_may_always_resume_stays(past: Past, agreed: str) -> None:
     session = open_session(1, started_at=on(2))
-    session.lapse(last_heartbeat_at=on(3), judged_at=on(3, 11))
+    session.lapse(Silence(on(3, 11), last_heartbeat_at=on(3)))
     keep(past, session)
     assert reasons(past)["2026_02"] == []
-    past.connection.execute(f"update read_model.licenses set {agreed}".encode())  # noqa: S608  ours
+    past.connection.execute(f"update read_model.sessions set {agreed}".encode())  # noqa: S608  ours
     assert "open-1" in reasons(past)["2026_02"][0]
 
 
