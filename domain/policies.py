@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from domain.aggregate import Event
+from domain.license import license_stream
 from domain.license_events import LicenseExpired, LicenseExpiringSoon, LicensePolicyChanged, LicenseRevokedForGood
 from domain.license_policy import Expiry
 from domain.license_state import LicenseState
@@ -39,9 +40,24 @@ class RequestTask(msgspec.Struct, frozen=True, kw_only=True):
     once_by: str | None = None
 
 
+class RevokeWork(msgspec.Struct, frozen=True, kw_only=True):
+    """The command to revoke the open runs that name a license, if the license says so when it is carried out.
+
+    Attributes:
+        purpose: who asks: the policy's name.
+        license_id: which.
+    """
+
+    purpose: str
+    license_id: str
+
+
+Command = RequestTask | RevokeWork
+
+
 def tell_the_holder(event: LicenseExpiringSoon | LicenseExpired) -> tuple[RequestTask, ...]:
     """A license nears or reaches its end: its holder is told, once for each such fact."""
-    license_id = event.originator_id.removeprefix("license-")
+    license_id = event.originator_id.removeprefix(license_stream(""))
     days_left = event.days_left if isinstance(event, LicenseExpiringSoon) else 0
     notice_id = f"{event.TOPIC}:{event.valid_until.isoformat()}:{days_left}"
     kwargs = {
@@ -63,14 +79,9 @@ def tell_the_holder(event: LicenseExpiringSoon | LicenseExpired) -> tuple[Reques
 
 def end_its_sessions(event: LicenseExpired | LicensePolicyChanged) -> tuple[RequestTask, ...]:
     """A license expires whose policy ends its sessions, or an expired one comes under such a policy: they end."""
-    if isinstance(event, LicenseExpired):
-        is_meant = event.expiry is Expiry.REVOKE
-    else:
-        comes = event.policy.expiry is Expiry.REVOKE and event.previous_policy.expiry is not Expiry.REVOKE
-        is_meant = comes and event.state is LicenseState.EXPIRED
-    if not is_meant:
+    if not _ends_use(event):
         return ()
-    license_id = event.originator_id.removeprefix("license-")
+    license_id = event.originator_id.removeprefix(license_stream(""))
     return (
         RequestTask(
             purpose="end_its_sessions",
@@ -84,7 +95,7 @@ def end_its_sessions(event: LicenseExpired | LicensePolicyChanged) -> tuple[Requ
 
 def end_sessions_of_a_revoked_license(event: LicenseRevokedForGood) -> tuple[RequestTask, ...]:
     """A license was revoked: what is open under it ends."""
-    license_id = event.originator_id.removeprefix("license-")
+    license_id = event.originator_id.removeprefix(license_stream(""))
     return (
         RequestTask(
             purpose="end_sessions_of_a_revoked_license",
@@ -94,6 +105,21 @@ def end_sessions_of_a_revoked_license(event: LicenseRevokedForGood) -> tuple[Req
             license_id=license_id,
         ),
     )
+
+
+def end_its_work(event: LicenseRevokedForGood | LicenseExpired | LicensePolicyChanged) -> tuple[RevokeWork, ...]:
+    """A license is revoked, or comes to an end that its policy makes one of its work: its open runs end."""
+    if not isinstance(event, LicenseRevokedForGood) and not _ends_use(event):
+        return ()
+    return (RevokeWork(purpose="end_its_work", license_id=event.originator_id.removeprefix(license_stream(""))),)
+
+
+def _ends_use(event: LicenseExpired | LicensePolicyChanged) -> bool:
+    """Whether a license expires under a policy that ends its use then, or comes under such a policy later."""
+    if isinstance(event, LicenseExpired):
+        return event.expiry is Expiry.REVOKE
+    comes = event.policy.expiry is Expiry.REVOKE and event.previous_policy.expiry is not Expiry.REVOKE
+    return comes and event.state is LicenseState.EXPIRED
 
 
 def run_what_is_scheduled(event: ScheduleFired) -> tuple[RequestTask, ...]:
@@ -141,11 +167,11 @@ def record_what_did_not_go_out(event: TaskDeadLettered) -> tuple[RequestTask, ..
     return (RequestTask(purpose="record_what_did_not_go_out", task="record_failed_notice", kwargs=kwargs),)
 
 
-POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[RequestTask, ...]], ...]]] = {
+POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[Command, ...]], ...]]] = {
     LicenseExpiringSoon: (tell_the_holder,),
-    LicenseExpired: (tell_the_holder, end_its_sessions),
-    LicensePolicyChanged: (end_its_sessions,),
-    LicenseRevokedForGood: (end_sessions_of_a_revoked_license,),
+    LicenseExpired: (tell_the_holder, end_its_sessions, end_its_work),
+    LicensePolicyChanged: (end_its_sessions, end_its_work),
+    LicenseRevokedForGood: (end_sessions_of_a_revoked_license, end_its_work),
     ScheduleFired: (run_what_is_scheduled,),
     TaskFailed: (tell_people_of_a_failure,),
     TaskTimedOut: (tell_people_of_a_failure,),
@@ -156,6 +182,6 @@ POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[RequestTask, ...]]
 """Which policies look at which events."""
 
 
-def decide(event: Event) -> tuple[RequestTask, ...]:
+def decide(event: Event) -> tuple[Command, ...]:
     """Everything that is to be done about ``event``."""
     return tuple(command for policy in POLICIES.get(type(event), ()) for command in policy(event))

@@ -31,6 +31,7 @@ from domain.task_run import (
     TaskStarted,
     TaskSucceeded,
     TaskTimedOut,
+    order_of,
     run_stream,
     task_event,
 )
@@ -155,8 +156,8 @@ class TaskRun(msgspec.Struct, kw_only=True):
     @classmethod
     def fold(cls, events: list[TaskEvent]) -> TaskRun:
         """The run after ``events``: at least one, all of one stream."""
-        ordered = tuple(sorted(events, key=lambda event: event.originator_version))
-        telling = [event for event in ordered if event.slot() <= SLOT_END and event.TOPIC in STATE_AFTER]
+        ordered = tuple(sorted(events, key=lambda event: order_of(event.originator_version)))
+        telling = [event for event in ordered if order_of(event.slot()) <= SLOT_END and event.TOPIC in STATE_AFTER]
         last = telling[-1] if telling else ordered[-1]
         attempts = [event.attempt for event in ordered if isinstance(event, AttemptEvent)]
         return cls(
@@ -168,8 +169,31 @@ class TaskRun(msgspec.Struct, kw_only=True):
         )
 
 
-def revocation_requested(run_id: UUID | str, *, task: str, reason: str, at: datetime) -> TaskRevocationRequested:
-    """The fact that somebody wants a run not to be executed of which nothing else need be known."""
+def revocation_requested(
+    run_id: UUID | str,
+    *,
+    task: str,
+    reason: str,
+    at: datetime,
+    error_type: str = "Revoked",
+    decided_by: str | None = None,
+) -> TaskRevocationRequested:
+    """The fact that somebody wants a run not to be executed of which nothing else need be known.
+
+    Args:
+        run_id: the run.
+        task: its task's name.
+        reason: why.
+        at: when it was asked for.
+        error_type: what the run's end says that it came to.
+        decided_by: id of the event of the run's license because of which it is asked for.
+    """
     return TaskRevocationRequested(
-        originator_id=run_stream(run_id), originator_version=SLOT_COPIES, timestamp=at, task=task, reason=reason
+        originator_id=run_stream(run_id),
+        originator_version=SLOT_COPIES,
+        timestamp=at,
+        task=task,
+        reason=reason,
+        error_type=error_type,
+        decided_by=decided_by,
     )

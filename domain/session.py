@@ -68,8 +68,9 @@ class Session(Aggregate):
         default_patience: timedelta,
         at: datetime,
         host: str | None = None,
+        taken: int | None = None,
     ) -> Self:
-        """Start a session under a license, by the rules of its policy.
+        """Start a session under a license that has a seat for it (:func:`domain.session_denial.denial`), by its policy.
 
         Args:
             session_id: what services call it.
@@ -77,6 +78,7 @@ class Session(Aggregate):
             default_patience: silence after which it lapses otherwise.
             at: when it started.
             host: where it runs, if known.
+            taken: how many of the license's seats are taken before it; None: nobody counts.
 
         Raises:
             LicenseNotActive: the license does not admit sessions, or not any more at that time.
@@ -90,6 +92,8 @@ class Session(Aggregate):
             license_id=under.license_id,
             rules=SessionRules.under(under.policy, default_patience=default_patience),
             host=host,
+            seat=None if taken is None else taken + 1,
+            seats=under.seats,
         )
 
     @property

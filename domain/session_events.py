@@ -31,6 +31,10 @@ class SessionStarted(Created, frozen=True, kw_only=True):
     license_id: str
     rules: SessionRules
     host: str | None
+    seat: int | None = None
+    """How many of the license's seats were taken with this one; None: they were not counted."""
+    seats: int | None = None
+    """How many seats the license had; None: it had no limit, or nobody said so."""
 
     @staticmethod
     def upcast_v1_v2(data: dict[str, Any]) -> None:
@@ -70,6 +74,10 @@ class SessionResumed(Event, frozen=True, kw_only=True):
     """A heartbeat came after the lapse and in time."""
 
     TOPIC: ClassVar[str] = "session.resumed"
+    seat: int | None = None
+    """How many of the license's seats were taken with this one; None: they were not counted, or it had kept its own."""
+    seats: int | None = None
+    """How many seats the license had."""
 
     def apply(self, aggregate: Session) -> None:
         """Undo the lapse."""

@@ -29,6 +29,8 @@ SLOT_DEAD_LETTERED: Final = SLOT_END + 1
 SLOT_COPIES: Final = 2**31
 """From here on the places of what is done about a run from outside of its attempts; none of it changes its state."""
 LAST_COPY: Final = 1_000_000
+SLOT_HELD: Final = 2**33
+"""From here on the places of holds for which the attempts' own slots have no room; see :func:`order_of`."""
 STARVING: Final = "starving"
 """Why a copy is published: the run waited for too long while more urgent ones began."""
 
@@ -57,9 +59,26 @@ class HoldReason(StrEnum):
     CONCURRENCY_LIMITED = "concurrency_limited"
     LIMITER_AWAY = "limiter_away"
     """The task has limits and nobody can say whether they are reached."""
+    LICENSE_SUSPENDED = "license_suspended"
+    """The license that the run names is suspended."""
+    LICENSE_TERM_OVER = "license_term_over"
+    """The license's term has ended and nobody has recorded yet what came of it; it may have been renewed in time."""
+    LICENSE_AWAY = "license_away"
+    """The run names a license and nobody can say how it stands."""
 
 
-_HOLD_PLACES: Final[dict[str, int]] = {reason.value: place for place, reason in enumerate(HoldReason, start=1)}
+_HOLD_PLACES: Final[dict[str, int]] = {
+    HoldReason.PAUSED: 1,
+    HoldReason.RATE_LIMITED: 2,
+    HoldReason.CONCURRENCY_LIMITED: 3,
+    HoldReason.LIMITER_AWAY: 4,
+}
+"""Places before those of the attempt; that is all the room there is."""
+_FAR_HOLD_PLACES: Final[dict[str, int]] = {
+    HoldReason.LICENSE_SUSPENDED: 0,
+    HoldReason.LICENSE_AWAY: 1,
+    HoldReason.LICENSE_TERM_OVER: 2,
+}
 
 
 def run_stream(run_id: UUID | str) -> str:
@@ -70,6 +89,13 @@ def run_stream(run_id: UUID | str) -> str:
 def attempt_slot(attempt: int, phase: int) -> int:
     """Version of an event of ``attempt`` (from 1) in ``phase``."""
     return attempt * SLOTS_PER_ATTEMPT + phase
+
+
+def order_of(slot: int) -> int:
+    """The slot among those that tell a run's state by their order, where a hold lies that has its place elsewhere."""
+    if not SLOT_HELD <= slot < SLOT_HELD + attempt_slot(LAST_ATTEMPT + 1, 0):
+        return slot
+    return attempt_slot((slot - SLOT_HELD) // SLOTS_PER_ATTEMPT, Phase.RECEIVED)
 
 
 class TaskEvent(Event, frozen=True, kw_only=True):
@@ -129,10 +155,15 @@ class TaskReceived(AttemptEvent, frozen=True, kw_only=True):
     eta: datetime | None = None
     because: str | None = None
     """Why it has to wait although its time had come (a :class:`HoldReason`); None: it had not."""
+    decided_by: str | None = None
+    """Id of the event of the run's license because of which it waits."""
 
     def slot(self) -> int:
         """First within the attempt; each reason has a place of its own before that, so that each is told once."""
-        return attempt_slot(self.attempt, Phase.RECEIVED) - _HOLD_PLACES.get(self.because or "", 0)
+        received = attempt_slot(self.attempt, Phase.RECEIVED)
+        if (place := _FAR_HOLD_PLACES.get(self.because or "")) is not None:
+            return SLOT_HELD + received + place
+        return received - _HOLD_PLACES.get(self.because or "", 0)
 
 
 class TaskStarted(AttemptEvent, frozen=True, kw_only=True):
@@ -146,6 +177,8 @@ class TaskStarted(AttemptEvent, frozen=True, kw_only=True):
     license_id: str | None = None
     copy: int = 0
     """Which message of the attempt it was (header ``ledgerq-copy``)."""
+    admitted_by: str | None = None
+    """Id of the event of the run's license because of which it was admitted; None where no license decides."""
 
     def slot(self) -> int:
         """Second within the attempt."""
@@ -198,6 +231,8 @@ class TaskFailure(TaskEnd, frozen=True, kw_only=True):
     critical: bool = False
     code_version: str | None = None
     """Version of the code of whoever says so, which may not be what ran: that is in :class:`TaskStarted`."""
+    decided_by: str | None = None
+    """Id of the event of the run's license because of which it was refused or revoked."""
 
 
 class TaskFailed(TaskFailure, frozen=True, kw_only=True):
@@ -280,6 +315,10 @@ class TaskRevocationRequested(TaskEvent, frozen=True, kw_only=True):
 
     TOPIC: ClassVar[str] = "task.revocation_requested"
     reason: str
+    error_type: str = "Revoked"
+    """What the run's end says that it came to."""
+    decided_by: str | None = None
+    """Id of the event of the run's license because of which it is asked for; None: a person asks."""
 
     def slot(self) -> int:
         """One place, before those of the copies: it is asked for once."""

@@ -49,7 +49,8 @@ GRAFTED: Final[dict[str, dict[str, str]]] = {
         "skip": "projections.skip_command:skip",
         "unskip": "projections.skip_command:unskip",
         "retain": "tasks.retention.command:command",
-    }
+    },
+    "license": {"check-seats": "projections.seats_command:command"},
 }
 """Subcommands whose work is done elsewhere than that of their group."""
 

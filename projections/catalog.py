@@ -14,6 +14,7 @@ from projections.notices import Notices
 from projections.projection import Projection
 from projections.replayed_runs import ReplayedRuns
 from projections.replays import Replays
+from projections.seat_denials import SeatDenials
 from projections.sessions import Sessions
 from projections.task_attempts import TaskAttempts
 from projections.task_runs import TaskRuns
@@ -31,6 +32,7 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         DeadLetters(),
         IngestDeadLetters(),
         FoldedRequests(),
+        SeatDenials(),
         Replays(),
         ReplayedRuns(),
     )

@@ -50,6 +50,8 @@ class SessionRow(msgspec.Struct):
     lapse_judged_at: datetime | None = None
     lapses: int = 0
     resumed_at: datetime | None = None
+    seat: int | None = None
+    seats: int | None = None
 
 
 class Sessions(Fold[SessionRow]):
@@ -91,6 +93,7 @@ class Sessions(Fold[SessionRow]):
             case SessionStarted():
                 row.license_id, row.host, row.started_at = event.license_id, event.host, event.timestamp
                 row.state = SessionState.ACTIVE.value
+                row.seat, row.seats = event.seat, event.seats
                 _follow_rules(row, event.rules)
             case SessionEnded():
                 row.state, row.ended_at, row.end_reason = SessionState.ENDED.value, event.timestamp, event.reason
@@ -107,6 +110,8 @@ class Sessions(Fold[SessionRow]):
             case SessionResumed():
                 row.state, row.resumed_at = SessionState.ACTIVE.value, event.timestamp
                 row.lapsed_at = row.patience_over_at = row.ended_at = None
+                if event.seat is not None:
+                    row.seat, row.seats = event.seat, event.seats
 
 
 def _follow_rules(row: SessionRow, rules: SessionRules) -> None:

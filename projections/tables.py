@@ -66,6 +66,8 @@ SESSIONS: Final = sa.Table(
     _moment("lapsed_at"),
     _moment("patience_over_at"),
     _text("ended_by"),
+    sa.Column("seat", sa.Integer()),
+    sa.Column("seats", sa.Integer()),
 )
 """A row per session heard of; one without a state has sent heartbeats and is not known to have started."""
 
@@ -243,6 +245,9 @@ TASK_ATTEMPTS: Final = sa.Table(
     sa.Column("outcome_rank", sa.SmallInteger()),
     sa.Column("is_spared", sa.Boolean()),
     _text("trace_id"),
+    _text("admitted_by"),
+    _text("deferred_by"),
+    _text("turned_away_by"),
 )
 
 DEAD_LETTERS: Final = sa.Table(
@@ -314,6 +319,22 @@ INGEST_DEAD_LETTERS: Final = sa.Table(
     _text("source_event_id"),
     _text("fragment"),
     _moment("dead_lettered_at"),
+)
+
+SEAT_DENIALS: Final = sa.Table(
+    "seat_denials",
+    METADATA,
+    _text("denial_id", primary_key=True),
+    _text("license_id"),
+    _text("session_id"),
+    _text("wish"),
+    _text("reason"),
+    sa.Column("seats", sa.Integer()),
+    sa.Column("seat_limit", sa.Integer()),
+    sa.Column("seats_taken", sa.Integer()),
+    _text("host"),
+    _moment("denied_at"),
+    _moment("recorded_at"),
 )
 
 FOLDED_REQUESTS: Final = sa.Table(

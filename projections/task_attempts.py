@@ -61,6 +61,9 @@ class AttemptRow(msgspec.Struct):
     outcome_rank: int | None = None
     is_spared: bool = False
     trace_id: str | None = None
+    admitted_by: str | None = None
+    deferred_by: str | None = None
+    turned_away_by: str | None = None
 
 
 class TaskAttempts(Fold[AttemptRow]):
@@ -95,13 +98,17 @@ class TaskAttempts(Fold[AttemptRow]):
         match event:
             case TaskReceived():
                 row.received_at = earliest(row.received_at, event.timestamp)
+                row.deferred_by = agreed(row.deferred_by, event.decided_by)
             case TaskStarted():
                 row.received_at = earliest(row.received_at, event.received_at)
                 row.started_at, row.pid, row.code_version = event.timestamp, event.pid, event.code_version
+                row.admitted_by = agreed(row.admitted_by, event.admitted_by)
             case TaskOutcomeIgnored():
                 row.ignored_outcome = event.outcome
             case TaskRetryScheduled() | TaskFailure() if row.started_at is None:
                 row.code_version = event.code_version
+        if isinstance(event, TaskFailure):
+            row.turned_away_by = agreed(row.turned_away_by, event.decided_by)
         _fold_outcome(row, event)
 
 

@@ -27,6 +27,7 @@ from domain.task_run import (
     TaskRequested,
     TaskRevocationRequested,
     TaskStarted,
+    order_of,
 )
 from domain.tier import Tier
 from infra.event_store import Log, Recorded
@@ -120,8 +121,9 @@ def trace_id(traceparent: object) -> str | None:
 def _fold_acceptance(row: RunRow, recorded: Recorded) -> None:
     """A run is accepted by its request or, where nobody asked us (a stock Celery call), by the first thing seen."""
     event = recorded.event
-    slot = event.originator_version
-    if row.accepted_slot is not None and slot >= row.accepted_slot:
+    slot = order_of(event.originator_version)
+    known = (row.accepted_slot, row.accepted_at)
+    if None not in known and (slot, event.timestamp) >= known:
         return
     row.accepted_slot = slot
     row.accepted_at = event.timestamp
@@ -131,7 +133,7 @@ def _fold_acceptance(row: RunRow, recorded: Recorded) -> None:
 
 def _fold_state(row: RunRow, event: TaskEvent) -> None:
     """The state is that of the highest slot up to the end; what comes after it counts only where nothing else does."""
-    slot = event.originator_version
+    slot = order_of(event.originator_version)
     if slot > SLOT_END:
         slot = 0
     elif event.TOPIC not in _STATE_AFTER:
@@ -171,6 +173,8 @@ def _fold_attempt(row: RunRow, event: TaskEvent) -> None:
     if isinstance(event, TaskStarted):
         row.first_started_at = earliest(row.first_started_at, event.timestamp)
         row.started_at = latest(row.started_at, event.timestamp)
-    slot = event.originator_version
-    if event.worker is not None and (row.worker_slot is None or slot > row.worker_slot):
-        row.worker_slot, row.worker = slot, event.worker
+    slot = order_of(event.originator_version)
+    if event.worker is None or (row.worker_slot is not None and slot < row.worker_slot):
+        return
+    row.worker = agreed(row.worker, event.worker) if slot == row.worker_slot else event.worker
+    row.worker_slot = slot

@@ -20,7 +20,8 @@ from infra.event_store.envelope import (
 from infra.event_store.log import Log
 from infra.event_store.log_table import Claim
 from infra.event_store.skips import skipped_positions
-from infra.event_store.store import EventStore, Transaction
+from infra.event_store.store import EventStore
+from infra.event_store.transaction import Transaction
 
 __all__ = [
     "ArchiveMissingError",

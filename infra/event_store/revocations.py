@@ -10,7 +10,7 @@ from domain.task_run import SLOT_END, run_stream
 from infra.event_store.log import Log
 from infra.event_store.log_table import LogTable
 
-_COLUMNS: Final = "stream_id, data->>'reason', metadata->>'actor', position"
+_COLUMNS: Final = "stream_id, data->>'reason', metadata->>'actor', position, data->>'error_type', data->>'decided_by'"
 # The name stands in the text and is no parameter: else the planner could not see that the partial index has the rows.
 _OUTSTANDING: Final = f"""
     select {_COLUMNS} from event_store.task_events as asked
@@ -33,17 +33,21 @@ class Revocation(NamedTuple):
         reason: why.
         actor: who asked.
         position: of the request in the log of tasks.
+        error_type: what the run's end says that it came to.
+        decided_by: id of the event of the run's license because of which it is asked for; None: a person asked.
     """
 
     run_id: str
     reason: str
     actor: str
     position: int
+    error_type: str = "Revoked"
+    decided_by: str | None = None
 
     @property
     def text(self) -> str:
-        """Why and by whom, for the run's end."""
-        return f"{self.reason} (asked for by {self.actor})"
+        """Why and, where a person asked, by whom; for the run's end."""
+        return self.reason if self.decided_by is not None else f"{self.reason} (asked for by {self.actor})"
 
 
 class RevocationReader:
@@ -67,8 +71,8 @@ class RevocationReader:
 
 def _revocations(rows: list[Any]) -> list[Revocation]:
     return [
-        Revocation(_run_id(stream), reason or "", actor or "somebody", position)
-        for stream, reason, actor, position in rows
+        Revocation(_run_id(stream), reason or "", actor or "somebody", position, error_type or "Revoked", decided_by)
+        for stream, reason, actor, position, error_type, decided_by in rows
     ]
 
 

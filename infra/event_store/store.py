@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-import msgspec
 import psycopg
 
 from domain.aggregate import Event
@@ -30,17 +29,17 @@ from infra.event_store.envelope import (
     Verdict,
 )
 from infra.event_store.flows import FlowReader
+from infra.event_store.licenses import open_licensed_runs, touched_licenses
 from infra.event_store.log import Log
-from infra.event_store.log_table import Appended, Claim, Found, LogTable
+from infra.event_store.log_table import Found
 from infra.event_store.mapper import EventMapper
 from infra.event_store.pages import Wanted, rows
 from infra.event_store.recorder import LogRecorder
 from infra.event_store.revocations import Revocation, RevocationReader
 from infra.event_store.shared_appends import SharedAppends
 from infra.event_store.skips import skipped_positions
+from infra.event_store.transaction import Transaction, recorded
 from infra.event_store.watermarks import Watermark, last_watermark
-
-_decode: Callable[[str], Any] = msgspec.json.Decoder().decode
 
 
 class EventStore:
@@ -111,11 +110,7 @@ class EventStore:
         if not stream_ids:
             return {}
         with self._datastore.pool.connection() as connection:
-            found = self._tables[log].streams(connection, stream_ids)
-        stories: dict[str, list[Recorded]] = {}
-        for row in found:
-            stories.setdefault(row.stream_id, []).append(self._recorded(row))
-        return stories
+            return self._on(connection).load_recorded(log, stream_ids)
 
     def load_counted(self, log: Log, stream_id: str, *, known_by: datetime | None = None) -> list[Recorded]:
         """One stream without its events that are skipped, in order of version; empty where there is none.
@@ -143,7 +138,7 @@ class EventStore:
         if not event_ids:
             return set()
         with self._datastore.pool.connection() as connection:
-            return self._tables[log].known_event_ids(connection, event_ids)
+            return self._on(connection).known_event_ids(log, event_ids)
 
     def read(self, log: Log, *, after: int, limit: int, names: Collection[str] = (), upto: int | None = None) -> Page:
         """A page of the log.
@@ -190,6 +185,18 @@ class EventStore:
             found = reader.requested(connection, after=after, upto=reader.safe_position(connection))
         return {run_stream(each.run_id): each for each in found}
 
+    def touched_licenses(self, *, after: int) -> tuple[set[str], int]:
+        """Ids of the licenses that something was recorded of after a position of the licensing log, and up to where."""
+        with self._datastore.pool.connection() as connection:
+            upto = self._tables[Log.LICENSING].safe_position(connection)
+            touched = touched_licenses(connection, after=after, upto=upto) if upto > after else set()
+            return touched, max(after, upto)
+
+    def open_licensed_runs(self, license_id: str, *, after: str = "", limit: int) -> list[tuple[str, str]]:
+        """Stream and task of open requested runs that name the license; see :mod:`infra.event_store.licenses`."""
+        with self._datastore.pool.connection() as connection:
+            return open_licensed_runs(connection, license_id, after=after, limit=limit)
+
     def log_time(self) -> datetime | None:
         """Everything sent before it has been stored; None where ingest has not said so yet."""
         with self._datastore.pool.connection() as connection:
@@ -232,16 +239,7 @@ class EventStore:
         return shared.append_alone(row) if self._open.count else shared.append(row)
 
     def _recorded(self, row: Found) -> Recorded:
-        metadata = _decode(row.metadata)
-        event = self._mapper.to_event(
-            row.name,
-            row.data,
-            stream_id=row.stream_id,
-            version=row.version,
-            occurred_at=row.occurred_at,
-            metadata=metadata,
-        )
-        return Recorded(row.position, event, row.event_id, metadata, row.recorded_at)
+        return recorded(self._mapper, row)
 
     def _on(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Transaction:
         return Transaction(connection, self._tables, self._mapper)
@@ -260,50 +258,3 @@ class _OpenTransactions(threading.local):
     """How many transactions of a store this thread has open."""
 
     count = 0
-
-
-class Transaction:
-    """An open transaction; what is appended commits together with whatever else is done on ``connection``.
-
-    From its first append to a log on, readers of that log wait for its end: keep it short.
-    """
-
-    def __init__(
-        self, connection: psycopg.Connection[tuple[Any, ...]], tables: Mapping[Log, LogTable], mapper: EventMapper
-    ) -> None:
-        self.connection = connection
-        self._tables = tables
-        self._mapper = mapper
-
-    def append(self, log: Log, events: Sequence[NewEvent]) -> list[int]:
-        """Append all or nothing.
-
-        Returns:
-            positions in the order of ``events``; of events that were there already (the same id in the same place), the
-            positions they have.
-
-        Raises:
-            LostRaceError: a place is taken by another event. Nothing of this call is kept; the transaction goes on.
-        """
-        if not events:
-            return []
-        appended = self._append(log, events, all_or_nothing=True)
-        if (lost := appended.taken()) is not None:
-            raise LostRaceError(events[lost].event.originator_id, events[lost].event.originator_version)
-        return appended.kept()
-
-    def append_each(self, log: Log, events: Sequence[NewEvent]) -> list[Verdict]:
-        """Append each event whose place is free; a verdict for each, in order. Never raises for a taken place."""
-        return self._append(log, events, all_or_nothing=False).verdicts() if events else []
-
-    def overtaken(self, log: Log, claims: Sequence[Claim]) -> dict[UUID, bool]:
-        """Whether each claim comes too late, by its event's id; those that are in their stream already are left out.
-
-        Counts what is committed and what this transaction has appended. What another transaction is about to append
-        counts as having come after.
-        """
-        return self._tables[log].overtaken(self.connection, claims) if claims else {}
-
-    def _append(self, log: Log, events: Sequence[NewEvent], *, all_or_nothing: bool) -> Appended:
-        rows = [self._mapper.values(new) for new in events]
-        return self._tables[log].append(self.connection, rows, all_or_nothing=all_or_nothing)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import uuid5
 
 import structlog
@@ -19,7 +19,7 @@ from domain.aggregate import Aggregate, Event, replay
 from domain.cause import Cause
 from domain.refusal import Refusal
 from infra.database import DatabaseUnreachableError
-from infra.event_store import EventStore, Log, LostRaceError, NewEvent
+from infra.event_store import EventStore, Log, LostRaceError, NewEvent, Transaction
 
 LOOKS: Final = 5
 """How often a stream is judged whose races are lost; after that it is counted as failed."""
@@ -52,12 +52,43 @@ class Judgement:
     recorded: Counter[str] = field(default_factory=Counter)
 
 
-class Judge:
-    """Judges on behalf of one cause, and keeps count."""
+@dataclass
+class Sifted:
+    """What is left of decisions about many streams.
 
-    def __init__(self, store: EventStore, cause: Cause) -> None:
+    Attributes:
+        standing: what is to be appended, by stream.
+        stale: streams that somebody else has changed: they are judged anew.
+        denials: what is recorded of decisions that do not stand.
+    """
+
+    standing: dict[str, list[Event]]
+    stale: list[str] = field(default_factory=list)
+    denials: list[NewEvent] = field(default_factory=list)
+
+
+class Sieve(Protocol):
+    """Lets stand what may, where decisions about one stream depend on others."""
+
+    def __call__(
+        self, transaction: Transaction, stories: Mapping[str, list[Event]], decided: Mapping[str, list[Event]]
+    ) -> Sifted:
+        """What stands of ``decided``, on ``stories``, in the transaction that is going to append it."""
+
+
+class Judge:
+    """Judges on behalf of one cause, and keeps count.
+
+    Args:
+        store: the event store.
+        cause: what it judges for.
+        sieve: what decisions have to pass before they are appended; None: all stand.
+    """
+
+    def __init__(self, store: EventStore, cause: Cause, *, sieve: Sieve | None = None) -> None:
         self._store = store
         self._cause = cause
+        self._sieve = sieve
         self.judgement = Judgement()
 
     def ask(self, questions: Mapping[str, Question]) -> None:
@@ -96,27 +127,39 @@ class Judge:
     def _judge(self, questions: Mapping[str, Question]) -> list[str]:
         streams = self._store.load(Log.LICENSING, list(questions))
         decisions = {stream: _decide(streams.get(stream, []), question) for stream, question in questions.items()}
-        lost = self._store_all({stream: events for stream, (_, events) in decisions.items() if events})
-        for stream, (outcome, events) in decisions.items():
+        decided = {stream: events for stream, (_, events) in decisions.items() if events}
+        standing, lost = self._store_all(streams, decided)
+        for stream, (outcome, _) in decisions.items():
             if stream not in lost:
-                self.judgement.outcomes[outcome] += 1
+                events = standing.get(stream, [])
+                self.judgement.outcomes[Outcome.REFUSED if decided.get(stream, []) and not events else outcome] += 1
                 self.judgement.recorded.update(event.name for event in events)
         return lost
 
-    def _store_all(self, decided: Mapping[str, list[Event]]) -> list[str]:
+    def _store_all(
+        self, stories: Mapping[str, list[Event]], decided: Mapping[str, list[Event]]
+    ) -> tuple[dict[str, list[Event]], list[str]]:
+        """What stands and, of that, the streams whose race was lost."""
         if not decided:
-            return []
-        single = [events[0] for _, events in sorted(decided.items()) if len(events) == 1]
-        several = [events for _, events in sorted(decided.items()) if len(events) > 1]
+            return {}, []
+        with self._store.transaction() as transaction:
+            sifted = Sifted(dict(decided)) if self._sieve is None else self._sieve(transaction, stories, decided)
+            lost = sifted.stale + self._append(transaction, sifted.standing)
+            transaction.append_each(Log.LICENSING, sifted.denials)
+        return sifted.standing, lost
+
+    def _append(self, transaction: Transaction, standing: Mapping[str, list[Event]]) -> list[str]:
+        """The streams whose race was lost. Everyone appends in one order: nobody waits for each other."""
+        single = [events[0] for _, events in sorted(standing.items()) if len(events) == 1]
+        several = [events for _, events in sorted(standing.items()) if len(events) > 1]
         lost = []
-        with self._store.transaction() as transaction:  # everyone in one order: nobody waits for each other
-            verdicts = transaction.append_each(Log.LICENSING, [self._new(event) for event in single])
-            lost += [each.originator_id for each, told in zip(single, verdicts, strict=True) if told.outcome == "taken"]
-            for events in several:  # all of a stream's or none
-                try:
-                    transaction.append(Log.LICENSING, [self._new(event) for event in events])
-                except LostRaceError as race:
-                    lost.append(race.stream_id)
+        verdicts = transaction.append_each(Log.LICENSING, [self._new(event) for event in single])
+        lost += [each.originator_id for each, told in zip(single, verdicts, strict=True) if told.outcome == "taken"]
+        for events in several:  # all of a stream's or none
+            try:
+                transaction.append(Log.LICENSING, [self._new(event) for event in events])
+            except LostRaceError as race:
+                lost.append(race.stream_id)
         return lost
 
     def _new(self, event: Event) -> NewEvent:

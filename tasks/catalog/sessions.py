@@ -20,6 +20,7 @@ from tasks.catalog.candidates import in_batches
 from tasks.catalog.judging import Judge, Judgement, Outcome
 from tasks.catalog.reading import read_models
 from tasks.catalog.run_cause import run_cause
+from tasks.catalog.winning import SeatSieve
 from tasks.wiring import wiring
 
 BATCH: Final = 500
@@ -45,7 +46,7 @@ def sweep(store: EventStore, engine: Engine, *, cause: Cause, batch: int = BATCH
             blind[:] = blind_windows(connection)
         return found
 
-    judge = Judge(store, cause)
+    judge = Judge(store, cause, sieve=SeatSieve(cause))
     for silent in in_batches(look, key=lambda each: each.session_id, size=batch):
         judge.ask({session_stream(each.session_id): _judges(each, tuple(blind)) for each in silent})
     return judge.judgement

@@ -22,6 +22,7 @@ from domain.task_run import (
     task_event,
 )
 from infra.event_store import NewEvent, Recorded, Unreadable
+from infra.event_store.revocations import Revocation
 from tasks.dispatch.causes import cause_of
 
 ACTOR: Final = "dispatch"
@@ -42,9 +43,10 @@ def rejected(requested: Recorded, *, reason: str, at: datetime) -> NewEvent:
     return _new(TaskRejected, requested, at=at, attempt=FIRST_ATTEMPT, error_type="UnpublishableError", error=reason)
 
 
-def revoked(requested: Recorded, *, reason: str, at: datetime) -> NewEvent:
+def revoked(requested: Recorded, revocation: Revocation, *, at: datetime) -> NewEvent:
     """The end of a run that was taken back before it was published."""
-    return _new(TaskRevoked, requested, at=at, attempt=FIRST_ATTEMPT, error_type="Revoked", error=reason)
+    said = {"error_type": revocation.error_type, "error": revocation.text, "decided_by": revocation.decided_by}
+    return _new(TaskRevoked, requested, at=at, attempt=FIRST_ATTEMPT, **said)
 
 
 def unreadable(run: Unreadable, *, at: datetime) -> NewEvent:

@@ -73,7 +73,7 @@ class Parcel:
     def revoke(self, run: Recorded, revocation: Revocation, *, at: datetime) -> None:
         """Somebody took the run back before it was published; that is its end."""
         log.info("run revoked", run=run.event.originator_id, reason=revocation.text)
-        self.facts.append(revoked(run, reason=revocation.text, at=at))
+        self.facts.append(revoked(run, revocation, at=at))
 
     def confirm(self, run: OutgoingRun, *, at: datetime) -> None:
         """The broker holds the run."""

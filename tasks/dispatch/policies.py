@@ -11,6 +11,7 @@ import structlog
 from domain.policies import POLICIES
 from domain.task_run import TaskEvent
 from infra.event_store import EventStore, Log, Page
+from tasks.dispatch.license_work import end_work
 from tasks.dispatch.place import Place
 from tasks.dispatch.requests import requested_by
 
@@ -82,6 +83,8 @@ class PolicyFollower:
 
     def _accept(self, page: Page) -> None:
         now = self._clock()
+        for recorded in page.events:
+            end_work(self._store, recorded, at=now)
         window = self._alert_window
         requests = [request for recorded in page.events for request in requested_by(recorded, at=now, window=window)]
         with self._store.transaction() as transaction:

@@ -29,6 +29,8 @@ def requested_by(recorded: Recorded, *, at: datetime, window: timedelta | None =
     """
     requests = []
     for command in decide(recorded.event):
+        if not isinstance(command, RequestTask):
+            continue
         if command.once_by is None:
             requests.append(_request(command, recorded, _of_its_own(command, recorded), at=at))
         elif window is not None and at - recorded.event.timestamp < OLDEST:

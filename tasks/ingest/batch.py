@@ -8,9 +8,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.ingest import MessageDeadLettered
+from domain.license import license_stream
 from domain.messages import WatermarkData
 from domain.refusal import Refusal
-from infra.event_store import EventStore, Log, NewEvent
+from infra.event_store import EventStore, Log, NewEvent, Transaction
+from infra.event_store.seats import lock_licenses, taken_seats
 from infra.settings import Settings
 from tasks.ingest import licensing, runs
 from tasks.ingest.admission import Admission
@@ -76,7 +78,10 @@ class Batches:
         reading = read(deliveries, limit_bytes=self._settings.message_limit_bytes)
         rejections = self._rejections(reading.told, again=again)
         decisions = self._decide(reading, rejections)
-        rejected = self._append(reading, decisions)
+        about = [each for each in reading.told if each.event.type in licensing.HANDLERS]
+        with self._store.transaction() as transaction:
+            self._decide_licensing(transaction, [each for each in about if each.cause.id not in rejections], decisions)
+            rejected = self._append(transaction, reading, decisions)
         self._blindness.stored(decisions.watermarks)
         return rejected
 
@@ -100,7 +105,6 @@ class Batches:
         for each in reading.told:
             if fact := rejections.get(each.cause.id):
                 decisions.rejected.append(each.refused(reason=fact.reason, detail=fact.detail))
-        self._decide_licensing([each for each in told if each.event.type in licensing.HANDLERS], decisions)
         self._decide_runs([each for each in told if runs.is_about_runs(each.event.type)], decisions)
         if markers := [each for each in told if isinstance(each.data, WatermarkData)]:
             self._pass_time(markers, decisions)
@@ -113,13 +117,18 @@ class Batches:
         decisions.windows.extend(self._blindness.windows(passed, store=self._store, in_company=is_held_back))
         decisions.watermarks.extend(passed)
 
-    def _decide_licensing(self, told: Sequence[Told], decisions: Decisions) -> None:
+    def _decide_licensing(self, transaction: Transaction, told: Sequence[Told], decisions: Decisions) -> None:
+        """In the transaction that appends, for nobody else may give the same seat away meanwhile."""
         if not told:
             return
-        streams = self._store.load(Log.LICENSING, licensing.streams_of(told))
-        # Asked after loading: what another ingest stores in between is then known, or its place in the stream is taken.
-        handled = self._store.known_event_ids(Log.LICENSING, {each.cause.event_id(0) for each in told})
+        streams = transaction.load(Log.LICENSING, licensing.streams_of(told))
         known = licensing.Known(streams, default_patience=self._settings.default_patience)
+        if locked := licensing.locked_for(known, told):
+            lock_licenses(transaction.connection, locked)
+            again = transaction.load(Log.LICENSING, {license_stream(each) for each in locked})
+            known.look_again(again, taken_seats(transaction.connection, locked))
+        # Asked after loading: what another ingest stores in between is then known, or its place in the stream is taken.
+        handled = transaction.known_event_ids(Log.LICENSING, {each.cause.event_id(0) for each in told})
         for each in told:
             if each.cause.event_id(0) in handled:
                 continue
@@ -135,18 +144,17 @@ class Batches:
         for each, refusal in decided.refused:
             decisions.rejected.append(each.refused(reason=refusal.code, detail=str(refusal)))
 
-    def _append(self, reading: Reading, decisions: Decisions) -> list[Rejected]:
+    def _append(self, transaction: Transaction, reading: Reading, decisions: Decisions) -> list[Rejected]:
         rejected = list(decisions.rejected)
         # A window before the watermark that ends it: nobody is to know of the new log time and not of the window.
         heartbeats = [*packed(reading.heartbeats), *decisions.windows, *decisions.watermarks]
-        with self._store.transaction() as transaction:
-            if decisions.licensing:
-                transaction.append(Log.LICENSING, decisions.licensing)
-            if decisions.runs:
-                for told, refusal in runs.append(transaction, decisions.runs):
-                    rejected.append(told.refused(reason=refusal.code, detail=str(refusal)))
-            if heartbeats:
-                transaction.append_each(Log.HEARTBEATS, heartbeats)
-            if rejected:
-                transaction.append_each(Log.LICENSING, [each.fact() for each in rejected])
+        if decisions.licensing:
+            transaction.append(Log.LICENSING, decisions.licensing)
+        if decisions.runs:
+            for told, refusal in runs.append(transaction, decisions.runs):
+                rejected.append(told.refused(reason=refusal.code, detail=str(refusal)))
+        if heartbeats:
+            transaction.append_each(Log.HEARTBEATS, heartbeats)
+        if rejected:
+            transaction.append_each(Log.LICENSING, [each.fact() for each in rejected])
         return rejected

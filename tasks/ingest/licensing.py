@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -21,6 +22,7 @@ from domain.license_messages import LicenseChangeData, LicenseIssuedData
 from domain.license_refusals import LicenseAlreadyIssued, LicenseUnknown
 from domain.messages import SessionEndedData, SessionStartedData
 from domain.session import Session, session_stream
+from domain.session_denial import SessionDenied, denial
 from domain.session_refusals import SessionAlreadyStarted, SessionUnknown
 from infra.event_store import NewEvent, caused
 from tasks.ingest import license_changes
@@ -38,6 +40,25 @@ class Known:
     def __init__(self, streams: Mapping[str, list[Event]], *, default_patience: timedelta) -> None:
         self.default_patience = default_patience
         self._aggregates = {stream: replay(events) for stream, events in streams.items()}
+        self._taken: dict[str, int] = {}
+
+    def look_again(self, streams: Mapping[str, list[Event]], taken: Mapping[str, int]) -> None:
+        """Licenses that are locked now: their streams as they are, and how many seats of each are taken."""
+        self._aggregates |= {stream: replay(events) for stream, events in streams.items()}
+        self._taken |= taken
+
+    def counts_seats(self, license_id: str) -> bool:
+        """Whether it is a license with a number of seats."""
+        found = self._aggregates.get(license_stream(license_id))
+        return isinstance(found, License) and found.seats is not None
+
+    def taken(self, license_: License) -> int | None:
+        """How many of the license's seats are taken, after what has been decided so far; None: it has no number."""
+        return None if license_.seats is None else self._taken.get(license_.license_id, 0)
+
+    def take(self, session: Session, seats: int) -> None:
+        """The session has taken so many seats more (1), or given them back (-1)."""
+        self._taken[session.license_id] = self._taken.get(session.license_id, 0) + seats
 
     def session(self, session_id: str) -> Session:
         """The session.
@@ -69,13 +90,17 @@ class Known:
         self._aggregates[aggregate.id] = aggregate
 
 
+Denying = Callable[[UUID], SessionDenied]
+"""From the id of the message to the fact that what it tells was denied."""
+
+
 class Handler(NamedTuple):
     """How one type of message is dealt with."""
 
     streams: Callable[[Any], tuple[str, ...]]
     """The streams that have to be known to decide, from the message's data."""
-    decide: Callable[[Known, Any, datetime], Aggregate]
-    """From what is known, the data and the time it occurred, to the aggregate with its new facts."""
+    decide: Callable[[Known, Any, datetime], Aggregate | Denying]
+    """From what is known, the data and the time it occurred, to the aggregate with its new facts, or to a denial."""
     capped: bool = False
     """Whether it cannot have occurred after we were told."""
 
@@ -85,6 +110,16 @@ def streams_of(told: Iterable[Told]) -> set[str]:
     return {stream for each in told for stream in HANDLERS[each.event.type].streams(each.data)}
 
 
+def locked_for(known: Known, told: Iterable[Told]) -> set[str]:
+    """Ids of the licenses about which nobody else may decide meanwhile.
+
+    Those that change, and those whose seats are counted and that a session is to begin under.
+    """
+    begun = {each.data.license_id for each in told if isinstance(each.data, SessionStartedData)}
+    changed = {each.data.license_id for each in told if isinstance(each.data, LicenseChangeData)}
+    return changed | {each for each in begun if known.counts_seats(each)}
+
+
 def decide(known: Known, told: Told) -> list[NewEvent]:
     """The facts that a message brings about.
 
@@ -92,9 +127,11 @@ def decide(known: Known, told: Told) -> list[NewEvent]:
         Refusal: the domain says no; nothing has changed.
     """
     handler = HANDLERS[told.event.type]
-    aggregate = handler.decide(known, told.data, told.occurred_at if handler.capped else told.event.time)
-    known.keep(aggregate)
-    facts = [fact for fact in aggregate.collect_events() if isinstance(fact, Event)]
+    decided = handler.decide(known, told.data, told.occurred_at if handler.capped else told.event.time)
+    if not isinstance(decided, Aggregate):
+        return caused([decided(told.cause.id)], told.cause)
+    known.keep(decided)
+    facts = [fact for fact in decided.collect_events() if isinstance(fact, Event)]
     return [_answerable(new) for new in caused(facts, _cause(told))]
 
 
@@ -109,16 +146,24 @@ def _answerable(new: NewEvent) -> NewEvent:
     return new._replace(metadata={**new.metadata, "actor": "calendar"}) if isinstance(new.event, CALENDAR) else new
 
 
-def _start_session(known: Known, data: SessionStartedData, at: datetime) -> Session:
+def _start_session(known: Known, data: SessionStartedData, at: datetime) -> Session | Denying:
     if session_stream(data.session_id) in known:
         raise SessionAlreadyStarted(session_stream(data.session_id))
     under = known.license(data.license_id)
-    return Session.start(data.session_id, under=under, default_patience=known.default_patience, at=at, host=data.host)
+    taken = known.taken(under)
+    use: dict[str, Any] = {"session_id": data.session_id, "under": under, "taken": taken, "at": at, "host": data.host}
+    if (reason := denial(under, at=at, taken=taken)) is not None:
+        return lambda cause: SessionDenied.record(cause, reason, **use)
+    session = Session.start(**use, default_patience=known.default_patience)
+    known.take(session, 1)
+    return session
 
 
 def _end_session(known: Known, data: SessionEndedData, at: datetime) -> Session:
     session = known.session(data.session_id)
+    held = session.holds_seat
     session.end(reason=data.reason, at=at)
+    known.take(session, -int(held))
     return session
 
 

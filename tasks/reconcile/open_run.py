@@ -20,6 +20,7 @@ from domain.task_run import (
     TaskRequested,
     TaskRetryScheduled,
     TaskStarted,
+    order_of,
     run_stream,
 )
 from domain.tier import Tier
@@ -121,7 +122,8 @@ def open_runs(connection: psycopg.Connection[Any]) -> list[OpenRun]:
 
 
 def _fold(told: list[Any]) -> OpenRun | None:
-    """The run that these rows of one stream, in order of slot, tell of; None where they tell of no place."""
+    """The run that these rows of one stream tell of; None where they tell of no place."""
+    told.sort(key=lambda row: (order_of(row.version), row.position))
     placing = [row for row in told if row.name in _PLACE_AFTER]
     if not placing:
         return None

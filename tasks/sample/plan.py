@@ -144,7 +144,7 @@ def _session(chance: random.Random, name: str, licensed: str, fate: str) -> Iter
 
 
 def _refused(tag: str) -> Iterator[Said]:
-    """What the domain refuses or the schema forbids; all of it ends in ``ingest.dead`` with its reason."""
+    """What is not taken in: a start that its license denies, and what the domain refuses or the schema forbids."""
     suspended, unknown = license_id(tag, 21), license_id(tag, 99)
     for name, licensed in ((f"ses-{tag}-r1", suspended), (f"ses-{tag}-r2", unknown)):
         yield Said(3.0, "session.started", name, {"session_id": name, "license_id": licensed})

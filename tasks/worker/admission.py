@@ -66,6 +66,9 @@ class Admission:
             answer = partial(self._consumer.call_soon, self._conclude_redelivered, in_hand, AttemptRules.of(task))
             self._consumer.inquiry.ask(in_hand.attempt, answer)
             return
+        self._consumer.licensed.let_in(in_hand, task, partial(self._enter, request, task))
+
+    def _enter(self, request: RecordedRequest, task: Any) -> None:
         bucket = self._consumer.task_buckets[task.name]
         if bucket:
             self._consumer._limit_task(request, bucket, 1)  # noqa: SLF001  Celery's own, of its consumer
@@ -73,7 +76,7 @@ class Admission:
             task_reserved(request)
             self._consumer.on_task_request(request)
 
-    def _stands(self, in_hand: InHand) -> bool:
+    def _stands(self, in_hand: InHand, task: Any) -> bool:
         """Whether what waited for a child, or for its rate, may still begin; if not, it is let go or put back."""
         if in_hand.fate is not None:
             return False
@@ -82,6 +85,8 @@ class Admission:
             self._registrar.let_go(in_hand, Fate.ACKNOWLEDGED, is_replaced=True)
         elif self._consumer.pausing.holds(in_hand.attempt.queue):
             self._registrar.hand_back(in_hand)
+        elif in_hand.license is not None:
+            self._consumer.licensed.stands(in_hand, task)
         return in_hand.fate is None
 
     def _is_superseded(self, envelope: Envelope) -> bool:
@@ -97,7 +102,7 @@ class Admission:
             "app": self._consumer.app,
             "task": task,
             "hostname": self._consumer.hostname,
-            "stands": partial(self._stands, in_hand),
+            "stands": partial(self._stands, in_hand, task),
         }
         limits = limits_of(task, self._directives.limits)
         if limits:

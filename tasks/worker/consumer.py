@@ -31,6 +31,8 @@ from tasks.worker.identity import code_version, worker_name
 from tasks.worker.in_hand import InHand
 from tasks.worker.inquiry import Answer, Inquiry
 from tasks.worker.large_pieces import read_in_large_pieces
+from tasks.worker.licensed import Licensed
+from tasks.worker.licenses import Licenses
 from tasks.worker.line import Line
 from tasks.worker.malformed import attempt_of_malformed
 from tasks.worker.odd_properties import tolerate_odd_properties
@@ -117,6 +119,12 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.inquiry = Inquiry(
             partial(EventStore, settings.database_url.get_secret_value(), connections=1, name="ledgerq worker")
         )
+        url = settings.database_url.get_secret_value()
+        self.licenses = Licenses(
+            partial(EventStore, url, connections=1, name="ledgerq worker licenses"),
+            interval=settings.directives_interval,
+        )
+        self.licensed = Licensed(self.licenses, self.registrar, call_soon=self.call_soon)
         self.directives = Directives(settings.database_url.get_secret_value(), interval=settings.directives_interval)
         self.permits = Permits(settings.database_url.get_secret_value(), worker=self.worker_name)
         self.pausing = Pausing(self.directives, self, app.amqp.queues.consume_from)
@@ -144,6 +152,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.recorder.stop()
         self.directives.stop()
         self.permits.stop(PERMITS_BACK_WITHIN)
+        self.licenses.stop(PERMITS_BACK_WITHIN)
 
     def on_ready(self) -> None:
         """Messages are coming; called for every new connection."""

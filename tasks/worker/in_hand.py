@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from infra.broker.frames import OutgoingMessage
 from infra.cloudevents import CloudEvent
+from infra.event_store.revocations import Revocation
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery
+from tasks.worker.licenses import FollowedLicense
 from tasks.worker.recorder import Entry
 from tasks.worker.verdict import Fate
 
@@ -28,6 +30,9 @@ class InHand:
     Attributes:
         withheld: what is to be published in this one's place, and said, once it is certain that it is ours to replace.
         is_replaced: whether only this message is done with: the attempt goes on with a later message of its own.
+        revocation: because of which what executes it was told to end.
+        license: the license that decides about it, as it is followed.
+        admitted_by: id of the event of that license because of which it was let in.
     """
 
     attempt: Attempt
@@ -41,8 +46,10 @@ class InHand:
     entry: Entry | None = None
     withheld: Withheld | None = None
     is_replaced: bool = False
-    revocation: str | None = None
+    revocation: Revocation | None = None
     revoked_at: float | None = None
+    license: FollowedLicense | None = None
+    admitted_by: str | None = None
     let_go: Callable[[], None] | None = None
     """Gives back what it holds among all workers, once it is decided what becomes of it."""
 

@@ -116,10 +116,12 @@ class NotRun(msgspec.Struct, frozen=True):
 
     Attributes:
         name: how the run ends: ``task.rejected``, ``task.revoked`` or ``task.expired``.
+        decided_by: id of the event of the run's license that decided it, where one did.
     """
 
     name: str
     failure: Failure
+    decided_by: str | None = None
 
 
 Unsuccessful = Raised | Refused | Died | TimedOut | NotRun

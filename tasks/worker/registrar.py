@@ -105,13 +105,22 @@ class Registrar:
             code_version=self._code_version,
             license_id=attempt.envelope.license_id or None if attempt.envelope else None,
             copy=attempt.copy or None,
+            admitted_by=in_hand.admitted_by,
         )
         self._recorder.submit(Entry([event], is_urgent=False))
         _say(attempt, TaskStarted.TOPIC, logging.DEBUG, pid=pid)
 
-    def hold(self, in_hand: InHand, *, eta: datetime, now: datetime, because: HoldReason | None = None) -> None:
+    def hold(
+        self,
+        in_hand: InHand,
+        *,
+        eta: datetime,
+        now: datetime,
+        because: HoldReason | None = None,
+        decided_by: str | None = None,
+    ) -> None:
         """Let the attempt's message wait in the broker's delay ladder: its time has not come, or ``because``."""
-        event = in_hand.attempt.tell(TaskReceived.TOPIC, at=now, eta=eta, because=because)
+        event = in_hand.attempt.tell(TaskReceived.TOPIC, at=now, eta=eta, because=because, decided_by=decided_by)
         try:
             message = same_message(in_hand.message, in_hand.attempt, eta - now)
         except ValueError as error:

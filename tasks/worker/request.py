@@ -15,11 +15,13 @@ from celery.worker import state
 from celery.worker.request import Request
 
 from domain.task_run import TaskExpired, TaskRejected, TaskRevoked
+from infra.event_store.revocations import Revocation
 from tasks.worker.in_hand import InHand
 from tasks.worker.outcome import Died, Failure, NotRun, Outcome, Raised, TimedOut
 from tasks.worker.pace import Pace
 from tasks.worker.registrar import NO_RULES, Registrar
 from tasks.worker.retry import AttemptRules
+from tasks.worker.revoking import revoked
 
 _DEADLY: Final = (WorkerLostError, SystemExit, KeyboardInterrupt, MemoryError)
 _log = structlog.get_logger("ledgerq.worker")
@@ -151,9 +153,11 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
             return NO_RULES
 
 
-def _outcome_of(error: BaseException, exc_info: Any, revocation: str | None) -> Outcome:
-    if isinstance(error, Terminated) or (revocation is not None and isinstance(error, _DEADLY)):
-        return NotRun(TaskRevoked.TOPIC, Failure("Revoked", revocation or f"terminated: {error}"))
+def _outcome_of(error: BaseException, exc_info: Any, revocation: Revocation | None) -> Outcome:
+    if revocation is not None and isinstance(error, (Terminated, *_DEADLY)):
+        return revoked(revocation)
+    if isinstance(error, Terminated):
+        return NotRun(TaskRevoked.TOPIC, Failure("Revoked", f"terminated: {error}"))
     if isinstance(error, TimeLimitExceeded):
         seconds = error.args[0] if error.args else "?"
         return TimedOut(Failure("TimeLimitExceeded", f"hard time limit of {seconds} s passed"))

@@ -11,6 +11,7 @@ import structlog
 
 from domain.task_run import TaskRevoked
 from infra.event_store.revocations import Revocation
+from tasks.worker.licensed import revoked_by_license
 from tasks.worker.outcome import Failure, NotRun, cut
 
 if TYPE_CHECKING:
@@ -57,10 +58,8 @@ class Revoking:
     def look(self) -> None:
         """End what is in hand and revoked; called again and again."""
         revocations = self._directives.revocations
-        if not revocations:
-            return
         for in_hand in self._registrar.undecided():
-            revocation = revocations.get(in_hand.attempt.run_id)
+            revocation = revocations.get(in_hand.attempt.run_id) or revoked_by_license(in_hand)
             if revocation is not None:
                 self._end(in_hand, revocation)
 
@@ -71,7 +70,7 @@ class Revoking:
             return  # it begins at this moment; the next look finds it
         elif in_hand.revoked_at is None:
             _log.warning("ending a revoked run", run_id=in_hand.attempt.run_id, task=in_hand.attempt.task)
-            in_hand.revocation, in_hand.revoked_at = revocation.text, self._clock()
+            in_hand.revocation, in_hand.revoked_at = revocation, self._clock()
             self._pool.terminate_job(in_hand.pid, SIGTERM)
         elif self._clock() - in_hand.revoked_at > GRACE_SECONDS:
             self._registrar.give_up(in_hand, revoked(revocation))
@@ -80,4 +79,5 @@ class Revoking:
 
 def revoked(revocation: Revocation) -> NotRun:
     """The outcome of an attempt that is not, or no longer, to be executed."""
-    return NotRun(TaskRevoked.TOPIC, Failure("Revoked", cut(revocation.text)))
+    failure = Failure(revocation.error_type, cut(revocation.text))
+    return NotRun(TaskRevoked.TOPIC, failure, decided_by=revocation.decided_by)

@@ -165,6 +165,8 @@ def _end(outcome: Unsuccessful, rules: AttemptRules) -> Verdict:
     data: dict[str, Any] = {"error_type": failure.type, "error": failure.text, "traceback": failure.traceback}
     if rules.is_critical:
         data["critical"] = True
+    if isinstance(outcome, NotRun) and outcome.decided_by is not None:
+        data["decided_by"] = outcome.decided_by
     return Verdict(name, data, Fate.ACKNOWLEDGED if name in _NOT_DEAD else Fate.DEAD_LETTERED)
 
 

@@ -8,7 +8,8 @@ from domain.aggregate import Event
 from domain.license import License
 from domain.license_policy import Expiry, LicensePolicy
 from domain.notice import NOTICE_TASKS
-from domain.policies import RequestTask, decide
+from domain.policies import RequestTask, RevokeWork, decide
+from domain.ruling import ABOUT_LICENSES
 from domain.task_run import task_event
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -18,10 +19,45 @@ DAY = timedelta(days=1)
 def test_the_holder_is_told_once_for_each_notice_and_for_the_end() -> None:
     license_ = License.issue("L1", valid_until=NOW - timedelta(days=1), at=NOW - timedelta(days=300))
     license_.judge_term(now=NOW)
-    commands = [command for event in license_.collect_events() if isinstance(event, Event) for command in decide(event)]
+    decided = [command for event in license_.collect_events() if isinstance(event, Event) for command in decide(event)]
+    commands = [command for command in decided if isinstance(command, RequestTask)]
     assert [command.task for command in commands] == ["send_license_notice"] * 4
     assert [command.kwargs["days_left"] for command in commands] == [30, 7, 1, 0]
     assert len({command.kwargs["notice_id"] for command in commands}) == 4
+
+
+def all_that_happens(expiry: Expiry) -> list[Event]:
+    """A license that is suspended, expires, comes under another policy and is revoked."""
+    license_ = License.issue("L1", valid_until=NOW, at=NOW - timedelta(days=90), policy=LicensePolicy(expiry=expiry))
+    license_.suspend(reason="unpaid", at=NOW - timedelta(days=1))
+    license_.judge_term(now=NOW)
+    other = Expiry.RESTRICT if expiry is Expiry.REVOKE else Expiry.REVOKE
+    license_.change_policy(LicensePolicy(expiry=other), at=NOW)
+    license_.revoke(reason="terminated", at=NOW)
+    return [event for event in license_.collect_events() if isinstance(event, Event)]
+
+
+@pytest.mark.parametrize(
+    ("expiry", "ends"),
+    [
+        (Expiry.REVOKE, ["license.expired", "license.revoked"]),
+        (Expiry.RESTRICT, ["license.policy_changed", "license.revoked"]),
+    ],
+    ids=["revoke", "restrict"],
+)
+def test_the_work_of_a_license_is_to_end_when_it_is_revoked_or_ends_under_such_a_policy(
+    expiry: Expiry, ends: list[str]
+) -> None:
+    asked = [(event.TOPIC, command) for event in all_that_happens(expiry) for command in decide(event)]
+    work = RevokeWork(purpose="end_its_work", license_id="L1")
+    assert [(name, command) for name, command in asked if isinstance(command, RevokeWork)] == [
+        (name, work) for name in ends
+    ]
+
+
+def test_no_license_decides_about_the_tasks_that_its_own_events_ask_for() -> None:
+    commands = [command for event in all_that_happens(Expiry.REVOKE) for command in decide(event)]
+    assert {command.task for command in commands if isinstance(command, RequestTask)} <= ABOUT_LICENSES
 
 
 def test_an_event_without_a_policy_asks_for_nothing() -> None:
@@ -54,13 +90,15 @@ def test_the_sessions_of_an_expired_license_end_when_it_comes_under_a_policy_tha
 
 def decided(license_: License) -> list[RequestTask]:
     events = [event for event in license_.collect_events() if isinstance(event, Event)]
-    return [command for event in events for command in decide(event)]
+    commands = [command for event in events for command in decide(event)]
+    return [command for command in commands if isinstance(command, RequestTask)]
 
 
 @pytest.mark.parametrize("name", ["failed", "timed_out", "lost", "rejected"])
 def test_people_are_told_of_a_bad_end_of_a_critical_task_and_of_no_other(name: str) -> None:
     failure = {"task": "pay", "attempt": 4, "error_type": "ValueError", "error": "no", "worker": "w1"}
     (command,) = decide(task_event(f"task.{name}", "R1", at=NOW, data={**failure, "critical": True}))
+    assert isinstance(command, RequestTask)
     assert (command.task, command.once_by) == ("send_failure_alert", "pay")
     assert (command.kwargs["run_id"], command.kwargs["ended"], command.kwargs["error_type"]) == (
         "R1",

@@ -8,8 +8,19 @@ import msgspec
 import pytest
 
 from domain.aggregate import UnknownEventError
+from domain.dead_letter import SLOT_DECISIONS
 from domain.run import RunState, TaskRun
-from domain.task_run import SLOT_END, TaskEvent, task_event
+from domain.task_run import (
+    LAST_ATTEMPT,
+    LAST_COPY,
+    SLOT_COPIES,
+    SLOT_DEAD_LETTERED,
+    SLOT_END,
+    HoldReason,
+    TaskEvent,
+    order_of,
+    task_event,
+)
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RUN = UUID("01900000-0000-7000-8000-000000000001")
@@ -97,3 +108,26 @@ def test_a_run_knows_which_of_its_attempts_did_not_count() -> None:
         ]
     )
     assert [run.spared_before(attempt) for attempt in (1, 2, 3, 4)] == [0, 1, 1, 2]
+
+
+def held(attempt: int, because: str) -> TaskEvent:
+    return event("task.received", attempt=attempt, because=because, decided_by="suspension")
+
+
+@pytest.mark.parametrize("because", ["license_suspended", "license_away"])
+def test_a_hold_without_room_among_the_slots_of_its_attempt_counts_where_it_belongs(because: str) -> None:
+    """Its place is beyond the end, and its order is that of what is received."""
+    again = event("task.retry_scheduled", attempt=1, spent_by="exception", delay_seconds=1.0, **ERROR)
+    told = [event("task.requested"), held(1, because), event("task.started", attempt=1), again, held(2, because)]
+    states = [TaskRun.fold(told[: known + 1]).state for known in range(len(told))]
+    assert states == [RunState.REQUESTED, RunState.HELD, RunState.RUNNING, RunState.RETRYING, RunState.HELD]
+    ended = [*told, event("task.succeeded", attempt=2)]
+    assert TaskRun.fold(ended[::-1]).state is RunState.SUCCEEDED
+
+
+def test_every_reason_to_hold_an_attempt_has_a_slot_of_its_own() -> None:
+    slots = [held(attempt, reason).originator_version for attempt in (1, 2, LAST_ATTEMPT) for reason in HoldReason]
+    assert len(set(slots)) == len(slots)
+    assert all(order_of(slot) < SLOT_END for slot in slots)
+    later = [SLOT_END, SLOT_DEAD_LETTERED, SLOT_COPIES, SLOT_COPIES + LAST_COPY, SLOT_DECISIONS]
+    assert [order_of(slot) for slot in later] == later

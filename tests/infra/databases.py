@@ -60,6 +60,8 @@ def empty(settings: Settings) -> None:
     with database.connect(settings, name="test") as connection, connection.transaction():
         connection.execute("set local ledgerq.maintenance = 'on'")
         connection.execute("delete from event_store.checkpoints")
+        if connection.execute("select to_regclass('event_store.seats')").fetchone() != (None,):
+            connection.execute("delete from event_store.seats")
         for log in Log:  # truncating would be slower: it makes new files
             connection.execute(sql.SQL("delete from {}").format(sql.Identifier("event_store", log.table)))
             connection.execute("select setval(%s, 1, false)", (f"event_store.{log.table}_position_seq",))

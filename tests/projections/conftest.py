@@ -44,7 +44,7 @@ def settings(migrated: Settings) -> Settings:
     """Settings of a platform whose database holds nothing yet."""
     tables = [f"event_store.{log.table}" for log in Log]
     tables += ["event_store.checkpoints", "read_model_draft.drafts", "read_model_draft.parked_events"]
-    tables += ["read_model_draft.counted_skips"]
+    tables += ["read_model_draft.counted_skips", "event_store.seats"]
     tables += [table.fullname for table in METADATA.tables.values()]
     with database.connect(migrated, name="test") as connection:
         connection.execute("set ledgerq.maintenance = 'on'")

@@ -30,6 +30,7 @@ from domain.notice import (
     notice_stream,
 )
 from domain.session import Session, Silence
+from domain.session_denial import DenialReason, SessionDenied
 from domain.session_events import SessionState
 from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
 from domain.unique_key import RequestFolded
@@ -98,6 +99,7 @@ class History:
                     *self._licenses(size),
                     *self._refused(size // 3),
                     *self._folded(size // 3),
+                    *self._denied(size // 3),
                     *self._notices(size // 2),
                 ]
             ),
@@ -222,7 +224,8 @@ class History:
 
     def _session(self, session_id: str, under: License) -> list[Event]:
         start = self._chance.randint(0, 7200)
-        lived = Session.start(session_id, under=under, default_patience=timedelta(minutes=6), at=at(start))
+        taken = self._chance.choice([None, 4, 5])
+        lived = Session.start(session_id, under=under, default_patience=timedelta(minutes=6), at=at(start), taken=taken)
         for step in range(self._chance.randint(0, 3)):
             moment = at(start + 600 * (step + 1) + self._chance.random())
             if lived.state is SessionState.LAPSED:
@@ -260,6 +263,22 @@ class History:
         asked = {"task": "bill", "key": "k", "run_id": str(minted("run", 0)), "asked_run_id": str(minted("asked"))}
         return [[RequestFolded.record(minted("f", number), at=at(number), **asked)] for number in range(count)]
 
+    def _denied(self, count: int) -> list[list[Event]]:
+        under = License.issue("l0", valid_until=at(86_400), at=at(0), seats=2)
+        return [
+            [
+                SessionDenied.record(
+                    minted("denied", number),
+                    self._chance.choice(list(DenialReason)),
+                    session_id=f"l0-d{number}",
+                    under=under,
+                    taken=self._chance.choice([None, 2]),
+                    at=at(number),
+                )
+            ]
+            for number in range(count)
+        ]
+
     def _run(self, number: int) -> list[Event]:
         """One run's whole story; some are asked for and some are only met by a worker."""
         run = minted("run", number)
@@ -269,7 +288,10 @@ class History:
             story += [requested(run, license_id="l1"), told(run, "published", 1, queue="tasks.normal", priority=2)]
         attempts = self._chance.randint(1, 3)
         for attempt in range(1, attempts + 1):
-            story.append(told(run, "started", attempt * 10, attempt=attempt, pid=number, priority=2, **worker))
+            story += self._held(run, attempt)
+            by = str(minted("reinstated", number)) if self._chance.random() < 0.5 else None
+            began = {"attempt": attempt, "pid": number, "priority": 2, "admitted_by": by, **worker}
+            story.append(told(run, "started", attempt * 10, **began))
             if attempt < attempts:
                 why: dict[str, Any] = {
                     "spent_by": "exception",
@@ -287,8 +309,27 @@ class History:
             story.append(told(run, "revocation_requested", attempts * 10 + 8, reason="ordered twice"))
         return story + self._end(run, attempts, worker)
 
+    def _held(self, run: UUID, attempt: int) -> list[Event]:
+        """What kept an attempt waiting: its own time, its license, or the silence about that; by several workers."""
+        reasons = self._chance.sample([None, "license_suspended", "license_away", "paused"], self._chance.randint(0, 3))
+        return [
+            told(
+                run,
+                "received",
+                attempt * 10 - 5 + number,
+                attempt=attempt,
+                eta=at(attempt * 10),
+                because=because,
+                decided_by=str(minted("suspended", run)) if because == "license_suspended" else None,
+                queue="tasks.normal",
+                worker=f"w{self._chance.randrange(3)}",
+            )
+            for number, because in enumerate(reasons)
+        ]
+
     def _end(self, run: UUID, attempt: int, worker: dict[str, str]) -> list[Event]:
-        failure = {"attempt": attempt, "error_type": "ValueError", "error": "no such bill", **worker}
+        by = str(minted("revoked", run)) if self._chance.random() < 0.5 else None
+        failure = {"attempt": attempt, "error_type": "ValueError", "error": "no bill", "decided_by": by, **worker}
         match self._chance.randrange(5):
             case 0:
                 return []

@@ -319,7 +319,8 @@ def test_a_run_s_story_ends_at_the_instant(world: World, run: Callable[..., Resu
     row = run_as_of(world.store, run_id, AsOf(at(11)))
     assert row is not None
     assert (told["run_id"], told["state"], told["attempts"]) == (run_id, row.state, row.attempts)
-    assert {event["name"] for event in told["events"]} <= {"task.requested", "task.published", "task.started"}
+    names = {"task.requested", "task.published", "task.received", "task.started"}
+    assert {event["name"] for event in told["events"]} <= names
     before = run("task", "show", run_id, "--as-of", at(-1).isoformat())
     assert (before.exit_code, "there was nothing of the run" in before.stderr) == (1, True)
 

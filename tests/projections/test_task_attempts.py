@@ -57,6 +57,18 @@ def test_an_attempt_that_waits_in_a_worker_for_its_time_is_held() -> None:
     assert only(told(RUN, "received", 1, attempt=1, eta=at(60))).outcome == "held"
 
 
+def test_an_attempt_names_the_events_of_its_license_that_decided_about_it() -> None:
+    events = [
+        told(RUN, "received", 1, attempt=1, because="license_suspended", decided_by="suspended"),
+        told(RUN, "started", 3, attempt=1, admitted_by="reinstated"),
+        told(RUN, "revoked", 5, attempt=1, error_type="LicenseRevoked", error="no", decided_by="revoked"),
+    ]
+    for order in (events, events[::-1]):
+        row = only(*order)
+        assert (row.deferred_by, row.admitted_by, row.turned_away_by) == ("suspended", "reinstated", "revoked")
+        assert row.outcome == "revoked"
+
+
 def test_a_spent_attempt_says_what_spent_it_and_how_long_the_next_one_waits() -> None:
     row = only(told(RUN, "retry_scheduled", 9, attempt=1, **RETRY), told(RUN, "started", 3, attempt=1))
     assert (row.outcome, row.spent_by, row.delay_seconds, row.ended_at) == (

@@ -49,6 +49,13 @@ class Fleet:
         for name in names:
             self.record(Session.start(name, under=licensed, default_patience=PATIENCE, at=after(minutes)))
 
+    def end(self, name: str, *, minutes: float) -> None:
+        """A session signs out so many minutes past noon."""
+        session = replay(self.events(name))
+        assert isinstance(session, Session)
+        session.end(reason="signed out", at=after(minutes))
+        self.record(session)
+
     def beat(self, names: Iterable[str], *, minutes: float, clock_behind: float = 0) -> None:
         """A heartbeat of each session, stored so many minutes past noon; its own clock may be behind by minutes."""
         heartbeats = [Heartbeat(name, after(minutes - clock_behind)) for name in names]

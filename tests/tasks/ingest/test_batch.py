@@ -15,7 +15,7 @@ from domain.ingest import MessageDeadLettered
 from domain.session import Session, Silence
 from domain.task_run import TaskRequested
 from infra.cloudevents import CloudEvent, encode_batch
-from infra.event_store import EventStore, Log, LostRaceError, caused
+from infra.event_store import EventStore, Log, LostRaceError, Transaction, caused
 from infra.settings import Settings
 from tasks.ingest.batch import Batches
 from tasks.ingest.delivery import Delivery
@@ -209,13 +209,19 @@ class Racing(EventStore):
         self.races = 0
         self.lost = 0
 
-    def load(self, log: Log, stream_ids: Collection[str]) -> dict[str, list[Event]]:
-        loaded = super().load(log, stream_ids)
-        for stream_id in stream_ids:
-            if stream_id.startswith("session-") and self.lost < self.races:
-                self.lost += 1
-                self._lapse_or_resume(loaded[stream_id])
-        return loaded
+    def _on(self, connection: Any) -> Transaction:
+        racing = self
+
+        class Overtaken(Transaction):
+            def load(self, log: Log, stream_ids: Collection[str]) -> dict[str, list[Event]]:
+                loaded = super().load(log, stream_ids)
+                for stream_id in stream_ids:
+                    if stream_id.startswith("session-") and racing.lost < racing.races:
+                        racing.lost += 1
+                        racing._lapse_or_resume(loaded[stream_id])
+                return loaded
+
+        return Overtaken(connection, self._tables, self._mapper)
 
     def _lapse_or_resume(self, events: list[Event]) -> None:
         session: Any = None

@@ -7,7 +7,8 @@ import pytest
 
 from domain.messages import MESSAGES
 from domain.refusal import Refusal
-from domain.session_events import SessionLapsed
+from domain.session_denial import SessionDenied
+from domain.session_events import SessionLapsed, SessionStarted
 from infra.cloudevents import CloudEvent
 from infra.event_store import NewEvent
 from tasks.ingest import licensing
@@ -108,8 +109,6 @@ def test_the_license_s_patience_counts_and_the_platform_s_where_it_has_none() ->
         ([told("license.renewed", license_id="L1", valid_until="2031-01-01T00:00:00Z")], "LicenseUnknown"),
         ([ISSUED, told("license.issued", license_id="L1", valid_until="2030-01-01T00:00:00Z")], "LicenseAlreadyIssued"),
         ([ISSUED, STARTED, told("session.started", session_id="S1", license_id="L1")], "SessionAlreadyStarted"),
-        ([ISSUED, told("license.suspended", license_id="L1", reason=""), STARTED], "LicenseNotActive"),
-        ([ENDED_JUST_NOW, STARTED], "LicenseNotActive"),
         ([told("license.issued", license_id="L1", valid_until="2020-01-01T00:00:00Z")], "TermEnded"),
         ([ISSUED, told("license.reinstated", license_id="L1", reason="")], "LicenseNotSuspended"),
         ([ISSUED, told("license.renewed", license_id="L1", valid_until="2029-01-01T00:00:00Z")], "TermNotLonger"),
@@ -123,6 +122,51 @@ def test_what_the_domain_refuses_is_refused(events: list[CloudEvent], code: str)
     with pytest.raises(Refusal) as refused:
         decided(*events)
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        ([ISSUED, told("license.suspended", license_id="L1", reason="")], "suspended"),
+        ([ISSUED, told("license.revoked", license_id="L1", reason="")], "revoked"),
+        ([ENDED_JUST_NOW], "expired"),
+    ],
+    ids=["suspended", "revoked", "expired"],
+)
+def test_a_start_that_the_license_s_state_does_not_admit_is_denied_and_that_is_a_fact(
+    events: list[CloudEvent], reason: str
+) -> None:
+    denied = decided(*events, STARTED)[-1]
+    assert isinstance(denied.event, SessionDenied)
+    assert denied.event.originator_id.startswith("session_denial-")
+    assert (denied.event.session_id, denied.event.license_id, denied.event.wish) == ("S1", "L1", "start")
+    assert denied.event.reason == reason
+
+
+def test_starts_beyond_the_seats_are_denied_with_the_figures_and_an_end_makes_room() -> None:
+    seated = told("license.issued", license_id="L1", valid_until="2030-01-01T00:00:00Z", seats=2)
+    starts = [told("session.started", session_id=f"S{n}", license_id="L1") for n in range(4)]
+    facts = decided(seated, *starts[:3], told("session.ended", session_id="S0"), starts[3])
+    assert [fact.event.TOPIC for fact in facts[1:]] == [
+        "session.started",
+        "session.started",
+        "session.denied",
+        "session.ended",
+        "session.started",
+    ]
+    started, denied = [fact.event for fact in facts if isinstance(fact.event, SessionStarted)], facts[3].event
+    assert [(event.seat, event.seats) for event in started] == [(1, 2), (2, 2), (2, 2)]
+    assert isinstance(denied, SessionDenied)
+    assert (denied.reason, denied.seats, denied.limit, denied.taken) == ("no_seat", 2, 2, 2)
+
+
+def test_the_end_of_a_session_that_had_lapsed_gives_no_second_seat_back() -> None:
+    seated = told("license.issued", license_id="L1", valid_until="2030-01-01T00:00:00Z", seats=1)
+    lapsed = SessionLapsed(originator_id="session-S1", originator_version=2, timestamp=NOW, judged_at=NOW)
+    before = [*decided(seated, STARTED), NewEvent(lapsed, STARTED.unique_id, {})]
+    starts = [told("session.started", session_id=f"S{n}", license_id="L1") for n in (2, 3)]
+    after = decided(starts[0], told("session.ended", session_id="S1"), starts[1], stored=before)
+    assert [fact.event.TOPIC for fact in after] == ["session.started", "session.ended", "session.denied"]
 
 
 def test_a_lapsed_session_may_still_say_that_it_ended() -> None:

@@ -12,19 +12,19 @@ from tests.waiting import eventually
 
 _LOOKS = """
     select count(*), min(query_start) from pg_stat_activity
-    where datname = current_database() and application_name = 'ledgerq worker directives'
+    where datname = current_database() and application_name = %s
 """
 
 
-def until_heard(lab: Lab, workers: int = 1) -> None:
-    """Until all workers have heard of everything that is in the log now."""
+def until_heard(lab: Lab, workers: int = 1, *, of: str = "directives") -> None:
+    """Until all workers have heard of everything that is in the log now: of directives, or of licenses."""
     with psycopg.connect(lab.settings.database_url.get_secret_value(), autocommit=True) as connection:
         for _ in range(2):  # a look that has begun may have read the log already
             row = connection.execute("select clock_timestamp()").fetchone()
             assert row is not None
 
             def looked(since: object = row[0]) -> bool:
-                found = connection.execute(_LOOKS).fetchone()
+                found = connection.execute(_LOOKS, [f"ledgerq worker {of}"]).fetchone()
                 assert found is not None
                 return bool(found[0] == workers and found[1] > since)
 

@@ -23,13 +23,13 @@ pytestmark = [pytest.mark.system, pytest.mark.usefixtures("worker")]
 
 
 @pytest.fixture(scope="module")
-def worker(lab: Lab) -> Iterator[WorkerProcess]:
+def worker(stored_lab: Lab) -> Iterator[WorkerProcess]:
     """One worker for all stories; at their end it still lives and has let go of every message."""
-    worker = lab.worker(Tier.NORMAL, concurrency=4)
+    worker = stored_lab.worker(Tier.NORMAL, concurrency=4)
     yield worker
     assert worker.is_alive(), worker.log.read_text()
     assert worker.stop() == 0
-    assert lab.depth(Tier.NORMAL.queue) == 0
+    assert stored_lab.depth(Tier.NORMAL.queue) == 0
 
 
 def attempts(*endings: str) -> list[str]:
