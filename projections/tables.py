@@ -349,6 +349,7 @@ USAGE_HOURLY: Final = sa.Table(
     sa.Column("sessions", sa.Integer(), nullable=False),
     sa.Column("session_seconds", sa.Numeric(20, 6), nullable=False),
     sa.Column("peak_concurrent_sessions", sa.Integer(), nullable=False),
+    _count("sessions_started"),
 )
 
 USAGE_DAILY: Final = sa.Table(
@@ -359,4 +360,25 @@ USAGE_DAILY: Final = sa.Table(
     sa.Column("sessions", sa.Integer(), nullable=False),
     sa.Column("session_seconds", sa.Numeric(20, 6), nullable=False),
     sa.Column("peak_concurrent_sessions", sa.Integer(), nullable=False),
+    _count("sessions_started"),
 )
+
+USAGE_CHANGES: Final = sa.Table(
+    "usage_changes",
+    METADATA,
+    sa.Column("change_number", sa.BigInteger(), sa.Identity(always=True), primary_key=True),
+    _text("session_id", nullable=False),
+    _text("license_id"),
+    _moment("started_at"),
+    _moment("ended_at"),
+)
+"""What sessions were before they changed, since usage was last counted; written by triggers on the sessions."""
+
+USAGE_PROGRESS: Final = sa.Table(
+    "usage_progress",
+    METADATA,
+    sa.Column("is_only_row", sa.Boolean(), primary_key=True, server_default=sa.true()),
+    _moment("log_time"),
+    _moment("counted_at", nullable=False, server_default=sa.func.clock_timestamp()),
+)
+"""One row once usage has been counted: up to which log time active sessions count in it."""

@@ -13,24 +13,19 @@ from tasks.wiring import wiring
 
 
 @task("aggregate_usage_metrics")
-def aggregate_usage_metrics(*, hours: float = 48) -> dict[str, Any]:
-    """Compute sessions, session-seconds and peak concurrent seats per license anew for the latest hours and their days.
+def aggregate_usage_metrics(*, hours: float | None = None) -> dict[str, Any]:
+    """Bring sessions, session-seconds and peak concurrent seats per license, hour and day up to date.
+
+    What changed since the last time is counted, however long ago it was: late events and corrections too.
 
     Args:
-        hours: how far back; events that are later than this are left out until somebody asks for more.
+        hours: count the latest hours anew besides, whether something has changed or not.
 
     Returns:
-        rows written: ``hours`` and ``days``; the window (``since``, ``until``) and ``duration_seconds``.
+        rows written: ``hours`` and ``days``; ``duration_seconds``.
     """
     began = time.monotonic()
-    until = datetime.now(UTC)
-    since = until - timedelta(hours=hours)
+    since = None if hours is None else datetime.now(UTC) - timedelta(hours=hours)
     with read_models(wiring().engine) as connection:
-        counts = aggregate_usage(connection, since=since, until=until)
-    return {
-        "hours": counts.hours,
-        "days": counts.days,
-        "since": since.isoformat(),
-        "until": until.isoformat(),
-        "duration_seconds": round(time.monotonic() - began, 3),
-    }
+        counts = aggregate_usage(connection, since=since)
+    return {"hours": counts.hours, "days": counts.days, "duration_seconds": round(time.monotonic() - began, 3)}
