@@ -30,7 +30,10 @@ begin
     end if;
     grant usage on schema analytics to ledgerq_analyst;
     grant select on all tables in schema analytics to ledgerq_analyst;
+    grant execute on all functions in schema analytics to ledgerq_analyst;
+    revoke execute on function analytics.admit_analysts() from ledgerq_analyst;
     alter default privileges in schema analytics grant select on tables to ledgerq_analyst;
+    alter default privileges in schema analytics grant execute on functions to ledgerq_analyst;
     return 'ledgerq_analyst reads schema analytics';
 end $$;
 comment on function analytics.admit_analysts() is

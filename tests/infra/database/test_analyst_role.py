@@ -149,3 +149,21 @@ def test_who_may_not_create_roles_migrates_and_is_told_what_to_do(servers: Setti
         owner.execute("set local role some_owner")
         (said,) = owner.execute("select analytics.admit_analysts()").fetchone() or ("",)
     assert "create role ledgerq_analyst login connection limit 10" in said
+
+
+def test_an_analyst_asks_as_of_an_instant_and_still_does_not_read_the_log(analyst: Connection) -> None:
+    for kind in ("session", "license", "task"):
+        assert analyst.execute(f"select * from {kind}_as_of('x', now())".encode()).fetchall() == []  # noqa: S608
+    with pytest.raises(errors.InsufficientPrivilege):
+        analyst.execute("select * from event_store.story_as_of('licensing', 'license-x', null, 'occurred')")
+
+
+def test_a_function_that_runs_as_its_owner_finds_only_what_its_owner_meant(migrated: Settings) -> None:
+    """Its search path is fixed: nothing that somebody else makes comes before what it names."""
+    with database.connect(migrated, name="test") as owner:
+        loose = owner.execute(
+            """select proname from pg_proc
+               where prosecdef and pronamespace::regnamespace::text in ('analytics', 'event_store', 'read_model')
+                   and coalesce(proconfig::text, '') not like '%search_path=pg_catalog, pg_temp%'"""
+        ).fetchall()
+    assert loose == []

@@ -1,0 +1,10 @@
+"""As-of questions in SQL: a license, a session, a run of a task as it was at an instant."""
+
+from infra.database.migration import run_sql
+
+revision = "0028"
+down_revision = "0027"
+
+
+def upgrade() -> None:
+    run_sql("0028_as_of")
