@@ -382,3 +382,21 @@ USAGE_PROGRESS: Final = sa.Table(
     _moment("counted_at", nullable=False, server_default=sa.func.clock_timestamp()),
 )
 """One row once usage has been counted: up to which log time active sessions count in it."""
+
+HEARTBEAT_MINUTES: Final = sa.Table(
+    "heartbeat_minutes",
+    METADATA,
+    _text("license_id", primary_key=True),
+    _moment("minute_start_at", primary_key=True),
+    sa.Column("heartbeats", sa.BigInteger(), nullable=False),
+    _seconds("max_delay_seconds", nullable=False),
+)
+
+HEARTBEAT_MINUTES_UNCLAIMED: Final = sa.Table(
+    "heartbeat_minutes_unclaimed",
+    METADATA,
+    _text("session_id", primary_key=True),
+    _moment("minute_start_at", primary_key=True),
+    sa.Column("heartbeats", sa.BigInteger(), nullable=False),
+    _seconds("max_delay_seconds", nullable=False),
+)
