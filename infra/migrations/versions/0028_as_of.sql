@@ -41,6 +41,7 @@ returns table (
 ) language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     event record;
+    on_lapse text;
 begin
     session_id := id;
     lapse_count := 0;
@@ -49,7 +50,8 @@ begin
             when 'session.started' then
                 license_id := event.data->>'license_id';
                 host := event.data->>'host';
-                patience_seconds := event.data->>'patience_seconds';
+                patience_seconds := coalesce(event.data->'rules'->>'patience_seconds', event.data->>'patience_seconds');
+                on_lapse := coalesce(event.data->'rules'->>'on_lapse', 'end');
                 started_at := event.occurred_at;
                 state := 'active';
             when 'session.ended' then
@@ -58,7 +60,7 @@ begin
                 end_reason := event.data->>'reason';
             when 'session.lapsed' then
                 state := 'lapsed';
-                ended_at := event.occurred_at;
+                ended_at := case when on_lapse is distinct from 'keep' then event.occurred_at end;
                 lapse_judged_at := event.data->>'judged_at';
                 lapse_count := lapse_count + 1;
             when 'session.resumed' then
@@ -158,7 +160,10 @@ returns table (
     recorded_at timestamptz
 ) language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     with told as (
-        select story.version, story.occurred_at, story.recorded_at, story.data, story.metadata,
+        -- Holds for which their attempt has no room have a place of their own, from 2^33 on, and come before its start.
+        select case when story.version >= 8589934592 and story.version < 8589934592 + 8000008
+                    then (story.version - 8589934592) / 8 * 8 else story.version end as slot,
+               story.version, story.occurred_at, story.recorded_at, story.data, story.metadata,
                substr(story.name, length('task.') + 1) as what
         from event_store.story_as_of('tasks', 'task_run-' || id, at, by) story
         where story.name in (
@@ -166,14 +171,14 @@ returns table (
             'task.failed', 'task.timed_out', 'task.lost', 'task.rejected', 'task.revoked', 'task.expired',
             'task.dead_lettered', 'task.outcome_ignored', 'task.revocation_requested')
     ), first as (  -- a run is accepted by its request or, where nobody asked us, by the first thing seen
-        select told.occurred_at, told.version, told.metadata from told order by told.version limit 1
+        select told.occurred_at, told.slot, told.metadata from told order by told.slot, told.occurred_at limit 1
     ), deciding as (  -- the highest slot up to the end (2^30); what comes after it counts only where nothing else does
         select told.what, told.occurred_at, told.data, told.what not in
                    ('requested', 'published', 'received', 'started', 'retry_scheduled', 'outcome_ignored', 'revocation_requested') as is_end
         from told
-        order by case when told.version > 1073741824 then 0
+        order by case when told.slot > 1073741824 then 0
                       when told.what in ('outcome_ignored', 'revocation_requested') then -1
-                      else told.version end desc, told.version
+                      else told.slot end desc, told.version
         limit 1
     ), tiers (name, highest) as (
         values ('critical', 10), ('high', 8), ('normal', 5), ('low', 2)
@@ -202,7 +207,7 @@ returns table (
                else deciding.what end,
            deciding.is_end,
            first.occurred_at,
-           case first.version when 1 then 'requested' else 'observed' end,
+           case first.slot when 1 then 'requested' else 'observed' end,
            max(said.occurred_at) filter (where said.version = 2),
            min(said.occurred_at) filter (where said.what = 'started'),
            max(said.occurred_at) filter (where said.what = 'started'),
@@ -215,10 +220,10 @@ returns table (
            max(said.data->>'license_id' collate "C"),
            first.metadata->>'correlation_id',
            max((regexp_match(said.metadata->>'traceparent', '^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-'))[1] collate "C"),
-           (array_agg(said.data->>'worker' order by said.version desc) filter (where said.data->>'worker' is not null))[1],
+           (array_agg(said.data->>'worker' order by said.slot desc, said.data->>'worker' collate "C" desc) filter (where said.data->>'worker' is not null))[1],
            min(said.recorded_at)
     from said, first, deciding
-    group by deciding.what, deciding.is_end, deciding.occurred_at, deciding.data, first.occurred_at, first.version, first.metadata
+    group by deciding.what, deciding.is_end, deciding.occurred_at, deciding.data, first.occurred_at, first.slot, first.metadata
 $$;
 comment on function analytics.task_as_of(text, timestamptz, text) is
     'The run of a task as it was at an instant: no row where there was none. by: occurred (what was true then, by all that is known now) or recorded (what was known then). Columns as in fct_task_runs. at null: all that is known.';
