@@ -33,6 +33,7 @@ _FUNCTIONS: Final = """
 """
 _JOINS: Final = "select view_name, column_name, joined_view_name, joined_column_name from analytics.meta_joins"
 _KEYS: Final = {
+    "policy_key": "dim_policies",
     "license_id": "dim_licenses",
     "session_id": "fct_sessions",
     "run_id": "fct_task_runs",

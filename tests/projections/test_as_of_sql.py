@@ -24,6 +24,10 @@ DERIVED: dict[str, Callable[[Any], object]] = {
     "is_active": lambda row: row.state == "active",
     "is_open": lambda row: row.state == "active",
     "is_suspended": lambda row: row.suspended_because is not None,
+    "is_admitting": lambda row: (
+        row.state == "active" or (row.state == "expired" and row.expiry == "maintain" and row.suspended_because is None)
+    ),
+    "entitlements": lambda row: row.entitlements or None,
     "has_holder_email": lambda row: row.holder_email is not None,
     "is_ended": lambda row: row.ended_at is not None,
     "renewal_count": lambda row: row.renewals,
@@ -92,7 +96,35 @@ def test_all_columns_are_those_of_the_facts(world: World) -> None:
             of_function, of_view = (
                 {(column.name, column.type_code) for column in found.description or ()} for found in (functions, views)
             )
-        assert {name for name, _ in of_function - of_view} <= {"runtime_seconds", "is_suspended"}
+        assert {name for name, _ in of_function - of_view} <= {"runtime_seconds"}
+
+
+def test_facts_of_earlier_shapes_mean_in_sql_what_they_mean_in_the_replay(world: World) -> None:
+    for stream, name, data in (
+        (
+            "license-l9",
+            "license.issued",
+            '{"license_id": "l9", "holder_email": "a@example.org", "seats": 3, "patience_seconds": 90.0,'
+            ' "valid_until": "2027-01-01T00:00:00Z"}',
+        ),
+        (
+            "session-s9",
+            "session.started",
+            '{"session_id": "s9", "license_id": "l9", "patience_seconds": 90.0, "host": null}',
+        ),
+    ):
+        with world.connection.begin():
+            world.psycopg.execute(
+                """insert into event_store.licensing_events (stream_id, version, name, data, event_id, occurred_at)
+                   values (%s, 1, %s, %s::jsonb, gen_random_uuid(), %s)""",
+                (stream, name, data, at(0)),
+            )
+    for kind, thing, ask in (("license", "l9", license_as_of), ("session", "s9", session_as_of)):
+        row, answer = ask(world.store, thing, None), asked(world, kind, thing, None)
+        assert row is not None
+        assert answer is not None
+        assert answer == as_in_sql(row, list(answer))
+        assert answer["patience_seconds"] == 90
 
 
 def test_a_priority_is_the_one_that_the_queue_orders_by(world: World) -> None:

@@ -14,6 +14,7 @@ import pytest
 from domain.aggregate import Event
 from domain.heartbeat import WatermarkPassed
 from domain.license import License
+from domain.license_events import LicenseSeatsChanged
 from domain.run import END_NAMES
 from domain.session import Session
 from domain.task_run import AttemptEvent, TaskReceived
@@ -236,6 +237,42 @@ def licenses_by_state(facts: Facts) -> Rows:
         (state, len(found), sum(renewals[name] for name in found), sum(notices[name] for name in found))
         for state, found in states.items()
     ]
+
+
+@answers
+def license_churn_by_month(facts: Facts) -> Rows:
+    told_of = Counter((_month(each.event.timestamp), each.event.name) for each in facts.licensing)
+    kinds = [f"license.{kind}" for kind in ("issued", "renewed", "expired", "revoked")]
+    changing = {each.event.name for each in facts.licensing if each.event.name.startswith("license.")} - {
+        "license.expiring_soon",
+        "license.notice_sent",
+    }
+    months = sorted({month for month, name in told_of if name in changing})
+    return [(month, *(told_of[month, kind] for kind in kinds)) for month in months]
+
+
+@answers
+def who_changed_seats(facts: Facts) -> Rows:
+    found = [
+        (each.event.timestamp, each.event.originator_id.removeprefix("license-"), each.event.originator_version, each)
+        for each in facts.licensing
+        if isinstance(each.event, LicenseSeatsChanged)
+    ]
+    return [
+        (name, at_, each.event.previous_seats, each.event.seats, each.event.reason)
+        for at_, name, _, each in sorted(found, key=lambda row: row[:3])
+    ]
+
+
+@answers
+def policies(facts: Facts) -> Rows:
+    lapsed = Counter(session.license_id for session in facts.sessions if session.lapses)
+    found = grouped((each.policy, name) for name, each in facts.licenses().items())
+    rows = [
+        (each.name, each.expiry.value, each.patience_seconds, len(names), sum(lapsed[name] for name in names))
+        for each, names in found.items()
+    ]
+    return sorted(rows, key=lambda row: (row[0], row[1], row[2] or 0))
 
 
 @answers

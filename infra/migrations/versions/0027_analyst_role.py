@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 
 
 def upgrade() -> None:
-    run_sql("0026_analyst_role")
+    run_sql("0027_analyst_role")

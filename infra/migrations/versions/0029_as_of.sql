@@ -82,12 +82,15 @@ comment on function analytics.session_as_of(text, timestamptz, text) is
 create function analytics.license_as_of(id text, at timestamptz default null, by text default 'occurred')
 returns table (
     license_id text, state text, state_reason text, state_changed_at timestamptz, is_active boolean,
-    is_suspended boolean, has_holder_email boolean, seats integer, patience_seconds double precision,
+    is_suspended boolean, is_admitting boolean, holder text, has_holder_email boolean, seats integer,
     issued_at timestamptz, term_began_at timestamptz, valid_until timestamptz, renewal_count integer,
-    notice_count integer, last_notice_sent_at timestamptz
+    notice_count integer, last_notice_sent_at timestamptz, policy text, heartbeat_interval_seconds double precision,
+    patience_seconds double precision, monitoring_starts text, on_lapse text, resurrection text, expiry text,
+    overage text, entitlements text
 ) language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
     event record;
+    rules jsonb;
     suspended_because text;
 begin
     license_id := id;
@@ -100,11 +103,31 @@ begin
             term_began_at := event.occurred_at;
             valid_until := event.data->>'valid_until';
         end if;
+        if event.name in ('license.issued', 'license.transferred') then
+            holder := event.data->>'holder';
+            has_holder_email := event.data->>'holder_email' is not null;
+        end if;
+        if event.name in ('license.issued', 'license.seats_changed') then
+            seats := event.data->>'seats';
+        end if;
+        if event.name in ('license.entitlement_attached', 'license.entitlement_detached') then
+            select nullif(string_agg(name, ',' order by place), '') into entitlements
+            from jsonb_array_elements_text(event.data->'entitlements') with ordinality as each (name, place);
+        end if;
+        if event.name in ('license.issued', 'license.policy_changed') then
+            -- The first version of license.issued said its patience and no other rule.
+            rules := coalesce(event.data->'policy', jsonb_build_object('patience_seconds', event.data->'patience_seconds'));
+            policy := coalesce(rules->>'name', 'default');
+            heartbeat_interval_seconds := coalesce(rules->>'heartbeat_interval_seconds', '60');
+            patience_seconds := rules->>'patience_seconds';
+            monitoring_starts := coalesce(rules->>'monitoring_starts', 'creation');
+            on_lapse := coalesce(rules->>'on_lapse', 'end');
+            resurrection := coalesce(rules->>'resurrection', '10_minutes');
+            expiry := coalesce(rules->>'expiry', 'restrict');
+            overage := coalesce(rules->>'overage', 'none');
+        end if;
         case event.name
             when 'license.issued' then
-                has_holder_email := event.data->>'holder_email' is not null;
-                seats := event.data->>'seats';
-                patience_seconds := coalesce(event.data->'policy'->>'patience_seconds', event.data->>'patience_seconds');
                 issued_at := event.occurred_at;
                 state := 'active';
                 state_reason := event.data->>'reason';
@@ -119,15 +142,19 @@ begin
             when 'license.suspended' then
                 is_suspended := true;
                 suspended_because := event.data->>'reason';
-                state := 'suspended';
-                state_reason := suspended_because;
-                state_changed_at := event.occurred_at;
+                if state = 'active' then  -- an expired license stays so whatever becomes of its suspension
+                    state := 'suspended';
+                    state_reason := suspended_because;
+                    state_changed_at := event.occurred_at;
+                end if;
             when 'license.reinstated' then
                 is_suspended := false;
                 suspended_because := null;
-                state := 'active';
-                state_reason := event.data->>'reason';
-                state_changed_at := event.occurred_at;
+                if state = 'suspended' then
+                    state := 'active';
+                    state_reason := event.data->>'reason';
+                    state_changed_at := event.occurred_at;
+                end if;
             when 'license.revoked' then
                 state := 'revoked';
                 state_reason := event.data->>'reason';
@@ -145,6 +172,7 @@ begin
     end loop;
     if state is not null then
         is_active := state = 'active';
+        is_admitting := state = 'active' or state = 'expired' and expiry = 'maintain' and not is_suspended;
         return next;
     end if;
 end $$;
