@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from domain.heartbeat import HeartbeatsReceived
 from domain.session import SessionStarted
+from infra import database
 from infra.event_store import Log
+from infra.settings import Settings
 from projections.catalog import PROJECTIONS
 from projections.heartbeat_minutes import KEPT
 from projections.queries import count_heartbeat_minutes
@@ -84,6 +87,21 @@ def test_who_has_no_time_goes_on_the_next_time(world: World, monkeypatch: pytest
     seen = [count_heartbeat_minutes(world.psycopg, within=timedelta(0)) for _ in range(4)]
     assert seen == [1, 1, 1, 0]
     assert [beats for beats, _ in counted(world).values()] == [2, 1]
+
+
+def test_several_may_count_at_once(world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.heartbeat_minutes._PAGE_EVENTS", 1)
+    world.record(Log.LICENSING, *changes(started()))
+    world.record(Log.HEARTBEATS, *(heartbeats(number) for number in range(30)))
+    world.catch_up("sessions")
+
+    def count(_: int) -> int:
+        with database.connect(settings, name="count") as connection:
+            return count_heartbeat_minutes(connection, within=LONG)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(count, range(4))) == 30
+    assert counted(world) == by_hand(world)
 
 
 def test_old_minutes_are_let_go(world: World) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -281,6 +282,19 @@ def test_a_database_of_before_is_counted_anew_as_a_whole(servers: Settings) -> N
                 " order by hour_start_at"
             ).fetchall()
     assert rows == [("a", 1, 1, 3600), ("a", 1, 0, 3600)]
+
+
+def test_several_may_count_at_once(world: World, settings: Settings) -> None:
+    lived = random_sessions(random.Random(1))
+    keep(world, lived, log_time=at(90 * 3600))
+
+    def count(_: int) -> None:
+        with database.connect(settings, name="count") as connection:
+            aggregate_usage(connection)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(count, range(8)))
+    assert_usage_is(world, lived, at(90 * 3600))
 
 
 def test_what_changes_while_usage_is_counted_is_counted_the_next_time(world: World, settings: Settings) -> None:
