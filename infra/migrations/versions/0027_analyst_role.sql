@@ -19,7 +19,7 @@ begin
             when duplicate_object or unique_violation then
                 null;  -- somebody else was quicker
             when insufficient_privilege then
-                return 'no role: whoever migrates may not create roles; let an administrator: create role ledgerq_analyst login connection limit 10; then: select analytics.admit_analysts();';
+                return 'no role: whoever migrates may not create roles; let an administrator: create role ledgerq_analyst login connection limit 10; set its limits as docs/analytics.md has them; then: select analytics.admit_analysts();';
         end;
         begin
             -- Only a superuser may; who is bound by it cannot lift it.
