@@ -366,14 +366,15 @@ def attempts_that_came_to_nothing(facts: Facts) -> Rows:
 
 
 @answers
-def workers(facts: Facts) -> Rows:
+def runs_accepted_by_hour(facts: Facts) -> Rows:
+    done = {run.run_id for run in ended(facts)}
     found = grouped(
-        (told_of["started"].worker, "end" in told_of and told_of["end"].name == "task.succeeded")
+        ((binned(asked_for[0].timestamp, HOUR), asked_for[0].tier), run.run_id not in done)
         for run in facts.runs
-        for told_of in attempts(run).values()
-        if "started" in told_of
+        for asked_for in [run.named("requested")]
+        if asked_for
     )
-    return [(worker, len(told_of), sum(told_of)) for worker, told_of in found.items()]
+    return [(*key, len(told_of), sum(told_of)) for key, told_of in sorted(found.items())]
 
 
 @answers

@@ -172,7 +172,7 @@ begin
     end loop;
     if state is not null then
         is_active := state = 'active';
-        is_admitting := state = 'active' or state = 'expired' and expiry = 'maintain' and not is_suspended;
+        is_admitting := state = 'active' or state = 'expired' and coalesce(expiry, '') = 'maintain' and not is_suspended;
         return next;
     end if;
 end $$;
