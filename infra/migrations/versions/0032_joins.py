@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0031"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 
 
 def upgrade() -> None:
-    run_sql("0031_joins")
+    run_sql("0032_joins")

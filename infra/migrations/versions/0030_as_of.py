@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 
 
 def upgrade() -> None:
-    run_sql("0029_as_of")
+    run_sql("0030_as_of")

@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0028"
-down_revision = "0027"
+revision = "0029"
+down_revision = "0028"
 
 
 def upgrade() -> None:
-    run_sql("0028_stale_usage")
+    run_sql("0029_stale_usage")

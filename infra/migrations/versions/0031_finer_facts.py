@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0030"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 
 
 def upgrade() -> None:
-    run_sql("0030_finer_facts")
+    run_sql("0031_finer_facts")

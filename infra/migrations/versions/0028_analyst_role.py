@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 
 
 def upgrade() -> None:
-    run_sql("0027_analyst_role")
+    run_sql("0028_analyst_role")
