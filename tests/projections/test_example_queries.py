@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from domain.aggregate import Event
+from domain.failure_alert import AlertSent
 from domain.heartbeat import WatermarkPassed
 from domain.license import License
-from domain.license_events import LicenseSeatsChanged
+from domain.license_events import LicenseNoticeSent, LicenseSeatsChanged
+from domain.notice import NoticeEvent, alert_notice, license_notice
 from domain.run import END_NAMES
 from domain.session import Session
 from domain.task_run import AttemptEvent, TaskReceived
@@ -403,6 +405,30 @@ def what_became_of_replays(facts: Facts) -> Rows:
 def messages_not_taken_in(facts: Facts) -> Rows:
     found = Counter((event.reason, event.message_type, event.source) for event in facts.refused)
     return [(*key, count) for key, count in sorted(found.items(), key=lambda pair: (-pair[1], pair[0][0]))]
+
+
+@answers
+def notices_by_outcome(facts: Facts) -> Rows:
+    found: dict[tuple[str, str], list[NoticeEvent]] = defaultdict(list)
+    remembered = set()
+    for each in [*facts.licensing, *facts.tasks]:
+        match each.event:
+            case NoticeEvent():
+                found[each.event.template, each.event.cause].append(each.event)
+            case LicenseNoticeSent():
+                remembered.add(license_notice(each.event.originator_id.removeprefix("license-"), each.event.notice_id))
+            case AlertSent():
+                remembered.add(alert_notice(each.event.originator_id))
+    states = defaultdict(list)
+    for notice in sorted({*found, *remembered}):
+        told_of = sorted(found[notice], key=lambda event: event.originator_version)
+        names = [event.name.removeprefix("notice.") for event in told_of]
+        state = "sent" if notice in remembered or "sent" in names else names[-1]
+        states[notice[0], state].append(Counter(names))
+    return [
+        (*key, len(each), sum(told_of["refused"] for told_of in each), sum(told_of["failed"] for told_of in each))
+        for key, each in sorted(states.items())
+    ]
 
 
 @answers
