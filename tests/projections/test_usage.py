@@ -155,9 +155,11 @@ class Story:
     def _change(self, change: str, session: Session) -> None:
         if change == "lapse":
             heard = self._moment(session.started_at)
-            session.lapse(last_heartbeat_at=heard, judged_at=heard + HOUR)
-        elif change == "resume" and session.ended_at is not None:
-            session.resume(heartbeat_at=session.ended_at + timedelta(minutes=7), window=HOUR)
+            if session.state is SessionState.ACTIVE:
+                session.record(SessionLapsed, at=heard, judged_at=heard + HOUR)
+        elif change == "resume":
+            if session.state is SessionState.LAPSED and session.ended_at is not None:
+                session.record(SessionResumed, at=session.ended_at + timedelta(minutes=7))
         elif session.state is not SessionState.ENDED:
             session.end(reason="signed out", at=self._moment(session.started_at))
         if news := changes(session):
