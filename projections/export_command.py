@@ -34,6 +34,7 @@ from projections.parquet import ROWS_PER_GROUP, ParquetFile, ParquetMissingError
 FORMATS: Final = ("csv", "parquet")
 STDOUT: Final = "-"
 _TOLD_EVERY_SECONDS: Final = 5.0
+_TOLD_EVERY_ROWS: Final = 1_000
 
 
 @click.command()
@@ -66,6 +67,8 @@ def export(
                 rows = _write(connection, asking, file, chosen, tell=tell)
     except (ExportRefusedError, ParquetMissingError) as error:
         raise click.ClickException(str(error)) from error
+    except BrokenPipeError:
+        raise  # who reads has enough: click ends quietly
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written: {error.strerror or error}") from error
     span = f" by {asking.by}" if asking.by else ""
@@ -119,7 +122,12 @@ def _telling(view: str, about: int) -> Iterator[Tell]:
     columns = (TextColumn(view), BarColumn(), MofNCompleteColumn(), TextColumn("rows (about)"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(view, total=about)
-        yield lambda written: progress.update(task, completed=written, total=max(about, written))
+
+        def tell(written: int) -> None:
+            if written % _TOLD_EVERY_ROWS == 0:
+                progress.update(task, completed=written, total=max(about, written))
+
+        yield tell
 
 
 def _lines(view: str, about: int) -> Tell:

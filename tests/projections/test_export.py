@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import csv
 import io
+import secrets
+import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pyarrow.parquet
 import pytest
+from click.testing import CliRunner
 
+from infra.cli import ledgerq
 from infra.event_store import Log
+from infra.settings import Settings
 from projections.dictionary import columns
 from tests.projections.conftest import Run
 from tests.projections.histories import History, minted, requested, told
@@ -143,3 +149,33 @@ def test_progress_is_told_while_it_takes_long(run: Run, tmp_path: Path, monkeypa
     monkeypatch.setattr("projections.export_command._TOLD_EVERY_SECONDS", 0.0)
     done = run("export", "fct_task_runs", "--out", str(tmp_path / "x.csv"))
     assert "fct_task_runs: 16 of about " in done.stderr
+
+
+@pytest.mark.usefixtures("told_world")
+def test_who_reads_only_the_beginning_is_no_fault(settings: Settings) -> None:
+    command = [sys.executable, "-m", "infra.cli", "export", "fct_task_runs", "--out", "-"]
+    env = {"LEDGERQ_DATABASE_URL": settings.database_url.get_secret_value()}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        told = process.stderr.read().decode()
+    assert "Traceback" not in told
+    assert "Error" not in told
+
+
+def test_what_the_asker_may_not_read_is_not_the_condition_s_fault(
+    world: World, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = f"stranger_{secrets.token_hex(4)}"  # a role is the server's, and other tests run on it
+    with world.connection.begin():
+        world.psycopg.execute(f"create role {stranger} login password 'x'".encode())
+    try:
+        url = urlsplit(settings.database_url.get_secret_value())
+        place = url.netloc.rpartition("@")[2]
+        monkeypatch.setenv("LEDGERQ_DATABASE_URL", urlunsplit(url._replace(netloc=f"{stranger}:x@{place}")))
+        done = CliRunner().invoke(ledgerq, ["export", "fct_sessions", "--out", str(tmp_path / "x.csv")])
+        assert (done.exit_code, "permission denied" in done.stderr, "condition" in done.stderr) == (2, True, False)
+    finally:
+        with world.connection.begin():
+            world.psycopg.execute(f"drop role {stranger}".encode())
