@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0028"
-down_revision = "0027"
+revision = "0030"
+down_revision = "0029"
 
 
 def upgrade() -> None:
-    run_sql("0028_analyst_role")
+    run_sql("0030_analyst_role")

@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0029"
-down_revision = "0028"
+revision = "0031"
+down_revision = "0030"
 
 
 def upgrade() -> None:
-    run_sql("0029_stale_usage")
+    run_sql("0031_stale_usage")
