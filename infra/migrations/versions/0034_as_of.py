@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0032"
-down_revision = "0031"
+revision = "0034"
+down_revision = "0033"
 
 
 def upgrade() -> None:
-    run_sql("0032_as_of")
+    run_sql("0034_as_of")

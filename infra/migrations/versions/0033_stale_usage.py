@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0031"
-down_revision = "0030"
+revision = "0033"
+down_revision = "0032"
 
 
 def upgrade() -> None:
-    run_sql("0031_stale_usage")
+    run_sql("0033_stale_usage")

@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0030"
-down_revision = "0029"
+revision = "0032"
+down_revision = "0031"
 
 
 def upgrade() -> None:
-    run_sql("0030_analyst_role")
+    run_sql("0032_analyst_role")

@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0035"
-down_revision = "0034"
+revision = "0037"
+down_revision = "0036"
 
 
 def upgrade() -> None:
-    run_sql("0035_policy_dimension")
+    run_sql("0037_policy_dimension")

@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0033"
-down_revision = "0032"
+revision = "0035"
+down_revision = "0034"
 
 
 def upgrade() -> None:
-    run_sql("0033_finer_facts")
+    run_sql("0035_finer_facts")

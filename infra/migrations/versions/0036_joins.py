@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0034"
-down_revision = "0033"
+revision = "0036"
+down_revision = "0035"
 
 
 def upgrade() -> None:
-    run_sql("0034_joins")
+    run_sql("0036_joins")
