@@ -7,7 +7,10 @@ with batch as materialized (
         and not exists (
             select from event_store.licensing_events skip
             where skip.name = 'event.skipped'
-                and skip.data->>'log' = 'heartbeats' and (skip.data->>'position')::bigint = told.position)
+                and skip.data->>'log' = 'heartbeats' and (skip.data->>'position')::bigint = told.position
+                and not exists (
+                    select from event_store.licensing_events undone
+                    where undone.stream_id = skip.stream_id and undone.version = skip.version + 1))
 ), counted as materialized (
     select license_id,
            case when license_id is null then beat.session_id end as session_id,

@@ -26,7 +26,11 @@ begin
                 select from event_store.licensing_events skip
                 where skip.name = 'event.skipped'
                     and skip.data->>'log' = log and (skip.data->>'position')::bigint = told.position
-                    and (at is null or by = 'occurred' or skip.recorded_at <= at))
+                    and (at is null or by = 'occurred' or skip.recorded_at <= at)
+                    and not exists (  -- and so it is with the word that takes it back
+                        select from event_store.licensing_events undone
+                        where undone.stream_id = skip.stream_id and undone.version = skip.version + 1
+                            and (at is null or by = 'occurred' or undone.recorded_at <= at)))
         order by told.version;
 end $$;
 comment on function event_store.story_as_of(text, text, timestamptz, text) is
