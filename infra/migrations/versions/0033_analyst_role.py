@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0032"
-down_revision = "0031"
+revision = "0033"
+down_revision = "0032"
 
 
 def upgrade() -> None:
-    run_sql("0032_analyst_role")
+    run_sql("0033_analyst_role")
