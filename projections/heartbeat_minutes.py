@@ -1,7 +1,7 @@
 """Heartbeats per license and minute, counted from the heartbeats log beside the projections.
 
 Not a projection: the log of heartbeats does not say whose license a session uses, and unrolling every heartbeat once
-more is not to hold up the sessions (docs/adr/0019-heartbeat-minutes.md). Each stored heartbeat counts once.
+more is not to hold up the sessions (docs/adr/0020-heartbeat-minutes.md). Each stored heartbeat counts once.
 """
 
 from __future__ import annotations

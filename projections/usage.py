@@ -1,6 +1,6 @@
 """Usage: how many sessions each license had in each hour and day, for how long, and how many at once.
 
-Not a projection: it follows the sessions read model, whatever changes that (docs/adr/0018-usage.md). Triggers leave
+Not a projection: it follows the sessions read model, whatever changes that (docs/adr/0019-usage.md). Triggers leave
 behind what a session was before it changed, so that a count takes in just the hours in which something counts
 otherwise, and log time's advance. After it usage is what counting all sessions by hand gives.
 """

@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 
 
 def upgrade() -> None:
-    run_sql("0034_stale_usage")
+    run_sql("0035_stale_usage")

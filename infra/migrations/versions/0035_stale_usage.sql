@@ -1,4 +1,4 @@
--- Usage by what changed (docs/adr/0018-usage.md). Whatever changes a session's license, start or end leaves behind what
+-- Usage by what changed (docs/adr/0019-usage.md). Whatever changes a session's license, start or end leaves behind what
 -- the session was before: a late event, a lapse that is undone, a skip, a rebuild, a draft that is switched in. Heartbeats
 -- set none of these columns and pay nothing.
 

@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0035"
-down_revision = "0034"
+revision = "0036"
+down_revision = "0035"
 
 
 def upgrade() -> None:
-    run_sql("0035_as_of")
+    run_sql("0036_as_of")

@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0038"
-down_revision = "0037"
+revision = "0039"
+down_revision = "0038"
 
 
 def upgrade() -> None:
-    run_sql("0038_policy_dimension")
+    run_sql("0039_policy_dimension")

@@ -1,4 +1,4 @@
--- Sessions cut along days, and heartbeats per license and minute (docs/adr/0019-heartbeat-minutes.md).
+-- Sessions cut along days, and heartbeats per license and minute (docs/adr/0020-heartbeat-minutes.md).
 
 create view analytics.fct_session_days as
 select lived.session_id,

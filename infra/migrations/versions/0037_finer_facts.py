@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0036"
-down_revision = "0035"
+revision = "0037"
+down_revision = "0036"
 
 
 def upgrade() -> None:
-    run_sql("0036_finer_facts")
+    run_sql("0037_finer_facts")

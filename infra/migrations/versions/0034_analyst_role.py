@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0033"
-down_revision = "0032"
+revision = "0034"
+down_revision = "0033"
 
 
 def upgrade() -> None:
-    run_sql("0033_analyst_role")
+    run_sql("0034_analyst_role")
