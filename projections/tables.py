@@ -341,27 +341,22 @@ PARKED_EVENTS: Final = sa.Table(
 )
 """Events that a projection could not handle; written by the runner, emptied by a rebuild."""
 
-USAGE_HOURLY: Final = sa.Table(
-    "usage_hourly",
-    METADATA,
-    _text("license_id", primary_key=True),
-    _moment("hour_start_at", primary_key=True),
-    sa.Column("sessions", sa.Integer(), nullable=False),
-    sa.Column("session_seconds", sa.Numeric(20, 6), nullable=False),
-    sa.Column("peak_concurrent_sessions", sa.Integer(), nullable=False),
-    _count("sessions_started"),
-)
 
-USAGE_DAILY: Final = sa.Table(
-    "usage_daily",
-    METADATA,
-    _text("license_id", primary_key=True),
-    _moment("day_start_at", primary_key=True),
-    sa.Column("sessions", sa.Integer(), nullable=False),
-    sa.Column("session_seconds", sa.Numeric(20, 6), nullable=False),
-    sa.Column("peak_concurrent_sessions", sa.Integer(), nullable=False),
-    _count("sessions_started"),
-)
+def _usage(name: str, bucket: str) -> sa.Table:
+    return sa.Table(
+        name,
+        METADATA,
+        _text("license_id", primary_key=True),
+        _moment(bucket, primary_key=True),
+        sa.Column("sessions", sa.Integer(), nullable=False),
+        sa.Column("session_seconds", sa.Numeric(20, 6), nullable=False),
+        sa.Column("peak_concurrent_sessions", sa.Integer(), nullable=False),
+        _count("sessions_started"),
+    )
+
+
+USAGE_HOURLY: Final = _usage("usage_hourly", "hour_start_at")
+USAGE_DAILY: Final = _usage("usage_daily", "day_start_at")
 
 USAGE_CHANGES: Final = sa.Table(
     "usage_changes",
@@ -383,20 +378,17 @@ USAGE_PROGRESS: Final = sa.Table(
 )
 """One row once usage has been counted: up to which log time active sessions count in it."""
 
-HEARTBEAT_MINUTES: Final = sa.Table(
-    "heartbeat_minutes",
-    METADATA,
-    _text("license_id", primary_key=True),
-    _moment("minute_start_at", primary_key=True),
-    sa.Column("heartbeats", sa.BigInteger(), nullable=False),
-    _seconds("max_delay_seconds", nullable=False),
-)
 
-HEARTBEAT_MINUTES_UNCLAIMED: Final = sa.Table(
-    "heartbeat_minutes_unclaimed",
-    METADATA,
-    _text("session_id", primary_key=True),
-    _moment("minute_start_at", primary_key=True),
-    sa.Column("heartbeats", sa.BigInteger(), nullable=False),
-    _seconds("max_delay_seconds", nullable=False),
-)
+def _minutes(name: str, of: str) -> sa.Table:
+    return sa.Table(
+        name,
+        METADATA,
+        _text(of, primary_key=True),
+        _moment("minute_start_at", primary_key=True),
+        sa.Column("heartbeats", sa.BigInteger(), nullable=False),
+        _seconds("max_delay_seconds", nullable=False),
+    )
+
+
+HEARTBEAT_MINUTES: Final = _minutes("heartbeat_minutes", "license_id")
+HEARTBEAT_MINUTES_UNCLAIMED: Final = _minutes("heartbeat_minutes_unclaimed", "session_id")

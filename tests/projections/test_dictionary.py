@@ -68,7 +68,7 @@ def test_every_fact_that_names_a_thing_joins_with_the_thing(asking: Connection) 
 
 def test_every_function_that_returns_rows_says_its_meaning(asking: Connection) -> None:
     found = functions(asking)
-    assert [each.name for each in found] == ["license_as_of", "session_as_of", "task_as_of"]
+    assert {"license_as_of", "session_as_of", "task_as_of"} <= {each.name for each in found}
     assert [each.name for each in found if not (each.about or "").endswith(".")] == []
 
 

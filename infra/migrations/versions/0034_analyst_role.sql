@@ -50,3 +50,8 @@ end $$;
 alter function event_store.licensing_events_safe_position() security definer set search_path = pg_catalog, pg_temp;
 alter function event_store.task_events_safe_position() security definer set search_path = pg_catalog, pg_temp;
 alter function event_store.heartbeat_events_safe_position() security definer set search_path = pg_catalog, pg_temp;
+
+-- So does this one read the log; its names are qualified, and its path is fixed.
+alter function analytics.heartbeats_of(text, timestamptz, timestamptz)
+    security definer set search_path = pg_catalog, pg_temp;
+revoke execute on function analytics.heartbeats_of(text, timestamptz, timestamptz) from public;

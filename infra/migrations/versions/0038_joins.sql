@@ -44,3 +44,5 @@ comment on view analytics.fct_accepted_runs is
     'One row per task run that the log or the read model knows. The log''s own count of accepted runs beside what the read model made of them: whoever is in one only shows a lag or a fault. Join fct_task_runs on run_id.';
 comment on view analytics.fct_replayed_runs is
     'One row per dead letter and batch that replayed it. Join fct_replays on replay_id, fct_task_runs on run_id and on new_run_id.';
+comment on view analytics.fct_heartbeat_outcomes is
+    'One row per session and outcome that heartbeats of it had. Join fct_sessions on session_id, dim_licenses on license_id. Sessions that were never started are in here only. docs/sessions.md says what each outcome means.';

@@ -154,6 +154,7 @@ def test_who_may_not_create_roles_migrates_and_is_told_what_to_do(servers: Setti
 def test_an_analyst_asks_as_of_an_instant_and_still_does_not_read_the_log(analyst: Connection) -> None:
     for kind in ("session", "license", "task"):
         assert analyst.execute(f"select * from {kind}_as_of('x', now())".encode()).fetchall() == []  # noqa: S608
+    assert analyst.execute("select * from heartbeats_of('x', '-infinity', now())").fetchall() == []
     with pytest.raises(errors.InsufficientPrivilege):
         analyst.execute("select * from event_store.story_as_of('licensing', 'license-x', null, 'occurred')")
 
