@@ -19,6 +19,7 @@ from domain.license_events import LicenseNoticeSent, LicenseSeatsChanged
 from domain.notice import NoticeEvent, alert_notice, license_notice
 from domain.run import END_NAMES
 from domain.session import Session
+from domain.session_denial import SessionDenied
 from domain.task_run import AttemptEvent, TaskReceived
 from infra import database
 from infra.database import migrate
@@ -167,6 +168,30 @@ def peak_seats_by_hour(facts: Facts) -> Rows:
 def busiest_hour_of_each_license(facts: Facts) -> Rows:
     of_license = grouped((license_id, (-peak, hour)) for (hour, license_id), peak in hourly(facts).items())
     return [(license_id, hour, -peak) for license_id, found in of_license.items() for peak, hour in [min(found)]]
+
+
+def denied(facts: Facts) -> list[SessionDenied]:
+    return [each.event for each in facts.licensing if isinstance(each.event, SessionDenied)]
+
+
+@answers
+def denials(facts: Facts) -> Rows:
+    found = grouped(((each.license_id, each.wish.value, each.reason.value), each.timestamp) for each in denied(facts))
+    return [(*key, len(times), max(times)) for key, times in sorted(found.items())]
+
+
+@answers
+def denials_and_peaks_by_hour(facts: Facts) -> Rows:
+    peaks = hourly(facts)
+    found = grouped(
+        ((binned(each.timestamp, HOUR), each.license_id), each.limit)
+        for each in denied(facts)
+        if each.reason.value == "no_seat"
+    )
+    return [
+        (*key, len(limits), max((each for each in limits if each is not None), default=None), peaks.get(key))
+        for key, limits in sorted(found.items())
+    ]
 
 
 @answers

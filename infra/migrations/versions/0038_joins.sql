@@ -46,3 +46,7 @@ comment on view analytics.fct_replayed_runs is
     'One row per dead letter and batch that replayed it. Join fct_replays on replay_id, fct_task_runs on run_id and on new_run_id.';
 comment on view analytics.fct_heartbeat_outcomes is
     'One row per session and outcome that heartbeats of it had. Join fct_sessions on session_id, dim_licenses on license_id. Sessions that were never started are in here only. docs/sessions.md says what each outcome means.';
+comment on view analytics.fct_seat_denials is
+    'One row per session that was not let start, or a lapsed one not let resume (once for each lapse). Join dim_licenses on license_id, fct_sessions on session_id.';
+comment on view analytics.fct_seat_overages is
+    'One row per session that was let in beyond its license''s seats, as the overage of the license''s policy allows. Join fct_sessions on session_id, dim_licenses on license_id.';
