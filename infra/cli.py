@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "projector": ("projections.commands:projector", "Keep the read models up to date."),
     "projection": ("projections.commands:projection", "List projections, their lag; rebuild, compare, switch."),
     "report": ("projections.commands:report", "Report from the analytics views; does it balance?"),
+    "export": ("projections.export_command:export", "A view of schema analytics into a CSV or Parquet file."),
     "chaos": ("infra.local.chaos.command:command", "Kill everything at random under load; check the four promises."),
     "bench": ("infra.bench.commands:bench", "Measure speed and memory on this machine."),
 }

@@ -48,10 +48,13 @@ def list_() -> None:
 
 
 @projection.command("dictionary")
-def dictionary_() -> None:
+@click.option(
+    "--diagram", "is_diagram", is_flag=True, help="Which views join with which, as a Mermaid diagram, instead."
+)
+def dictionary_(*, is_diagram: bool) -> None:
     """The dictionary of the analytics views (docs/reference/analytics.md)."""
     with connected("projection dictionary") as connection:
-        click.echo(dictionary.page(connection), nl=False)
+        click.echo((dictionary.diagram if is_diagram else dictionary.page)(connection), nl=False)
 
 
 for command in (lag, rebuild, diff, switch, rollback):

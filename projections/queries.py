@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg.rows import class_row, scalar_row
 
+from projections.heartbeat_minutes import count_heartbeat_minutes
 from projections.lag import StillBehindError
 from projections.letters import (
     FailureCount,
@@ -40,6 +41,7 @@ __all__ = [
     "aggregate_usage",
     "blind_windows",
     "count_dead_letters",
+    "count_heartbeat_minutes",
     "dead_letters",
     "failures_in_last_window",
     "followers_behind",

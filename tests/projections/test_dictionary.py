@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from projections.catalog import PROJECTIONS
-from projections.dictionary import columns, page
+from projections.dictionary import columns, diagram, functions, joins, page
 
 Connection = psycopg.Connection[tuple[object, ...]]
 DOCS = Path(__file__).parents[2] / "docs"
@@ -31,6 +31,45 @@ def test_names_keep_to_the_convention(asking: Connection) -> None:
 def test_the_page_says_what_the_database_says(asking: Connection) -> None:
     path = DOCS / "reference" / "analytics.md"
     assert path.read_text() == page(asking), "write it anew while ./dev run is up: ledgerq projection dictionary"
+
+
+def test_the_diagram_shows_the_joins_that_the_comments_say(asking: Connection) -> None:
+    told = (DOCS / "analytics.md").read_text()
+    written = told.partition("```mermaid\n")[2].partition("```")[0]
+    assert written == diagram(asking), "write it anew: ledgerq projection dictionary --diagram"
+
+
+def test_every_join_that_a_comment_says_can_be_made(asking: Connection) -> None:
+    found = joins(asking)
+    assert len(found) > 12
+    for view, column, other, other_column in found:
+        join = f"analytics.{view} a join analytics.{other} b on a.{column} = b.{other_column}"
+        asking.execute(f"select from {join} limit 1".encode())
+    said = {view: about or "" for view, about, *_ in columns(asking)}
+    joined = {view for view, *_ in found}
+    assert {view for view, about in said.items() if "Join " in about} <= joined
+
+
+def test_every_fact_that_names_a_thing_joins_with_the_thing(asking: Connection) -> None:
+    """A column that is the key of a dimension or of a fact is a join, and nobody has to guess."""
+    keys = {"license_id": "dim_licenses", "session_id": "fct_sessions", "run_id": "fct_task_runs"}
+    found = {(view, column, other) for view, column, other, _ in joins(asking)}
+    missing = [
+        (each.view, each.name)
+        for each in columns(asking)
+        if each.name in keys
+        and each.view != keys[each.name]
+        and each.view.startswith(("fct_", "usage_", "dim_"))
+        and (each.view, each.name, keys[each.name]) not in found
+        and (keys[each.name], each.name, each.view) not in found
+    ]
+    assert missing == []
+
+
+def test_every_function_that_returns_rows_says_its_meaning(asking: Connection) -> None:
+    found = functions(asking)
+    assert {"license_as_of", "session_as_of", "task_as_of"} <= {each.name for each in found}
+    assert [each.name for each in found if not (each.about or "").endswith(".")] == []
 
 
 def test_freshness_covers_every_projection_and_every_log_it_follows(asking: Connection) -> None:

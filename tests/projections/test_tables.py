@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from infra.local.chaos.promises import NOT_REBUILT
 from projections.catalog import PROJECTIONS
 from projections.license_changes import LicenseChangeRow
 from projections.projection import Fold
-from projections.tables import LICENSE_CHANGES, METADATA
+from projections.tables import LICENSE_CHANGES, METADATA, PARKED_EVENTS
 from tests.projections.world import World
 
 FOLLOWED_LOGS = "read_model.followed_logs"
@@ -46,3 +47,9 @@ def test_rows_in_memory_have_the_columns_of_their_table_keys_first() -> None:
 def test_no_two_projections_write_the_same_table() -> None:
     written = [table.name for projection in PROJECTIONS.values() for table in projection.tables]
     assert len(written) == len(set(written))
+
+
+def test_chaos_compares_every_table_that_a_rebuild_makes_again_and_no_other() -> None:
+    made = {table.name for projection in PROJECTIONS.values() for table in projection.tables} | {PARKED_EVENTS.name}
+    every = {table.name for table in METADATA.tables.values()} | {FOLLOWED_LOGS.partition(".")[2]}
+    assert every - made == NOT_REBUILT

@@ -20,7 +20,12 @@ from domain.task_run import SLOT_END, SLOTS_PER_ATTEMPT, run_stream
 from infra.event_store import Log
 from infra.local.chaos.load import CONFIRMED, MARKS
 
-NOT_REBUILT: Final = frozenset({"followed_logs", "usage_hourly", "usage_daily"})
+NOT_REBUILT: Final = frozenset(
+    {
+        *("followed_logs", "usage_hourly", "usage_daily", "usage_changes", "usage_progress"),
+        *("heartbeat_minutes", "heartbeat_minutes_unclaimed"),
+    }
+)
 """Tables of schema ``read_model`` that are no projection's."""
 
 _STREAM_OF: Final = {
