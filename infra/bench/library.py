@@ -23,6 +23,8 @@ class StockSession(Aggregate):
         license_id: str,
         rules: dict[str, Any],
         host: str | None,
+        seat: int | None,
+        seats: int | None,
         event_id: str,
         metadata: dict[str, str],
     ) -> None:
@@ -30,6 +32,8 @@ class StockSession(Aggregate):
         self.license_id = license_id
         self.rules = rules
         self.host = host
+        self.seat = seat
+        self.seats = seats
         self.event_id = event_id
         self.metadata = metadata
         self.last_heartbeat_at = datetime.now(UTC)
