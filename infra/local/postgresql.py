@@ -28,7 +28,12 @@ _SETTINGS: Final = {
     "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # Checkpoints are rare: after each the first change of a page is logged whole (docs/operations.md).
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
 }
+_MOST_BUFFERS_MB: Final = 2048
 
 
 class PostgreSQLNode(Node):
@@ -71,7 +76,7 @@ class PostgreSQLNode(Node):
         if not self.has_usable_data():
             self._initialize()
         self._outwait_orphans()
-        settings = {**_SETTINGS, "port": str(self.ports["postgresql"])}
+        settings = {**_SETTINGS, "shared_buffers": f"{_buffers_mb()}MB", "port": str(self.ports["postgresql"])}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return self._spawn_as_account(self.programs.directory / "postgres", "-D", self.account.data, *options)
 
@@ -128,3 +133,9 @@ class PostgreSQLNode(Node):
 
     def _setup(self) -> str:
         return f"{self.programs.version} {self.account.label}"
+
+
+def _buffers_mb() -> int:
+    """An eighth of the machine's memory, for several nodes may run at once; the pages are taken as they are used."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(128, min(_MOST_BUFFERS_MB, memory // 8 // 2**20))

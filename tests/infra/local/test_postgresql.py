@@ -36,6 +36,20 @@ def no_user_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account, "MAPPED", ("false",))
 
 
+def test_checkpoints_are_rare_and_memory_is_the_machines(open_directory: Path) -> None:
+    node = started_in(open_directory / "tuned")
+    with psycopg.connect(node.database_url) as connection:
+        names = ("shared_buffers", "max_wal_size", "checkpoint_timeout", "wal_compression")
+        found = [connection.execute("select current_setting(%s)", [name]).fetchone() for name in names]
+        (megabytes,) = connection.execute(
+            "select setting::bigint * 8 / 1024 from pg_settings where name = %s", [names[0]]
+        ).fetchone()  # type: ignore[misc]
+    node.stop()
+    assert found[1:3] == [("8GB",), ("15min",)]
+    assert found[3] in {("pglz",), ("on",)}  # PostgreSQL 15 names the method
+    assert 128 <= megabytes <= 2048
+
+
 @only_root
 def test_the_user_postgres_runs_it_where_that_user_can_reach_the_data(open_directory: Path) -> None:
     node = started_in(open_directory / "reached")
