@@ -101,10 +101,11 @@ def test_a_query_s_answer_is_what_the_logs_tell(asked: tuple[Facts, dict[str, Ro
     facts, said = asked
     expected = ANSWERS[name](facts)
     assert expected, "nothing is asked of this story"
-    assert [tuple(map(as_found, row)) for row in expected] == [tuple(map(_plain, row)) for row in said[name]]
+    assert [tuple(map(as_found, row)) for row in expected] == [tuple(map(as_said, row)) for row in said[name]]
 
 
-def _plain(value: Any) -> Any:
+def as_said(value: Any) -> Any:
+    """The same of what a query says."""
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     return value if value is None or isinstance(value, bool | str) else float(value)
