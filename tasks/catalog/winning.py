@@ -27,6 +27,8 @@ Denial = dict[str, Any]
 class SeatSieve:
     """Lets those resume for whom there is a seat; the others stay lapsed, and that is recorded once for each lapse.
 
+    Nobody wins a seat of a license whose use has ended: its sessions were ended, and their seats are free for nobody.
+
     Args:
         cause: what the sweep runs for.
     """
@@ -83,9 +85,8 @@ class _Seats:
             held, changed = session.holds_seat, event
             if isinstance(event, SessionResumed) and not held and isinstance(under, License):
                 taken = self._taken.get(under.license_id, 0)
-                limit = seat_limit(under)
-                if limit is not None and taken >= limit:
-                    return standing, _denial(session, event, under, taken=taken)
+                if (reason := _bar(under, taken=taken)) is not None:
+                    return standing, _denial(session, event, under, reason=reason, taken=taken)
                 if under.seats is not None:
                     changed = msgspec.structs.replace(event, seat=taken + 1, seats=under.seats)
             session = changed.mutate(session)
@@ -94,10 +95,18 @@ class _Seats:
         return standing, None
 
 
-def _denial(session: Session, event: SessionResumed, under: License, *, taken: int) -> Denial:
+def _bar(under: License, *, taken: int) -> DenialReason | None:
+    """Why nobody may come back who holds no seat; a license that only admits nothing new bars nobody."""
+    if under.ends_its_use:
+        return DenialReason(under.state.value)
+    limit = seat_limit(under)
+    return DenialReason.NO_SEAT if limit is not None and taken >= limit else None
+
+
+def _denial(session: Session, event: SessionResumed, under: License, *, reason: DenialReason, taken: int) -> Denial:
     return {
         "cause": resume_cause(session.id, event.originator_version - 1),
-        "reason": DenialReason.NO_SEAT,
+        "reason": reason,
         "session_id": session.session_id,
         "under": under,
         "taken": taken,

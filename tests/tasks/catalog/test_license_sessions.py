@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from domain.aggregate import Event
+from domain.blindness import BlindWindow
 from domain.license import License
 from domain.license_policy import Expiry, LicensePolicy
 from domain.policies import RequestTask, decide
@@ -77,6 +78,19 @@ def test_a_lapsed_session_ends_for_good_at_its_last_heartbeat(fleet: Fleet, lice
     assert ended(fleet).outcomes == {Outcome.CHANGED: 1}
     assert fleet.names("quiet") == [STARTED, LAPSED, ENDED]
     assert fleet.events("quiet")[-1].timestamp == after(50)
+
+
+def test_a_session_whose_patience_a_blind_window_put_off_ends_for_good_too(fleet: Fleet, license_: License) -> None:
+    fleet.start("quiet", under=license_, minutes=-3 * 24 * 60)
+    (found,) = fleet.events("quiet")
+    session = found.mutate(None)
+    assert isinstance(session, Session)
+    weekend = BlindWindow(after(1 - 3 * 24 * 60), after(50))
+    assert session.lapse(Silence(after(57)), blind=[weekend])
+    fleet.record(session)
+    fleet.project()
+    ended(fleet)
+    assert fleet.names("quiet") == [STARTED, LAPSED, ENDED]
 
 
 def test_a_session_that_started_after_a_renewal_goes_on(fleet: Fleet, license_: License) -> None:

@@ -14,6 +14,7 @@ from domain.session_denial import SessionDenied
 from domain.session_events import SessionResumed
 from infra.event_store import Log
 from tasks.catalog.judging import Judgement, Outcome
+from tasks.catalog.license_sessions import end_sessions
 from tasks.catalog.sessions import sweep
 from tests.tasks.catalog.fleet import CAUSE, Fleet, after
 
@@ -114,6 +115,31 @@ def test_a_seat_that_is_given_back_in_the_same_sweep_goes_to_whoever_came_back_f
     assert fleet.names("third")[-1] == "session.lapsed"
     assert fleet.names("second")[-1] == "session.resumed"
     assert [each.session_id for each in denials(fleet)] == ["first"]
+
+
+def test_nobody_wins_a_seat_of_a_license_whose_use_has_ended(fleet: Fleet, seated: License) -> None:
+    lapse(fleet, "back", under=seated)
+    seated.revoke(reason="terms broken", at=after(7.5))
+    fleet.record(seated)
+    assert come_back(fleet, "back").recorded == {}
+    assert fleet.names("back") == ["session.started", "session.lapsed"]
+    (denied,) = denials(fleet)
+    assert (denied.wish, denied.reason, denied.taken) == ("resume", "revoked", 0)
+
+
+def test_a_session_that_waits_for_a_seat_ends_with_the_license_however_long_it_has_waited(
+    fleet: Fleet, seated: License
+) -> None:
+    lapse(fleet, "back", under=seated)
+    fleet.start("other", minutes=7.5, under=seated)
+    fleet.beat(["other"], minutes=8)
+    come_back(fleet, "back", minutes=8)
+    revoked_at = after(3 * 24 * 60)
+    seated.revoke(reason="terms broken", at=revoked_at)
+    fleet.record(seated)
+    fleet.project()
+    end_sessions(fleet.store, fleet.engine, "lic-seats", at=revoked_at, reason="license revoked", cause=CAUSE)
+    assert [fleet.names(name)[-1] for name in ("back", "other")] == ["session.ended"] * 2
 
 
 def test_a_session_that_keeps_its_seat_need_not_win_it(fleet: Fleet) -> None:
