@@ -93,6 +93,29 @@ def test_a_seat_that_becomes_free_within_the_window_is_won(fleet: Fleet, seated:
     assert fleet.names("back") == ["session.started", "session.lapsed", "session.resumed"]
 
 
+def test_one_that_was_denied_and_is_silent_again_wins_no_seat_that_others_had_meanwhile(
+    fleet: Fleet, seated: License
+) -> None:
+    lapse(fleet, "back", under=seated)
+    fleet.start("other", minutes=7.5, under=seated)
+    come_back(fleet, "back", minutes=8)
+    fleet.beat(["other"], minutes=13)
+    fleet.end("other", minutes=18)
+    fleet.pass_time(minutes=60)
+    assert swept(fleet).outcomes == {Outcome.REFUSED: 1}
+    assert fleet.names("back") == ["session.started", "session.lapsed"]
+
+
+def test_one_that_came_back_and_is_silent_again_used_its_seat_though_nobody_looked(
+    fleet: Fleet, seated: License
+) -> None:
+    lapse(fleet, "back", under=seated)
+    fleet.beat(["back"], minutes=8)
+    fleet.pass_time(minutes=60)
+    swept(fleet)
+    assert fleet.names("back") == ["session.started", "session.lapsed", "session.resumed", "session.lapsed"]
+
+
 def test_of_two_that_came_back_the_first_one_wins_the_seat(fleet: Fleet, seated: License) -> None:
     lapse(fleet, "a", "b", under=seated)
     fleet.beat(["b"], minutes=8)
