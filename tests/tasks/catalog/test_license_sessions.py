@@ -18,7 +18,7 @@ from domain.session_events import SessionEnded
 from infra.event_store import Log
 from tasks.catalog import license_sessions
 from tasks.catalog.judging import Judgement, Outcome
-from tasks.catalog.license_sessions import end_license_sessions, end_sessions
+from tasks.catalog.license_sessions import SessionsNotEndedError, end_license_sessions, end_sessions
 from tasks.catalog.licenses import check_terms
 from tasks.wiring import Wiring
 from tasks.worker.snooze import Snooze
@@ -155,3 +155,16 @@ def test_the_task_puts_itself_off_while_the_read_model_does_not_know_the_session
         end_license_sessions.apply(kwargs=asked, task_id=str(uuid4()), throw=True)
     fleet.project()
     assert end_license_sessions.apply(kwargs=asked, task_id=str(uuid4())).get()["ended"] == 1
+
+
+def test_the_task_fails_where_a_session_cannot_be_ended_and_ends_the_others(
+    fleet: Fleet, license_: License, wired: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(license_sessions, "wiring", lambda: wired)
+    fleet.start("a", "hopeless", under=license_)
+    fleet.spoil("hopeless")
+    fleet.project()
+    asked = {"license_id": "lic-2", "at": after(60).isoformat()}
+    with pytest.raises(SessionsNotEndedError, match="1 of 2 sessions of license lic-2"):
+        end_license_sessions.apply(kwargs=asked, task_id=str(uuid4()), throw=True)
+    assert fleet.names("a") == [STARTED, ENDED]
