@@ -93,6 +93,21 @@ def test_a_session_whose_patience_a_blind_window_put_off_ends_for_good_too(fleet
     assert fleet.names("quiet") == [STARTED, LAPSED, ENDED]
 
 
+def test_a_session_whose_time_to_resume_a_blind_window_put_off_ends_for_good_too(
+    fleet: Fleet, license_: License
+) -> None:
+    days_ago = -3 * 24 * 60
+    fleet.start("quiet", under=license_, minutes=days_ago)
+    fleet.start("over", under=license_, minutes=days_ago - 2 * 24 * 60)
+    for name in ("quiet", "over"):
+        session = fleet.session(name)
+        session.lapse(Silence(session.started_at + timedelta(minutes=7)))
+        fleet.record(session)
+    fleet.blind(since=days_ago + 8, until=50)
+    ended(fleet)
+    assert (fleet.names("quiet"), fleet.names("over")) == ([STARTED, LAPSED, ENDED], [STARTED, LAPSED])
+
+
 def test_a_session_that_started_after_a_renewal_goes_on(fleet: Fleet, license_: License) -> None:
     fleet.start("before", under=license_)
     license_.renew(valid_until=after(5000), at=after(70))
