@@ -20,7 +20,12 @@ _OPEN: Final = """
         and (%(started_before)s::timestamptz is null or s.started_at < %(started_before)s)
         and (s.state = 'active'
              or s.state = 'lapsed' and (s.on_lapse = 'keep' or s.resurrection = 'always'
-                                        or s.lapsed_at > %(at)s - interval '1 day'))
+                                        or s.patience_over_at > %(at)s - interval '1 day'
+                                        or exists (  -- the time to resume begins anew where a blind window ends
+                                            select from read_model.blind_windows w
+                                            where w.until_at > %(at)s - interval '1 day'
+                                                and w.since_at <= s.patience_over_at + interval '1 day')
+                                        or s.last_heartbeat_at > s.lapsed_at))
     order by s.started_at, s.session_id
     limit %(limit)s
 """
@@ -34,8 +39,8 @@ def open_sessions(
     Args:
         connection: to the read models.
         license_id: whose.
-        at: about now; a session that lapsed a day before then does not come back, unless its rules keep it or let it
-            always.
+        at: about now; a session whose patience was over a day before then does not come back, unless its rules keep it
+            or let it always, a blind window put that off, or its heartbeats have returned and it waits for a seat.
         started_before: those that started then or later are left out; None: none are.
         limit: at most so many.
     """

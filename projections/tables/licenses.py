@@ -78,7 +78,7 @@ SEAT_DENIALS: Final = sa.Table(
     text("wish"),
     text("reason"),
     sa.Column("seats", sa.Integer()),
-    sa.Column("seat_limit", sa.Integer()),
+    sa.Column("seat_limit", sa.BigInteger()),
     sa.Column("seats_taken", sa.Integer()),
     text("host"),
     moment("denied_at"),

@@ -29,6 +29,10 @@ PATIENCE: Final = timedelta(seconds=10)
 """How long the task waits for a read model that is behind before it puts itself off for as long."""
 
 
+class SessionsNotEndedError(Exception):
+    """Sessions that are to end could not be judged; the text says how many."""
+
+
 def end_sessions(
     store: EventStore, engine: Engine, license_id: str, *, at: datetime, reason: str, cause: Cause
 ) -> Judgement:
@@ -81,10 +85,12 @@ def end_license_sessions(self: Any, *, license_id: str, at: str, reason: str = "
         reason: why, as the sessions are to say.
 
     Returns:
-        ``ended`` sessions, those ``found`` that had ended meanwhile included, ``errors`` and ``duration_seconds``.
+        ``ended`` sessions, those ``found`` that had ended meanwhile included, ``errors``: none, and
+        ``duration_seconds``.
 
     Raises:
         Snooze: the read model of sessions is behind the log.
+        SessionsNotEndedError: some could not be ended, all others were; nothing asks for this again but a retry.
     """
     began = time.monotonic()
     wired = wiring()
@@ -96,6 +102,8 @@ def end_license_sessions(self: Any, *, license_id: str, at: str, reason: str = "
     cause = run_cause(self, at=datetime.now(UTC))
     ended_at = datetime.fromisoformat(at)
     judgement = end_sessions(wired.store, wired.engine, license_id, at=ended_at, reason=reason, cause=cause)
+    if failed := judgement.outcomes[Outcome.FAILED]:
+        raise SessionsNotEndedError(f"{failed:,} of {judgement.outcomes.total():,} sessions of license {license_id}")
     return {
         "found": judgement.outcomes.total(),
         "ended": judgement.outcomes[Outcome.CHANGED],

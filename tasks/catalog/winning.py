@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -12,8 +12,8 @@ from domain.aggregate import Event, replay
 from domain.cause import Cause
 from domain.license import License, license_stream
 from domain.session import Session
-from domain.session_denial import DenialReason, SessionDenied, Wish, resume_cause, seat_limit
-from domain.session_events import SessionResumed
+from domain.session_denial import DenialReason, SessionDenied, Wish, denial_stream, resume_cause, seat_limit
+from domain.session_events import SessionLapsed, SessionResumed
 from infra.event_store import Log, NewEvent, Transaction
 from infra.event_store.seats import lock_licenses, taken_seats
 from tasks.catalog.judging import Sifted
@@ -26,6 +26,10 @@ Denial = dict[str, Any]
 
 class SeatSieve:
     """Lets those resume for whom there is a seat; the others stay lapsed, and that is recorded once for each lapse.
+
+    A seat is won by who is there: one that was denied and has fallen silent since is not let in as of a time at which
+    others had the seats. Nobody wins a seat of a license whose use has ended: its sessions were ended, and their seats
+    are free for nobody.
 
     Args:
         cause: what the sweep runs for.
@@ -47,12 +51,15 @@ class SeatSieve:
             return Sifted(dict(decided))
         sessions = {stream: _session(stories[stream]) for stream in decided}
         seats = _Seats(transaction, {sessions[stream].license_id for stream in back})
+        gone = _denied(transaction, stories, [each for each in back if isinstance(decided[each][-1], SessionLapsed)])
         present = transaction.load(Log.LICENSING, list(decided))
         sifted = Sifted({})
         # Those that give a seat back first; of those that want one, whoever came back first.
         for stream in sorted(decided, key=lambda stream: (stream in back, _came_back_at(decided[stream]), stream)):
             if len(present.get(stream, ())) != len(stories[stream]):
                 sifted.stale.append(stream)
+                continue
+            if stream in gone:
                 continue
             standing, denial = seats.sift(sessions[stream], decided[stream])
             if standing:
@@ -83,9 +90,8 @@ class _Seats:
             held, changed = session.holds_seat, event
             if isinstance(event, SessionResumed) and not held and isinstance(under, License):
                 taken = self._taken.get(under.license_id, 0)
-                limit = seat_limit(under)
-                if limit is not None and taken >= limit:
-                    return standing, _denial(session, event, under, taken=taken)
+                if (reason := _bar(under, taken=taken)) is not None:
+                    return standing, _denial(session, event, under, reason=reason, taken=taken)
                 if under.seats is not None:
                     changed = msgspec.structs.replace(event, seat=taken + 1, seats=under.seats)
             session = changed.mutate(session)
@@ -94,16 +100,30 @@ class _Seats:
         return standing, None
 
 
-def _denial(session: Session, event: SessionResumed, under: License, *, taken: int) -> Denial:
+def _bar(under: License, *, taken: int) -> DenialReason | None:
+    """Why nobody may come back who holds no seat; a license that only admits nothing new bars nobody."""
+    if under.ends_its_use:
+        return DenialReason(under.state.value)
+    limit = seat_limit(under)
+    return DenialReason.NO_SEAT if limit is not None and taken >= limit else None
+
+
+def _denial(session: Session, event: SessionResumed, under: License, *, reason: DenialReason, taken: int) -> Denial:
     return {
         "cause": resume_cause(session.id, event.originator_version - 1),
-        "reason": DenialReason.NO_SEAT,
+        "reason": reason,
         "session_id": session.session_id,
         "under": under,
         "taken": taken,
         "at": event.timestamp,
         "wish": Wish.RESUME,
     }
+
+
+def _denied(transaction: Transaction, stories: Stories, back: Sequence[str]) -> set[str]:
+    """Those of ``back`` whose return from the lapse that their story ends with was denied before."""
+    denials = {denial_stream(resume_cause(stream, len(stories[stream]))): stream for stream in back}
+    return {denials[each] for each in transaction.load(Log.LICENSING, list(denials))} if denials else set()
 
 
 def _came_back_at(events: list[Event]) -> datetime:

@@ -68,3 +68,13 @@ def test_sessions_beyond_the_seats_and_what_is_taken_now_are_told(world: World) 
         "denial_count": 1,
         "last_denied_at": at(9),
     }
+
+
+def test_a_limit_of_seats_that_no_integer_holds_is_listed(world: World) -> None:
+    most = 2**31 - 1
+    under = license_of(most, Overage.TWICE)
+    denied = SessionDenied.record(minted("d"), DenialReason.SUSPENDED, session_id="s3", under=under, taken=0, at=at(9))
+    world.record(Log.LICENSING, denied)
+    world.catch_up("seat_denials")
+    row = world.row("select seats, seat_limit from analytics.fct_seat_denials")
+    assert row == {"seats": most, "seat_limit": 2 * most}

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from domain.aggregate import Event
+from domain.blindness import BlindWindow
 from domain.license import License
 from domain.license_policy import Expiry, LicensePolicy
 from domain.policies import RequestTask, decide
@@ -17,7 +18,7 @@ from domain.session_events import SessionEnded
 from infra.event_store import Log
 from tasks.catalog import license_sessions
 from tasks.catalog.judging import Judgement, Outcome
-from tasks.catalog.license_sessions import end_license_sessions, end_sessions
+from tasks.catalog.license_sessions import SessionsNotEndedError, end_license_sessions, end_sessions
 from tasks.catalog.licenses import check_terms
 from tasks.wiring import Wiring
 from tasks.worker.snooze import Snooze
@@ -77,6 +78,34 @@ def test_a_lapsed_session_ends_for_good_at_its_last_heartbeat(fleet: Fleet, lice
     assert ended(fleet).outcomes == {Outcome.CHANGED: 1}
     assert fleet.names("quiet") == [STARTED, LAPSED, ENDED]
     assert fleet.events("quiet")[-1].timestamp == after(50)
+
+
+def test_a_session_whose_patience_a_blind_window_put_off_ends_for_good_too(fleet: Fleet, license_: License) -> None:
+    fleet.start("quiet", under=license_, minutes=-3 * 24 * 60)
+    (found,) = fleet.events("quiet")
+    session = found.mutate(None)
+    assert isinstance(session, Session)
+    weekend = BlindWindow(after(1 - 3 * 24 * 60), after(50))
+    assert session.lapse(Silence(after(57)), blind=[weekend])
+    fleet.record(session)
+    fleet.project()
+    ended(fleet)
+    assert fleet.names("quiet") == [STARTED, LAPSED, ENDED]
+
+
+def test_a_session_whose_time_to_resume_a_blind_window_put_off_ends_for_good_too(
+    fleet: Fleet, license_: License
+) -> None:
+    days_ago = -3 * 24 * 60
+    fleet.start("quiet", under=license_, minutes=days_ago)
+    fleet.start("over", under=license_, minutes=days_ago - 2 * 24 * 60)
+    for name in ("quiet", "over"):
+        session = fleet.session(name)
+        session.lapse(Silence(session.started_at + timedelta(minutes=7)))
+        fleet.record(session)
+    fleet.blind(since=days_ago + 8, until=50)
+    ended(fleet)
+    assert (fleet.names("quiet"), fleet.names("over")) == ([STARTED, LAPSED, ENDED], [STARTED, LAPSED])
 
 
 def test_a_session_that_started_after_a_renewal_goes_on(fleet: Fleet, license_: License) -> None:
@@ -141,3 +170,16 @@ def test_the_task_puts_itself_off_while_the_read_model_does_not_know_the_session
         end_license_sessions.apply(kwargs=asked, task_id=str(uuid4()), throw=True)
     fleet.project()
     assert end_license_sessions.apply(kwargs=asked, task_id=str(uuid4())).get()["ended"] == 1
+
+
+def test_the_task_fails_where_a_session_cannot_be_ended_and_ends_the_others(
+    fleet: Fleet, license_: License, wired: Wiring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(license_sessions, "wiring", lambda: wired)
+    fleet.start("a", "hopeless", under=license_)
+    fleet.spoil("hopeless")
+    fleet.project()
+    asked = {"license_id": "lic-2", "at": after(60).isoformat()}
+    with pytest.raises(SessionsNotEndedError, match="1 of 2 sessions of license lic-2"):
+        end_license_sessions.apply(kwargs=asked, task_id=str(uuid4()), throw=True)
+    assert fleet.names("a") == [STARTED, ENDED]

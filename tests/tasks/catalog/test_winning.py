@@ -14,6 +14,7 @@ from domain.session_denial import SessionDenied
 from domain.session_events import SessionResumed
 from infra.event_store import Log
 from tasks.catalog.judging import Judgement, Outcome
+from tasks.catalog.license_sessions import end_sessions
 from tasks.catalog.sessions import sweep
 from tests.tasks.catalog.fleet import CAUSE, Fleet, after
 
@@ -92,6 +93,29 @@ def test_a_seat_that_becomes_free_within_the_window_is_won(fleet: Fleet, seated:
     assert fleet.names("back") == ["session.started", "session.lapsed", "session.resumed"]
 
 
+def test_one_that_was_denied_and_is_silent_again_wins_no_seat_that_others_had_meanwhile(
+    fleet: Fleet, seated: License
+) -> None:
+    lapse(fleet, "back", under=seated)
+    fleet.start("other", minutes=7.5, under=seated)
+    come_back(fleet, "back", minutes=8)
+    fleet.beat(["other"], minutes=13)
+    fleet.end("other", minutes=18)
+    fleet.pass_time(minutes=60)
+    assert swept(fleet).outcomes == {Outcome.REFUSED: 1}
+    assert fleet.names("back") == ["session.started", "session.lapsed"]
+
+
+def test_one_that_came_back_and_is_silent_again_used_its_seat_though_nobody_looked(
+    fleet: Fleet, seated: License
+) -> None:
+    lapse(fleet, "back", under=seated)
+    fleet.beat(["back"], minutes=8)
+    fleet.pass_time(minutes=60)
+    swept(fleet)
+    assert fleet.names("back") == ["session.started", "session.lapsed", "session.resumed", "session.lapsed"]
+
+
 def test_of_two_that_came_back_the_first_one_wins_the_seat(fleet: Fleet, seated: License) -> None:
     lapse(fleet, "a", "b", under=seated)
     fleet.beat(["b"], minutes=8)
@@ -114,6 +138,31 @@ def test_a_seat_that_is_given_back_in_the_same_sweep_goes_to_whoever_came_back_f
     assert fleet.names("third")[-1] == "session.lapsed"
     assert fleet.names("second")[-1] == "session.resumed"
     assert [each.session_id for each in denials(fleet)] == ["first"]
+
+
+def test_nobody_wins_a_seat_of_a_license_whose_use_has_ended(fleet: Fleet, seated: License) -> None:
+    lapse(fleet, "back", under=seated)
+    seated.revoke(reason="terms broken", at=after(7.5))
+    fleet.record(seated)
+    assert come_back(fleet, "back").recorded == {}
+    assert fleet.names("back") == ["session.started", "session.lapsed"]
+    (denied,) = denials(fleet)
+    assert (denied.wish, denied.reason, denied.taken) == ("resume", "revoked", 0)
+
+
+def test_a_session_that_waits_for_a_seat_ends_with_the_license_however_long_it_has_waited(
+    fleet: Fleet, seated: License
+) -> None:
+    lapse(fleet, "back", under=seated)
+    fleet.start("other", minutes=7.5, under=seated)
+    fleet.beat(["other"], minutes=8)
+    come_back(fleet, "back", minutes=8)
+    revoked_at = after(3 * 24 * 60)
+    seated.revoke(reason="terms broken", at=revoked_at)
+    fleet.record(seated)
+    fleet.project()
+    end_sessions(fleet.store, fleet.engine, "lic-seats", at=revoked_at, reason="license revoked", cause=CAUSE)
+    assert [fleet.names(name)[-1] for name in ("back", "other")] == ["session.ended"] * 2
 
 
 def test_a_session_that_keeps_its_seat_need_not_win_it(fleet: Fleet) -> None:
