@@ -7,7 +7,7 @@ is met by the worker that would begin it: it asks the license itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import uuid5
@@ -28,8 +28,8 @@ RUNS_AT_ONCE: Final = 1000
 log = structlog.get_logger(__name__)
 
 
-def end_work(store: EventStore, recorded: Recorded, *, at: datetime, runs_at_once: int = RUNS_AT_ONCE) -> int:
-    """Revoke what the policies want revoked because of one stored event.
+def end_work(store: EventStore, recorded: Recorded, *, at: datetime, runs_at_once: int = RUNS_AT_ONCE) -> Iterator[int]:
+    """Revoke what the policies want revoked because of one stored event, a transaction each time it is asked to go on.
 
     Args:
         store: with the logs.
@@ -37,25 +37,29 @@ def end_work(store: EventStore, recorded: Recorded, *, at: datetime, runs_at_onc
         at: the present, UTC.
         runs_at_once: revocations per transaction.
 
-    Returns:
-        how many runs were asked to be revoked.
+    Yields:
+        how many runs the transaction asked to be revoked.
     """
     commands = [command for command in decide(recorded.event) if isinstance(command, RevokeWork)]
-    return sum(_end(store, recorded, command, at=at, runs_at_once=runs_at_once) for command in commands)
+    for command in commands:
+        yield from _end(store, recorded, command, at=at, runs_at_once=runs_at_once)
 
 
-def _end(store: EventStore, recorded: Recorded, command: RevokeWork, *, at: datetime, runs_at_once: int) -> int:
+def _end(
+    store: EventStore, recorded: Recorded, command: RevokeWork, *, at: datetime, runs_at_once: int
+) -> Iterator[int]:
     ruling = _ruling(store, command.license_id)
     if ruling is None or ruling.says is not Says.REVOKED:
-        return 0
+        return
     revoked, after = 0, ""
     while runs := store.open_licensed_runs(command.license_id, after=after, limit=runs_at_once):
         after = runs[-1][0]
         verdicts = store.append_each(Log.TASKS, _revocations(recorded, command, ruling, runs, at=at))
-        revoked += sum(verdict.outcome == "stored" for verdict in verdicts)
+        stored = sum(verdict.outcome == "stored" for verdict in verdicts)
+        revoked += stored
+        yield stored
     if revoked:
         log.warning("runs of a license revoked", license=command.license_id, runs=revoked, reason=ruling.text)
-    return revoked
 
 
 def _ruling(store: EventStore, license_id: str) -> Ruling | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from domain.license import License
 from domain.license_policy import Expiry, LicensePolicy
 from domain.task_run import SLOT_REQUESTED, TaskRequested, TaskRevocationRequested, run_stream, task_event
 from infra.event_store import EventStore, Log, caused
-from tasks.dispatch import license_work
+from tasks.dispatch import license_work, policies
 from tasks.dispatch.policies import PolicyFollower
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -110,6 +111,32 @@ def test_a_license_that_was_renewed_before_anybody_looked_keeps_its_work(store: 
     assert not revoked(store)
 
 
+def test_others_are_published_while_many_runs_end(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who publishes waits for a step, so each ends a part; and one that failed is done again."""
+    monkeypatch.setattr(policies, "end_work", partial(license_work.end_work, runs_at_once=3))
+    streams = {request(store) for _ in range(7)}
+    license_ = issued()
+    license_.revoke(reason="terminated", at=NOW)
+    record(store, license_)
+    follower = PolicyFollower(store, clock=lambda: NOW, page_events=100)
+    follower.take_over()
+    assert follower.step()
+    assert len(revoked(store)) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "open_licensed_runs", _is_away)
+        with pytest.raises(ConnectionError):
+            follower.step()
+    assert follower.place.position == 0
+    while follower.step():
+        pass
+    assert set(revoked(store)) == streams
+    assert follower.place.position == store.safe_position(Log.LICENSING)
+
+
+def _is_away(*_arguments: Any, **_named: Any) -> Any:
+    raise ConnectionError("away")
+
+
 def test_more_runs_than_a_transaction_appends_are_all_revoked_and_once(
     store: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,9 +157,9 @@ def test_more_runs_than_a_transaction_appends_are_all_revoked_and_once(
     with monkeypatch.context() as patch:
         patch.setattr(store, "append_each", dies_after_the_first)
         with pytest.raises(ConnectionError):
-            license_work.end_work(store, fact, at=NOW, runs_at_once=3)
+            list(license_work.end_work(store, fact, at=NOW, runs_at_once=3))
     assert len(revoked(store)) == 3
-    assert license_work.end_work(store, fact, at=NOW, runs_at_once=3) == 4
+    assert sum(license_work.end_work(store, fact, at=NOW, runs_at_once=3)) == 4
     assert set(revoked(store)) == streams
-    assert license_work.end_work(store, fact, at=NOW, runs_at_once=3) == 0
+    assert sum(license_work.end_work(store, fact, at=NOW, runs_at_once=3)) == 0
     assert follow(store).place.position == store.safe_position(Log.LICENSING)
