@@ -99,7 +99,8 @@ def estimate(connection: psycopg.Connection[Any], asked: Question) -> int:
         ExportRefusedError: the condition is none.
     """
     try:
-        ((plan,),) = connection.execute(_ESTIMATE.format(asked.sql)).fetchall()
+        # Prepared, so that the server takes one statement only: a condition cannot end the transaction.
+        ((plan,),) = connection.execute(_ESTIMATE.format(asked.sql), prepare=True).fetchall()
     except psycopg.errors.InsufficientPrivilege:
         raise  # says nothing about the condition
     except (psycopg.ProgrammingError, psycopg.DataError) as error:

@@ -101,12 +101,13 @@ def test_rows_are_chosen_by_condition_and_by_moment(told_world: World, run: Run,
         (("fct_sessions", "--where", "stat = 'x'"), 'column "stat" does not exist'),
         (("fct_sessions", "--where", "true) or (("), "the condition is none: syntax error"),
         (("fct_sessions", "--where", "true); delete from read_model.sessions; --"), "the condition is none: "),
+        (("fct_sessions", "--where", "true); commit; delete from read_model.sessions; select (1"), "multiple commands"),
         (("fct_sessions", "--where", "host = 1"), "the condition is none: operator does not exist"),
         (("fct_sessions", "--by", "host"), "fct_sessions has no moment host; it has started_at, last_heartbeat_at"),
         (("rpt_conservation", "--since", "1d"), "rpt_conservation has no column with a moment"),
         (("fct_sessions", "--since", "noon"), "'noon' is no time; allowed are"),
     ],
-    ids=["view", "column", "syntax", "two_statements", "type", "by", "no_moment", "time"],
+    ids=["view", "column", "syntax", "two_statements", "ended_transaction", "type", "by", "no_moment", "time"],
 )
 def test_a_wish_that_cannot_be_fulfilled_is_told_what_can(
     run: Run, tmp_path: Path, arguments: tuple[str, ...], said: str
