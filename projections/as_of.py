@@ -40,11 +40,12 @@ class SessionAsOf(SessionRow):
     """A session with what its heartbeats tell.
 
     Attributes:
-        heartbeat_count: how many were newer than all before them, as the read model counts.
-        last_heartbeat_at: the time of the newest that counts.
+        heartbeat_count: how many were newer than all before them, as the read model counts; None: it is not known, for
+            some of that time have been dropped from the log.
+        last_heartbeat_at: the time of the newest that counts; None also where that is not known.
     """
 
-    heartbeat_count: int = 0
+    heartbeat_count: int | None = 0
     last_heartbeat_at: datetime | None = None
 
 
@@ -66,9 +67,11 @@ def session_as_of(store: EventStore, session_id: str, when: AsOf | None) -> Sess
     stream = session_stream(session_id)
     row = _fold(Sessions(), story_as_of(store, Log.LICENSING, stream, when))
     found = _heard(store, session_id, when, life=_life(story_as_of(store, Log.LICENSING, stream, None)))
-    if row is None and not found.news:
+    if row is None and not (found and found.news):
         return None
     told = msgspec.structs.asdict(row or SessionRow(session_id))
+    if found is None:
+        return SessionAsOf(**told, heartbeat_count=None)
     return SessionAsOf(**told, heartbeat_count=found.news, last_heartbeat_at=found.last_at)
 
 
@@ -105,7 +108,7 @@ def _life(story: list[Recorded]) -> Span | None:
     return Span(since, shifted(max(max(each.event.timestamp, each.recorded_at) for each in story), LATE))
 
 
-def _heard(store: EventStore, session_id: str, when: AsOf | None, *, life: Span | None) -> Heard:
+def _heard(store: EventStore, session_id: str, when: AsOf | None, *, life: Span | None) -> Heard | None:
     """What was heard of a session as of an instant.
 
     By the time of occurrence, a heartbeat that was recorded up to :data:`LATE` after the instant counts if it bears an

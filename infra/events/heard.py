@@ -34,6 +34,12 @@ _BATCHES_OF: Final = f"""
     order by position
 """  # noqa: S608  constants
 _NEXT: Final = "select min(position) from event_store.heartbeat_events where position > %s and position <= %s"
+_DROPPED: Final = f"""
+    select exists (
+        select from event_store.drops
+        where log = '{Log.HEARTBEATS.value}' and first_position <= %(upto)s and last_position > %(after)s
+    )
+"""  # noqa: S608
 _MAPPER: Final = EventMapper()
 
 
@@ -68,8 +74,10 @@ def heard(
     *,
     upto: datetime | None = None,
     known_by: datetime | None = None,
-) -> Heard:
+) -> Heard | None:
     """The heartbeats of a session that were recorded within a span and not skipped.
+
+    None where some that were recorded then have been dropped from the log: what is left would be too few.
 
     Args:
         connection: of the caller's, in read committed.
@@ -81,19 +89,27 @@ def heard(
     Raises:
         EventUnreadableError: a newer version of the code wrote one of the batches.
     """
-    found = Heard()
-    for batch in _batches(connection, session_id, span, upto=upto, known_by=known_by):
+    found, stretch = Heard(), _stretch(connection, span)
+    for batch in _batches(connection, session_id, span, stretch, upto=upto, known_by=known_by):
         for heartbeat in batch:
             if heartbeat.session_id == session_id and (upto is None or heartbeat.at <= upto):
                 found = found.and_then(heartbeat)
-    return found
+    # Asked last, so that what is dropped meanwhile is noticed.
+    ((is_dropped,),) = connection.execute(_DROPPED.encode(), {"after": stretch[0], "upto": stretch[1]}).fetchall()
+    return None if is_dropped else found
 
 
 def _batches(
-    connection: Connection[Any], session_id: str, span: Span, *, upto: datetime | None, known_by: datetime | None
+    connection: Connection[Any],
+    session_id: str,
+    span: Span,
+    stretch: tuple[int, int],
+    *,
+    upto: datetime | None,
+    known_by: datetime | None,
 ) -> Iterator[HeartbeatsReceived]:
     """The batches that may have one of the session, in order of position."""
-    position, end = _stretch(connection, span)
+    position, end = stretch
     values = {"since": span.since, "until": span.until, "upto_time": upto, "session_id": session_id}
     while position < end:
         following = min(end, position + BATCHES)

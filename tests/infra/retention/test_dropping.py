@@ -15,6 +15,7 @@ from infra.retention import shelf
 from infra.retention.dropping import Dropped, LogInUseError, PartGrewError, PartNotArchivedError, drop
 from infra.retention.leaves import PartDoubtfulError, keep_leaves
 from infra.retention.shelf import shelve
+from projections.as_of import session_as_of
 from tests.infra.databases import end_sessions
 from tests.infra.retention.past import MONTHS, Past, on
 from tests.waiting import eventually
@@ -45,6 +46,18 @@ def test_a_drop_and_the_row_that_says_so_are_one(past: Past) -> None:
     assert past.connection.execute(DROPS).fetchall() == [("2026_02", 10, part.first_position, part.last_position, "me")]
     assert past.names() == ["2026_01", "2026_03"]
     assert past.verified().findings == []
+
+
+def test_a_session_of_a_dropped_month_has_no_number_of_heartbeats_and_not_too_few(past: Past) -> None:
+    before = session_as_of(past.store, "s2", None)
+    assert before is not None
+    assert before.heartbeat_count
+    part = past.part("2026_02")
+    prepare(past, "2026_02")
+    drop(past.connection, Log.HEARTBEATS, part, by="me")
+    after = session_as_of(past.store, "s2", None)
+    assert after is not None
+    assert (after.heartbeat_count, after.last_heartbeat_at, after.state) == (None, None, "ended")
 
 
 def test_auditors_see_what_was_dropped_and_which_archives_have_it(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
