@@ -46,8 +46,11 @@ def sweep(store: EventStore, engine: Engine, *, cause: Cause, batch: int = BATCH
             blind[:] = blind_windows(connection)
         return found
 
-    judge = Judge(store, cause, sieve=SeatSieve(cause))
+    heard: dict[str, datetime | None] = {}
+    judge = Judge(store, cause, sieve=SeatSieve(cause, heard=heard))
     for silent in in_batches(look, key=lambda each: each.session_id, size=batch):
+        heard.clear()
+        heard.update({session_stream(each.session_id): each.silences[-1].last_heartbeat_at for each in silent})
         judge.ask({session_stream(each.session_id): _judges(each, tuple(blind)) for each in silent})
     return judge.judgement
 

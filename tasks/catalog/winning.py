@@ -27,16 +27,18 @@ Denial = dict[str, Any]
 class SeatSieve:
     """Lets those resume for whom there is a seat; the others stay lapsed, and that is recorded once for each lapse.
 
-    A seat is won by who is there: one that was denied and has fallen silent since is not let in as of a time at which
-    others had the seats. Nobody wins a seat of a license whose use has ended: its sessions were ended, and their seats
-    are free for nobody.
+    A seat is won by who is there: one that was denied is let in as of its newest heartbeat, and not as of a time at
+    which others had the seats; one that has fallen silent since is not let in at all. Nobody wins a seat of a license
+    whose use has ended: its sessions were ended, and their seats are free for nobody.
 
     Args:
         cause: what the sweep runs for.
+        heard: by stream, the newest heartbeat of each session that may come back; it may change.
     """
 
-    def __init__(self, cause: Cause) -> None:
+    def __init__(self, cause: Cause, *, heard: Mapping[str, datetime | None]) -> None:
         self._cause = cause
+        self._heard = heard
 
     def __call__(self, transaction: Transaction, stories: Stories, decided: Stories) -> Sifted:
         """What stands of ``decided``, in the transaction that appends it, with the licenses locked until it ends.
@@ -51,7 +53,8 @@ class SeatSieve:
             return Sifted(dict(decided))
         sessions = {stream: _session(stories[stream]) for stream in decided}
         seats = _Seats(transaction, {sessions[stream].license_id for stream in back})
-        gone = _denied(transaction, stories, [each for each in back if isinstance(decided[each][-1], SessionLapsed)])
+        waited = _denied(transaction, stories, back)
+        gone = {each for each in waited if isinstance(decided[each][-1], SessionLapsed)}
         present = transaction.load(Log.LICENSING, list(decided))
         sifted = Sifted({})
         # Those that give a seat back first; of those that want one, whoever came back first.
@@ -61,12 +64,19 @@ class SeatSieve:
                 continue
             if stream in gone:
                 continue
-            standing, denial = seats.sift(sessions[stream], decided[stream])
+            events = self._won_late(stream, decided[stream]) if stream in waited else decided[stream]
+            standing, denial = seats.sift(sessions[stream], events)
             if standing:
                 sifted.standing[stream] = standing
             if denial is not None:
                 sifted.denials.append(self._new(denial))
         return sifted
+
+    def _won_late(self, stream: str, events: list[Event]) -> list[Event]:
+        """The return of one that had to wait; what it did meanwhile it did without a seat."""
+        back = events[0]
+        newest = max(back.timestamp, self._heard.get(stream) or back.timestamp)
+        return [msgspec.structs.replace(back, timestamp=newest)]
 
     def _new(self, denial: Denial) -> NewEvent:
         """Under an id that follows from the lapse: whoever judges it and however often, it is one denial."""

@@ -91,6 +91,11 @@ def test_a_seat_that_becomes_free_within_the_window_is_won(fleet: Fleet, seated:
     fleet.end("other", minutes=8.5)
     assert come_back(fleet, "back", minutes=9).outcomes == {Outcome.CHANGED: 1}
     assert fleet.names("back") == ["session.started", "session.lapsed", "session.resumed"]
+    assert fleet.events("back")[-1].timestamp == after(9)  # and not 8, when the other one had the seat
+    fleet.pass_time(minutes=60)
+    swept(fleet)
+    assert fleet.names("back")[3:] == ["session.lapsed"]
+    assert fleet.events("back")[-1].timestamp == after(9)
 
 
 def test_one_that_was_denied_and_is_silent_again_wins_no_seat_that_others_had_meanwhile(
