@@ -20,10 +20,6 @@ _ANNOUNCED: Final = """
     where name = 'task.republished' and position > %b and position <= %b and recorded_at > now() - %b
     order by position
 """
-_LOG_TIME: Final = """
-    select occurred_at from event_store.heartbeat_events
-    where name = 'ingest.watermark_passed' order by position desc limit 1
-"""
 
 
 class Copy(NamedTuple):
@@ -57,12 +53,6 @@ class CopyReader:
         """
         found = connection.execute(_ANNOUNCED.encode(), [after, upto, COUNTS_FOR]).fetchall()
         return {_run_id(stream): Copy(attempt, number, at) for stream, attempt, number, at in found}
-
-
-def log_time(connection: Connection[Any]) -> datetime | None:
-    """Everything sent before it has been stored; None where ingest has not said so yet."""
-    row = connection.execute(_LOG_TIME.encode()).fetchone()
-    return row[0] if row else None
 
 
 def _run_id(stream: str) -> str:

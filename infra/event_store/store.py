@@ -16,7 +16,6 @@ from domain.flow import FlowEvent
 from domain.task_run import run_stream
 from domain.tier import Tier
 from infra.event_store.backlog import count_backlog
-from infra.event_store.copies import log_time
 from infra.event_store.datastore import Datastore
 from infra.event_store.dropped import Archived, NoArchives, needed_archives
 from infra.event_store.envelope import (
@@ -39,7 +38,7 @@ from infra.event_store.revocations import Revocation, RevocationReader
 from infra.event_store.shared_appends import SharedAppends
 from infra.event_store.skips import skipped_positions
 from infra.event_store.transaction import Transaction, recorded
-from infra.event_store.watermarks import Watermark, last_watermark
+from infra.event_store.watermarks import Watermark, last_watermark, log_time
 
 
 class EventStore:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import msgspec
 from psycopg import Connection
 from psycopg.rows import args_row
 
@@ -19,6 +18,7 @@ from domain.heartbeat import Heartbeat, HeartbeatsReceived
 from infra.event_store import Log, skipped_positions
 from infra.event_store.log_table import Found
 from infra.event_store.mapper import EventMapper
+from infra.event_store.transaction import recorded
 from infra.events.reading import CLOCK_MARGIN, LogReader
 from infra.moments import shifted
 
@@ -137,14 +137,7 @@ def _stretch(connection: Connection[Any], span: Span) -> tuple[int, int]:
 
 
 def _batch(row: Found) -> HeartbeatsReceived:
-    event = _MAPPER.to_event(
-        row.name,
-        row.data,
-        stream_id=row.stream_id,
-        version=row.version,
-        occurred_at=row.occurred_at,
-        metadata=msgspec.json.decode(row.metadata),
-    )
+    event = recorded(_MAPPER, row).event
     if not isinstance(event, HeartbeatsReceived):
         raise TypeError(f"{row.name} is no batch of heartbeats")
     return event

@@ -17,7 +17,7 @@ from domain.tier import Tier
 from infra.broker.connection import broker_faults, connect
 from infra.broker.management import ManagementApi
 from infra.event_store import Checkpoint, Log
-from infra.event_store.copies import log_time
+from infra.event_store.watermarks import log_time
 from infra.settings import Settings
 from tasks.dispatch.lane import Lane
 from tasks.reconcile.contents import read_contents

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import Connection
 
 from infra.event_store import Log
+from infra.event_store.watermarks import last_watermark
 from infra.events.seals import SealTable
 from infra.retention.parts import Part, has_event_at, parts
 from infra.retention.shelf import shelved_upto
@@ -19,10 +20,6 @@ PATIENCE: Final = timedelta(seconds=5)
 """How long the read model of sessions may take to come to where its log stood."""
 
 _NEWEST: Final = "select max(position) from event_store.heartbeat_events"
-_NEWEST_WATERMARK: Final = """
-    select position from event_store.heartbeat_events
-    where name = 'ingest.watermark_passed' order by position desc limit 1
-"""
 
 
 class Standing(NamedTuple):
@@ -74,12 +71,12 @@ def _facts(connection: Connection[Any]) -> _Facts:
     seals = SealTable(connection)
     last = seals.last(LOG)
     ((newest,),) = connection.execute(_NEWEST).fetchall()
-    watermark = connection.execute(_NEWEST_WATERMARK).fetchone()
+    watermark = last_watermark(connection)
     return _Facts(
         sealed_upto=last.upto_position if last else 0,
         shelved_upto=shelved_upto(connection, LOG),
         newest=newest or 0,
-        newest_watermark=watermark[0] if watermark else None,
+        newest_watermark=watermark.position if watermark else None,
         is_current=_is_current(connection),
     )
 

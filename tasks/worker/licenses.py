@@ -157,11 +157,17 @@ class Licenses:
             for license_id in license_ids:
                 self._forget(license_id)
             return {}
-        told = {each: stories.get(license_stream(each), []) for each in license_ids}
-        return {
-            each: self._note(each, standing_of((recorded.event, recorded.event_id) for recorded in story))
-            for each, story in told.items()
-        }
+        found = {}
+        for each in license_ids:
+            story = stories.get(license_stream(each), [])
+            try:
+                standing = standing_of((recorded.event, recorded.event_id) for recorded in story)
+            except Exception:  # noqa: BLE001  a beginning that was erased, say, is the fault of no other license
+                _log.exception("nobody can say how a license stands; its runs wait", license=each)
+                self._forget(each)
+            else:
+                found[each] = self._note(each, standing)
+        return found
 
     def _note(self, license_id: str, standing: Standing | None) -> FollowedLicense:
         with self._lock:

@@ -26,7 +26,7 @@ class Known:
 
     def __init__(self, at: datetime | None, *, is_watched: bool = True) -> None:
         self.asked = 0
-        self._watermark = None if at is None else Watermark(at, is_watched)
+        self._watermark = None if at is None else Watermark(at, is_watched, 1)
 
     def last_watermark(self) -> Watermark | None:
         self.asked += 1

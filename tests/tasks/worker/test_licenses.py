@@ -127,3 +127,19 @@ def test_a_license_that_a_newer_version_wrote_is_nobody_s_to_judge_and_the_other
     found = answers.get(timeout=30)
     assert found is not None
     assert found.license_id == sound.license_id
+
+
+def test_a_story_that_lost_its_beginning_keeps_nothing_from_the_other_licenses(
+    desk: Desk, store: EventStore, fresh_platform: Settings
+) -> None:
+    odd, sound = Licensor(store), Licensor(store)
+    held = [desk.ask(each.license_id) for each in (odd, sound)]
+    assert all(held)
+    with psycopg.connect(fresh_platform.database_url.get_secret_value()) as connection:
+        connection.execute("set local ledgerq.maintenance = on")
+        first = "delete from event_store.licensing_events where stream_id = %s and version = 1"
+        connection.execute(first, [license_stream(odd.license_id)])
+    odd.suspend()
+    sound.suspend()
+    eventually(lambda: desk.says(sound.license_id) is Says.DEFERRED)
+    assert desk.ask(odd.license_id) is None
