@@ -67,8 +67,13 @@ class Patient:
 
     @cached_property
     def consumers(self) -> list[Said]:
-        """Everybody who consumes."""
-        return list(self._api.get(self._api.of_vhost("consumers")))
+        """Everybody who consumes and whose channel the broker can name.
+
+        For a moment after it came, a consumer is listed with an empty list in place of its channel: the broker's
+        statistics have not heard from the channel yet. Whose it is then nobody can say; the next look will.
+        """
+        found = self._api.get(self._api.of_vhost("consumers"))
+        return [consumer for consumer in found if consumer["channel_details"]]
 
     @cached_property
     def connections(self) -> dict[str, Said]:

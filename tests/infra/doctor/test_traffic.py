@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from infra.broker.management import ManagementApi
 from tests.infra.doctor.ward import Ward
 
 pytestmark = pytest.mark.system
@@ -33,6 +34,16 @@ def test_a_worker_of_somebody_elses_with_a_prefetch_is_named(ward: Ward) -> None
 def test_a_worker_without_a_limit_is_named(ward: Ward) -> None:
     ward.channel(ledgerq_children=4).basic_consume("tasks.high", lambda *_: None)
     assert "without a limit" in ward.finding("prefetch_defeats_priority").what
+
+
+def test_a_consumer_whose_channel_the_broker_cannot_name_yet_waits_for_the_next_look(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unnamed = {"queue": {"name": "tasks.high"}, "prefetch_count": 0, "consumer_tag": "1", "channel_details": []}
+    asked = ManagementApi.get
+    answer = [unnamed, {**unnamed, "channel_details": {"connection_name": "127.0.0.1:5 -> 127.0.0.1:6"}}]
+    monkeypatch.setattr(ManagementApi, "get", lambda api, path: answer if "consumers" in path else asked(api, path))
+    assert "127.0.0.1:5" in ward.finding("prefetch_defeats_priority").where
 
 
 def test_a_worker_with_one_message_per_child_is_fine(ward: Ward) -> None:

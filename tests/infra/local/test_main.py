@@ -83,6 +83,7 @@ def test_what_a_killed_run_and_its_killed_leash_left_is_stopped_by_the_next(open
     killed = Run(open_directory, *SHOW_AND_WAIT, given=GIVEN_BROKER)
     slot = Path(addresses(killed)["LEDGERQ_STATE_DIR"])
     leash, command = killed.children()
+    os.kill(leash, signal.SIGSTOP)  # or it may see the run die and end the command before its own end comes
     for pid in (killed.process.pid, leash):
         os.kill(pid, signal.SIGKILL)
     killed.process.wait()
