@@ -1,0 +1,1 @@
+"""Tracing: the platform's own spans, as OpenTelemetry knows them; off unless an endpoint is set."""
