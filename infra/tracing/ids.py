@@ -105,9 +105,9 @@ def emitted(message: UUID | str) -> str:
     return _span(f"emit/{message}")
 
 
-def ingested(first_event: UUID | str) -> str:
-    """The span of a message being taken in, by the id of the first event that follows from it."""
-    return _span(f"ingest/{first_event}")
+def ingested(trace: str, source_event_id: str) -> str:
+    """The span of a message being taken in, by its trace and the id that its sender gave it."""
+    return _span(f"ingest/{trace}/{source_event_id}")
 
 
 def appended(event: UUID | str) -> str:

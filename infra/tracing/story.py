@@ -1,4 +1,4 @@
-"""Where the parts of a run's story hang: the parent of every span that is about an event of the log.
+"""Where the parts of a run's story hang: the parent of the span of every event of the log.
 
 ```text
 publish events ─▶ process ingest ─▶ append <log> ─▶ publish tasks.<tier>
@@ -6,25 +6,33 @@ publish events ─▶ process ingest ─▶ append <log> ─▶ publish tasks.<t
                                                      └▶ process tasks.<tier>  (attempt 2) ─▶ process dead.record
 ```
 
-Every stored event of a sampled story has a span ``append <log>``, under what brought the event about.
+Every event of a sampled story has a span ``append <log>``, under what brought the event about.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from domain.aggregate import Event
 from domain.task_run import AttemptEvent, TaskDeadLettered, TaskPublished, run_stream
 from infra.tracing import ids
+from infra.tracing.ids import Story
 
 LONG_WAIT: Final = timedelta(minutes=5)
 """An attempt that waits longer than this for its turn begins a trace of its own: nobody reads one of hours."""
+_POLICY: Final = "policy:"
+"""How the actor begins where a policy asked; the cause is then an event of a log."""
 
 
-def append_parent(event: Event, event_id: UUID, metadata: dict[str, Any]) -> str | None:
-    """Id of the span that an event's ``append`` span hangs under; None where nothing before it has one."""
+def append_parent(event: Event, metadata: dict[str, Any], story: Story) -> str | None:
+    """Id of the span that an event's ``append`` span hangs under, as far as the log knows; None where it is a root.
+
+    Args:
+        event: the event.
+        metadata: what is stored beside it.
+        story: the trace that follows from that.
+    """
     run_id = event.originator_id.removeprefix(run_stream(""))
     if isinstance(event, TaskPublished):
         return ids.dispatched(run_id)
@@ -32,7 +40,8 @@ def append_parent(event: Event, event_id: UUID, metadata: dict[str, Any]) -> str
         return ids.buried(run_id)
     if isinstance(event, AttemptEvent):
         return ids.attempted(run_id, event.attempt)
-    if "source_event_id" in metadata:  # a message told it
-        return ids.ingested(event_id)
-    cause = str(metadata.get("causation_id", ""))
-    return ids.appended(cause) if cause else None
+    if source_event_id := metadata.get("source_event_id"):  # a message told it
+        return ids.ingested(story.trace_id, source_event_id)
+    if str(metadata.get("actor", "")).startswith(_POLICY):
+        return ids.appended(metadata["causation_id"])
+    return story.told.span_id if story.told else None

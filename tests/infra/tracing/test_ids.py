@@ -51,7 +51,7 @@ def test_as_many_stories_are_sampled_as_the_ratio_says_whatever_their_correlatio
 
 
 def test_different_things_have_different_spans() -> None:
-    made = [ids.emitted("a"), ids.ingested("a"), ids.appended("a"), ids.dispatched("a"), ids.buried("a")]
+    made = [ids.emitted("a"), ids.ingested(TRACE, "a"), ids.appended("a"), ids.dispatched("a"), ids.buried("a")]
     made += [ids.attempted("a", 1), ids.attempted("a", 2), ids.attempted("b", 1)]
     made += [ids.retried("a", 2, is_sampled=True).span_id, ids.replayed("a", is_sampled=True).span_id]
     assert len(set(made)) == len(made)
