@@ -30,6 +30,10 @@ _SCHEMES: Final = {
 }
 
 
+_TRACED_BY_US: Final = frozenset({"celery", "kombu", "pika"})
+"""Instrumentations beside which every message would be in a trace twice."""
+
+
 class SettingsError(Exception):
     """A setting is missing, unknown or has a value that is not allowed; the text names it and what is."""
 
@@ -143,6 +147,16 @@ class Settings(BaseSettings):
     tracing_instrument: str = ""
     """Instrumentations for the code of tasks, by their names, after commas (``psycopg,requests``), as installed."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("tracing_instrument")
+    @classmethod
+    def _does_not_trace_twice(cls, names: str) -> str:
+        twice = _TRACED_BY_US & {name.strip() for name in names.split(",")}
+        if twice:
+            raise ValueError(
+                f"{', '.join(sorted(twice))} cannot be among them: the platform has spans of its own for that"
+            )
+        return names
 
     @field_validator("broker_url", "database_url", "management_url", "smtp_url", "tracing_endpoint")
     @classmethod

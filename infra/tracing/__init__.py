@@ -2,7 +2,7 @@
 
 from infra.tracing.ids import Context, Story
 from infra.tracing.span import Link, Mark, Span
-from infra.tracing.tracer import Tracer, active_context, current, start, stop, tracing
+from infra.tracing.tracer import Tracer, active_context, current, harmless, start, stop, tracing
 
 __all__ = [
     "Context",
@@ -13,6 +13,7 @@ __all__ = [
     "Tracer",
     "active_context",
     "current",
+    "harmless",
     "start",
     "stop",
     "tracing",

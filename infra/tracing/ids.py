@@ -74,7 +74,11 @@ class Story(NamedTuple):
 
         Whoever began a trace decided whether it is sampled; where nobody did, the trace id decides, alike everywhere.
         """
-        told = Context.read(traceparent)
+        return cls.under(Context.read(traceparent), correlation_id, ratio=ratio)
+
+    @classmethod
+    def under(cls, told: Context | None, correlation_id: str, *, ratio: float) -> Story:
+        """Likewise, of what a span that is known, or none, tells."""
         if told is not None:
             return cls(told.trace_id, told.is_sampled, told)
         derived = trace_id(correlation_id)
@@ -88,6 +92,11 @@ class Story(NamedTuple):
     def at(self, span_id: str) -> Context:
         """A span of this trace."""
         return Context(self.trace_id, span_id, self.is_sampled)
+
+    @property
+    def above(self) -> str | None:
+        """Id of the span that told it; None where nobody did."""
+        return self.told.span_id if self.told else None
 
 
 def trace_id(name: str) -> str:

@@ -128,6 +128,7 @@ def _exporter(settings: Settings) -> SpanExporter:
     # Its own default timeout is longer; the variable of that name still decides where it is set.
     timeout = None if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ else TIMEOUT_SECONDS
     if settings.tracing_protocol == "grpc":
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it writes past all logging, of every connection that ends
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc  # noqa: PLC0415
 
         return Grpc(endpoint=endpoint, timeout=timeout)

@@ -43,5 +43,5 @@ def append_parent(event: Event, metadata: dict[str, Any], story: Story) -> str |
     if source_event_id := metadata.get("source_event_id"):  # a message told it
         return ids.ingested(story.trace_id, source_event_id)
     if str(metadata.get("actor", "")).startswith(_POLICY):
-        return ids.appended(metadata["causation_id"])
-    return story.told.span_id if story.told else None
+        return ids.appended(str(metadata.get("causation_id")))
+    return story.above

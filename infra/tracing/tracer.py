@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
 
+import structlog
+
 from infra.settings import Settings
 from infra.tracing.ids import Context, Story
 from infra.tracing.outbox import Outbox
@@ -17,6 +19,9 @@ from infra.tracing.span import Span
 
 CLOSE_WITHIN: Final = timedelta(seconds=3)
 """How long a process that ends waits for its last spans to be taken."""
+
+
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.tracing")
 
 
 class Tracer:
@@ -99,6 +104,21 @@ def active_context() -> Context | None:
     if not found.is_valid:
         return None
     return Context(f"{found.trace_id:032x}", f"{found.span_id:016x}", bool(found.trace_flags & 1))
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """Around putting spans together: a fault of ours in that is told once, and never stops what they are about."""
+    global _has_failed  # noqa: PLW0603
+    try:
+        yield
+    except Exception:  # noqa: BLE001  whatever it is
+        if not _has_failed:
+            _has_failed = True
+            _log.exception("spans could not be put together; more such faults are not told")
+
+
+_has_failed = False
 
 
 def _forget() -> None:
