@@ -182,16 +182,16 @@ def test_the_attempts_of_a_run_lie_side_by_side_and_name_the_one_before(fleet: F
 
 
 def test_a_dead_letter_ends_its_story_and_a_replay_begins_another(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet,
 ) -> None:
-    asked = fleet.request("traced.hopeless", secret="the-card-number")
+    asked = fleet.request("traced.hopeless", card="the-card-number")
     died = [*EMITTED, *PUBLISHED, "        CONSUMER process tasks.normal !LookupError"]
     inside = ["          INTERNAL append tasks"] * 2
     buried = ["          CONSUMER process dead.record", "            INTERNAL append tasks"]
     fleet.collector.until_tree(asked.trace_id, [*died, *inside, *buried])
     (last,) = [each for each in fleet.collector.trace(asked.trace_id) if each.name == "process tasks.normal"]
     assert "task.dead_lettered" in last.marks
-    new_run = _replay(fleet, asked.run_id, monkeypatch)
+    new_run = _replay(fleet, asked.run_id)
     root = ids.replayed(new_run, is_sampled=True)
     again = ["INTERNAL replay dead", "  INTERNAL append tasks", "    PRODUCER publish tasks.normal"]
     again += ["      INTERNAL append tasks", "      CONSUMER process tasks.normal !LookupError"]
@@ -206,7 +206,7 @@ def test_a_dead_letter_ends_its_story_and_a_replay_begins_another(
     assert not [text for text in fleet.collector.texts if b"the-card-number" in text]
 
 
-def _replay(fleet: Fleet, run_id: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def _replay(fleet: Fleet, run_id: str) -> str:
     """``ledgerq dlq replay`` in a process of its own, once the read model knows the letter."""
     environment = {
         **os.environ,
