@@ -22,6 +22,7 @@ from infra import database, tracing
 from infra.broker import topology
 from infra.broker.emitter import Emitter, new_event
 from infra.cloudevents import CloudEvent, encode_structured
+from infra.cloudevents.encoding import STRUCTURED
 from infra.event_store import EventStore, Log
 from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
@@ -43,9 +44,17 @@ class Fleet(NamedTuple):
     grpc: Collector
     emitter: Emitter
 
-    def request(self, task: str, *, correlation_id: str | None = None, tier: str = "normal", **kwargs: Any) -> "Asked":
+    def request(
+        self,
+        task: str,
+        *,
+        correlation_id: str | None = None,
+        tier: str = "normal",
+        run_id: str | None = None,
+        **kwargs: Any,
+    ) -> "Asked":
         """Emit a request as a service does."""
-        run_id, correlation_id = str(uuid4()), correlation_id or sampled()
+        run_id, correlation_id = run_id or str(uuid4()), correlation_id or sampled()
         data = {"task": task, "run_id": run_id, "tier": tier, "kwargs": kwargs}
         event = new_event("task.requested", source="/test", data=data, time=datetime.now(UTC))
         event = _correlated(event, correlation_id)
@@ -279,6 +288,17 @@ def test_a_foreign_senders_trace_goes_on(fleet: Fleet) -> None:
     ]
     fleet.collector.until_tree(told, taken)
     assert {each.parent for trace in (sent, told) for each in roots(fleet.collector, trace)} == {span}
+
+
+def test_what_ingest_does_not_take_in_is_an_error_of_its_senders_trace(fleet: Fleet) -> None:
+    unreadable, span = secrets.token_hex(16), secrets.token_hex(8)
+    fleet.send("events", "task.requested", b"{", {"traceparent": f"00-{unreadable}-{span}-01"}, STRUCTURED)
+    fleet.collector.until_tree(unreadable, ["CONSUMER process ingest !unreadable"])
+    asked = fleet.request("traced.looks")
+    again = fleet.request("traced.looks", run_id=asked.run_id)
+    fleet.collector.until_tree(
+        again.trace_id, ["PRODUCER publish events", "  CONSUMER process ingest !RunAlreadyRequested"]
+    )
 
 
 def roots(collector: Collector, trace_id: str) -> list[Got]:
