@@ -20,7 +20,7 @@ from domain.notice import NoticeEvent, alert_notice, license_notice
 from domain.run import END_NAMES
 from domain.session import Session
 from domain.session_denial import SessionDenied
-from domain.task_run import AttemptEvent, TaskReceived
+from domain.task_run import SLOT_END, AttemptEvent, TaskOutcomeIgnored, TaskReceived, attempt_slot, order_of
 from infra import database
 from infra.database import migrate
 from infra.event_store import EventStore, Log
@@ -354,6 +354,44 @@ def task_waits_by_tier(facts: Facts) -> Rows:
         for tier, told_of in waits.items()
         for found in [[wait for waited in told_of for wait in waited]]
     ]
+
+
+@answers
+def where_time_goes(facts: Facts) -> Rows:
+    spent = grouped((asked_for[0].tier, walked(run)) for run in ended(facts) if (asked_for := run.named("requested")))
+    parts = ("dispatch", "queue", "prefetched", "running", "retry_wait", "held")
+    return [
+        (tier, len(found), *(sum(each[part] for each in found) / len(found) for part in parts))
+        for tier, found in spent.items()
+    ]
+
+
+def walked(run: RunFacts) -> dict[str, float]:
+    """Where the run was, event by event, holds of an attempt by their time; what is told as earlier takes no time."""
+    spent: dict[str, float] = defaultdict(float)
+    telling = [
+        each for each in run.events if order_of(each.slot()) <= SLOT_END and each.name != TaskOutcomeIgnored.TOPIC
+    ]
+    told_of = sorted(telling, key=place)
+    now, where, delay = told_of[0].timestamp, "dispatch", timedelta(0)
+    for event in told_of:
+        passed = max(timedelta(0), event.timestamp - now)
+        if where == "retry_wait":
+            spent["queue"] += (passed - min(passed, delay)).total_seconds()
+            passed = min(passed, delay)
+        spent[where] += passed.total_seconds()
+        now = max(now, event.timestamp)
+        delay = timedelta(seconds=getattr(event, "delay_seconds", 0))
+        where = WHERE_AFTER.get(event.name.removeprefix("task."), where)
+    return spent
+
+
+def place(event: Any) -> tuple[int, datetime]:
+    is_hold = isinstance(event, TaskReceived)
+    return (attempt_slot(event.attempt, 0) if is_hold else order_of(event.slot())), event.timestamp
+
+
+WHERE_AFTER = {"published": "queue", "received": "held", "started": "running", "retry_scheduled": "retry_wait"}
 
 
 def ended(facts: Facts) -> list[RunFacts]:
