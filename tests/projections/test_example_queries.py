@@ -367,31 +367,44 @@ def where_time_goes(facts: Facts) -> Rows:
 
 
 def walked(run: RunFacts) -> dict[str, float]:
-    """Where the run was, event by event, holds of an attempt by their time; what is told as earlier takes no time."""
+    """Where the run was, instant by instant; what is told to be earlier than what came before takes no time."""
     spent: dict[str, float] = defaultdict(float)
-    telling = [
-        each for each in run.events if order_of(each.slot()) <= SLOT_END and each.name != TaskOutcomeIgnored.TOPIC
-    ]
-    told_of = sorted(telling, key=place)
-    now, where, delay = told_of[0].timestamp, "dispatch", timedelta(0)
-    for event in told_of:
-        passed = max(timedelta(0), event.timestamp - now)
+    now, where, delay = run.named("requested")[0].timestamp, "dispatch", timedelta(0)
+    for moment, then, next_delay in instants(run):
+        passed = max(timedelta(0), moment - now)
         if where == "retry_wait":
             spent["queue"] += (passed - min(passed, delay)).total_seconds()
             passed = min(passed, delay)
         spent[where] += passed.total_seconds()
-        now = max(now, event.timestamp)
-        delay = timedelta(seconds=getattr(event, "delay_seconds", 0))
-        where = WHERE_AFTER.get(event.name.removeprefix("task."), where)
+        now, where, delay = max(now, moment), then, next_delay
     return spent
+
+
+def instants(run: RunFacts) -> Iterator[tuple[datetime, str, timedelta]]:
+    """When the run came to where it then was; a hold's place among those of its attempt is that of its time."""
+    telling = [e for e in run.events if order_of(e.slot()) <= SLOT_END and e.name != TaskOutcomeIgnored.TOPIC]
+    of_workers = [e.timestamp for e in run.named("received", "started")]
+    of_workers += [e.received_at for e in run.named("started") if e.received_at is not None]
+    for event in sorted(telling, key=place):
+        match event.name.removeprefix("task."):
+            case "requested":
+                yield event.timestamp, "dispatch", timedelta(0)
+            case "published":
+                yield min([event.timestamp, *of_workers]), "queue", timedelta(0)
+            case "received":
+                yield event.timestamp, "held", timedelta(0)
+            case "started":
+                yield event.received_at or event.timestamp, "prefetched", timedelta(0)
+                yield event.timestamp, "running", timedelta(0)
+            case "retry_scheduled":
+                yield event.timestamp, "retry_wait", timedelta(seconds=event.delay_seconds)
+            case _:
+                yield event.timestamp, "", timedelta(0)
 
 
 def place(event: Any) -> tuple[int, datetime]:
     is_hold = isinstance(event, TaskReceived)
     return (attempt_slot(event.attempt, 0) if is_hold else order_of(event.slot())), event.timestamp
-
-
-WHERE_AFTER = {"published": "queue", "received": "held", "started": "running", "retry_scheduled": "retry_wait"}
 
 
 def ended(facts: Facts) -> list[RunFacts]:
