@@ -26,7 +26,12 @@ _SCHEMES: Final = {
     "database_url": ("postgresql", "postgres"),
     "management_url": ("http", "https"),
     "smtp_url": ("smtp", "smtps"),
+    "tracing_endpoint": ("http", "https"),
 }
+
+
+_TRACED_BY_US: Final = frozenset({"celery", "kombu", "pika"})
+"""Instrumentations beside which every message would be in a trace twice."""
 
 
 class SettingsError(Exception):
@@ -133,9 +138,27 @@ class Settings(BaseSettings):
     """How often a worker looks in the log for what is asked of all workers: revocations, pauses, limits."""
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=86_400)
     """How long what runs may take to finish once a worker is told to stop; then it is ended and goes back."""
+    tracing_endpoint: SecretStr | None = None
+    """Where spans are sent, an OTLP receiver (``http://127.0.0.1:4318``); none: there are no spans."""
+    tracing_protocol: str = Field(default="http/protobuf", pattern="^(http/protobuf|grpc)$")
+    """How they are sent; port 4318 usually speaks the one, 4317 the other."""
+    tracing_sampled: float = Field(default=1.0, ge=0, le=1)
+    """The share of stories of which spans are sent, among those that no sender has decided on."""
+    tracing_instrument: str = ""
+    """Instrumentations for the code of tasks, by their names, after commas (``psycopg,requests``), as installed."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
-    @field_validator("broker_url", "database_url", "management_url", "smtp_url")
+    @field_validator("tracing_instrument")
+    @classmethod
+    def _does_not_trace_twice(cls, names: str) -> str:
+        twice = _TRACED_BY_US & {name.strip() for name in names.split(",")}
+        if twice:
+            raise ValueError(
+                f"{', '.join(sorted(twice))} cannot be among them: the platform has spans of its own for that"
+            )
+        return names
+
+    @field_validator("broker_url", "database_url", "management_url", "smtp_url", "tracing_endpoint")
     @classmethod
     def _has_a_scheme_we_speak(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         allowed = _SCHEMES[info.field_name or ""]

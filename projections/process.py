@@ -11,6 +11,7 @@ import structlog
 from infra import logs
 from infra.settings import load_settings
 from infra.stopping import StopRequest
+from infra.tracing import tracing
 from projections.catalog import PROJECTIONS
 from projections.projector import Projector
 
@@ -40,7 +41,7 @@ def run(only: Sequence[str] = ()) -> None:
     logs.configure(settings)
     expect_pages()
     projector = Projector(settings, [PROJECTIONS[name] for name in only or PROJECTIONS])
-    with StopRequest() as stop:
+    with StopRequest() as stop, tracing(settings, service="projector"):
         projector.start()
         _LOG.info("projector started", projections=list(only or PROJECTIONS))
         while not projector.has_failed and not stop.wait(_LOOK_SECONDS):

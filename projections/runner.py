@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from projections.projection import Projection, follower
 from projections.reading import Reader
 from projections.rows import driver
 from projections.skipping import unskipped
+from projections.spans import tell_projected
 
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
 
@@ -98,6 +100,7 @@ class Runner:
         page = self._reader.page(log, after=self._positions[log])
         if page.position == self._positions[log]:
             return False
+        began = datetime.now(UTC)
         try:
             with connection.begin():
                 parked = self._apply(connection, log, page)
@@ -105,6 +108,7 @@ class Runner:
             _LOG.info("checkpoint was moved by somebody else", follower=self._follower, log=log.value)
             self.recall(connection)
             return True
+        tell_projected(self._follower, self.projection.name, log, page, began=began)
         for event in parked if self._is_live else ():
             _LOG.error("event parked", follower=self._follower, log=log.value, **event._asdict())
         return True

@@ -20,6 +20,7 @@ from domain.tier import Tier
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
 from tasks.client_connection import ClientTransport
+from tasks.client_spans import sending
 from tasks.worker.policies import declared_policy
 from tasks.worker.retry import RetryPolicy
 
@@ -44,7 +45,16 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         tier = _TIER_OF_QUEUE.get(str(getattr(queue, "name", queue)))
         if tier is not None:
             options["priority"] = tier.clamp(options.get("priority"))
-        return super().send_task(name, args, kwargs, **options)
+        queue_name = str(getattr(queue, "name", queue) or "")
+        with sending(name, queue_name, options, correlation_id=self._correlation_id(options)):
+            return super().send_task(name, args, kwargs, **options)
+
+    def _correlation_id(self, options: dict[str, Any]) -> str | None:
+        """As the worker will find it; None: that of the run itself."""
+        parent = self.current_worker_task
+        told = (options.get("headers") or {}).get("ledgerq-correlation-id") or options.get("root_id")
+        inherited = None if parent is None else parent.request.root_id or parent.request.id
+        return told or inherited
 
     def _inherit(self, options: dict[str, Any]) -> None:
         parent = self.current_worker_task

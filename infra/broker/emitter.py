@@ -17,6 +17,8 @@ from infra.broker.topology import EVENTS
 from infra.cloudevents import CloudEvent, Encoded, encode_binary, encode_structured, new_event
 from infra.cloudevents.encoding import BATCH
 from infra.settings import Settings
+from infra.tracing import start
+from infra.tracing.emitting import Publication
 
 __all__ = ["Emitter", "Mode", "NotEmittedError", "new_event"]
 
@@ -56,7 +58,7 @@ class Emitter:
     """Emits events and returns when the broker has them. For one thread, over a connection of its own.
 
     Args:
-        settings: for ``broker_url``.
+        settings: for ``broker_url``, and for spans (``tracing_…``).
         role: who emits, for the connection's name in the management UI.
         timeout: for one call, however many events.
     """
@@ -64,6 +66,7 @@ class Emitter:
     def __init__(self, settings: Settings, *, role: str, timeout: timedelta = TIMEOUT) -> None:
         self._publisher = Publisher(settings, role=role)
         self._timeout = timeout
+        start(settings, service=role)
 
     def close(self) -> None:
         """Close the connection; the next call would open another."""
@@ -97,8 +100,10 @@ class Emitter:
             PublishTimeoutError: likewise.
             BrokerRefusedError: likewise, once the topology stands.
         """
-        parcels = list(_parcels(events, Mode(mode)))
-        confirmations = self._publisher.publish([parcel.message for parcel in parcels], timeout=self._timeout)
+        publication = Publication(events)
+        parcels = list(_parcels(publication.events, Mode(mode)))
+        with publication:
+            confirmations = self._publisher.publish([parcel.message for parcel in parcels], timeout=self._timeout)
         refused = [
             (parcel, confirmation)
             for parcel, confirmation in zip(parcels, confirmations, strict=True)
@@ -152,7 +157,13 @@ def _parcel(encoded: Encoded, events: Sequence[CloudEvent]) -> _Parcel:
         body=encoded.body,
         message_id=str(first.unique_id),
         content_type=encoded.content_type,
-        headers=encoded.headers,
+        headers={**encoded.headers, **(_trace_headers(first) if len(events) == 1 else {})},
         type=first.type,
     )
     return _Parcel(message, events)
+
+
+def _trace_headers(event: CloudEvent) -> dict[str, str]:
+    """Where tools look for the trace of a message that know nothing of CloudEvents."""
+    told = {"traceparent": event.traceparent, "tracestate": event.tracestate}
+    return {name: text for name, text in told.items() if text is not None}

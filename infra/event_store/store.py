@@ -37,6 +37,7 @@ from infra.event_store.recorder import LogRecorder
 from infra.event_store.revocations import Revocation, RevocationReader
 from infra.event_store.shared_appends import SharedAppends
 from infra.event_store.skips import skipped_positions
+from infra.event_store.stored import Stored, noted
 from infra.event_store.transaction import Transaction, recorded
 from infra.event_store.watermarks import Watermark, last_watermark, log_time
 
@@ -85,15 +86,15 @@ class EventStore:
         """
         if len(events) == 1:
             return [self._append_single(log, events[0])]
-        with self._datastore.pool.connection() as connection:
-            return self._on(connection).append(log, events)
+        with self._datastore.pool.connection() as connection, noted() as stored:
+            return self._on(connection, stored).append(log, events)
 
     def append_each(self, log: Log, events: Sequence[NewEvent]) -> list[Verdict]:
         """:meth:`Transaction.append_each` in a transaction of its own, in one round trip; see :meth:`append`."""
         if len(events) == 1:
             return [self._verdict(log, events[0])]
-        with self._datastore.pool.connection() as connection:
-            return self._on(connection).append_each(log, events)
+        with self._datastore.pool.connection() as connection, noted() as stored:
+            return self._on(connection, stored).append_each(log, events)
 
     def load(self, log: Log, stream_ids: Collection[str]) -> dict[str, list[Event]]:
         """Whole streams, each in order of version; a stream that does not exist is not in the answer.
@@ -234,21 +235,25 @@ class EventStore:
 
     def _verdict(self, log: Log, new: NewEvent) -> Verdict:
         shared, row = self._shared[log], self._mapper.values(new)
-        # Others may wait for what this thread's transaction holds; who waited for them would wait for itself.
-        return shared.append_alone(row) if self._open.count else shared.append(row)
+        with noted() as stored:
+            # Others may wait for what this thread's transaction holds; who waited for them would wait for itself.
+            verdict = shared.append_alone(row) if self._open.count else shared.append(row)
+            if stored is not None and verdict.outcome == "stored":
+                stored.events.append((log, new))
+            return verdict
 
     def _recorded(self, row: Found) -> Recorded:
         return recorded(self._mapper, row)
 
-    def _on(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Transaction:
-        return Transaction(connection, self._tables, self._mapper)
+    def _on(self, connection: psycopg.Connection[tuple[Any, ...]], stored: Stored | None = None) -> Transaction:
+        return Transaction(connection, self._tables, self._mapper, stored=stored)
 
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
-        with self._datastore.pool.connection() as connection, connection.transaction():
+        with noted() as stored, self._datastore.pool.connection() as connection, connection.transaction():
             self._open.count += 1
             try:
-                yield self._on(connection)
+                yield self._on(connection, stored)
             finally:
                 self._open.count -= 1
 

@@ -14,6 +14,7 @@ from infra.event_store.envelope import LostRaceError, NewEvent, Recorded, Verdic
 from infra.event_store.log import Log
 from infra.event_store.log_table import Appended, Claim, Found, LogTable
 from infra.event_store.mapper import EventMapper
+from infra.event_store.stored import Stored
 
 _decode: Final[Callable[[str], Any]] = msgspec.json.Decoder().decode
 """Made once: asked for every row that is read."""
@@ -23,14 +24,26 @@ class Transaction:
     """An open transaction; what is appended commits together with whatever else is done on ``connection``.
 
     From its first append to a log on, readers of that log wait for its end: keep it short.
+
+    Args:
+        connection: the one it is on.
+        tables: of the logs.
+        mapper: of events.
+        stored: where it notes what it stores; None: nowhere.
     """
 
     def __init__(
-        self, connection: psycopg.Connection[tuple[Any, ...]], tables: Mapping[Log, LogTable], mapper: EventMapper
+        self,
+        connection: psycopg.Connection[tuple[Any, ...]],
+        tables: Mapping[Log, LogTable],
+        mapper: EventMapper,
+        *,
+        stored: Stored | None = None,
     ) -> None:
         self.connection = connection
         self._tables = tables
         self._mapper = mapper
+        self._stored = stored
 
     def load(self, log: Log, stream_ids: Collection[str]) -> dict[str, list[Event]]:
         """:meth:`EventStore.load`, of what is committed and what this transaction has appended."""
@@ -79,7 +92,10 @@ class Transaction:
 
     def _append(self, log: Log, events: Sequence[NewEvent], *, all_or_nothing: bool) -> Appended:
         rows = [self._mapper.values(new) for new in events]
-        return self._tables[log].append(self.connection, rows, all_or_nothing=all_or_nothing)
+        appended = self._tables[log].append(self.connection, rows, all_or_nothing=all_or_nothing)
+        if self._stored is not None:
+            self._stored.note(log, events, appended)
+        return appended
 
 
 def recorded(mapper: EventMapper, row: Found) -> Recorded:

@@ -14,6 +14,7 @@ from domain.task_run import SLOT_REQUESTED, TaskEvent, TaskRequested, run_stream
 from infra.event_store import NewEvent, Recorded
 from tasks.dead_letters.edit import Patch
 from tasks.dead_letters.letter import Letter, Payload
+from tasks.dead_letters.spans import replay_root
 
 
 class Planned(NamedTuple):
@@ -81,7 +82,9 @@ class Batch(NamedTuple):
             generation=letter.generation + 1,
             carried=planned.payload.carried,
         )
-        return placed(request, self._cause(letter, "requested", because=letter.fact.event_id, at=at))
+        cause = self._cause(letter, "requested", because=letter.fact.event_id, at=at)
+        root = replay_root(str(self.new_run_id(letter)), letter.fact.metadata)
+        return placed(request, msgspec.structs.replace(cause, traceparent=root.traceparent))
 
     def _priority(self, letter: Letter) -> int | None:
         return letter.priority if self.asked.priority is None else self.asked.priority

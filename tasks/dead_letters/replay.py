@@ -18,6 +18,7 @@ from infra.event_store import EventStore, Log, LostRaceError, NewEvent
 from tasks.dead_letters.batch import Batch, Planned
 from tasks.dead_letters.edit import Edit, EditInvalidError
 from tasks.dead_letters.letter import Letter, UnreplayableError, load_letters
+from tasks.dead_letters.spans import tell_replayed
 
 LETTERS_AT_MOST: Final = 10_000
 """Letters of one batch: as many as the broker's queue holds."""
@@ -120,16 +121,18 @@ class Replayer:
         for _ in range(TRIES):
             if current is None:
                 break
+            began = self._clock()
             try:
                 planned = plan(current, Edit.of(batch.asked.edit), is_again=batch.asked.is_again)
-                self._store.append(Log.TASKS, batch.events(current, planned, at=self._clock()))
+                self._store.append(Log.TASKS, batch.events(current, planned, at=began))
             except UnreplayableError as error:
                 tally.left[letter.run_id] = str(error)
                 return
             except LostRaceError:
                 current = next(load_letters(self._store, [letter.run_id]), None)
             else:
-                tally.done[letter.run_id] = str(batch.new_run_id(letter))
+                tally.done[letter.run_id] = new_run_id = str(batch.new_run_id(letter))
+                tell_replayed(current.fact, new_run_id, actor=batch.actor, at=began)
                 return
         tally.left[letter.run_id] = "others keep deciding on it"
 

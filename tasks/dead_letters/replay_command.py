@@ -12,6 +12,8 @@ import msgspec
 
 from domain.dead_letter import ReplayRequested, replay_stream
 from infra.event_store import EventStore, Log
+from infra.settings import load_settings
+from infra.tracing import tracing
 from projections.queries import LetterFilter
 from tasks.dead_letters import showing
 from tasks.dead_letters.asking import (
@@ -169,7 +171,7 @@ def _is_known(store: EventStore, replay_id: UUID) -> bool:
 
 def _carry_out(replay_id: UUID, *, as_json: bool) -> None:
     try:
-        with opened_store() as store:
+        with tracing(load_settings(), service="command"), opened_store() as store:
             tally = Replayer(store, clock=now).carry_out(replay_id)
     except BatchUnknownError as error:
         raise click.ClickException(str(error)) from error

@@ -19,6 +19,7 @@ from domain.tier import Tier
 from infra.broker.delay import TASKS
 from infra.broker.frames import OutgoingMessage
 from infra.event_store import Recorded
+from tasks.dispatch.spans import traceparent
 
 TASK_NAME_LIMIT_BYTES: Final = 255
 """AMQP's short strings end here; names this long are mistakes."""
@@ -60,7 +61,7 @@ def celery_message(requested: Recorded) -> OutgoingMessage:
         body=body,
         content_type="application/json",
         content_encoding="utf-8",
-        headers=_protocol_headers(event, run_id) | carried.headers | _own_headers(event, requested),
+        headers=_protocol_headers(event, run_id) | carried.headers | _own_headers(event, run_id, requested),
         message_id=str(requested.event_id),
         correlation_id=run_id,
         priority=tier.clamp(event.priority),
@@ -103,7 +104,7 @@ def _protocol_headers(event: TaskRequested, run_id: str) -> dict[str, Any]:
     }
 
 
-def _own_headers(event: TaskRequested, requested: Recorded) -> dict[str, Any]:
+def _own_headers(event: TaskRequested, run_id: str, requested: Recorded) -> dict[str, Any]:
     known = requested.metadata
     named = {
         "ledgerq-attempt": FIRST_ATTEMPT,
@@ -111,7 +112,7 @@ def _own_headers(event: TaskRequested, requested: Recorded) -> dict[str, Any]:
         "ledgerq-causation-id": str(requested.event_id),
         "ledgerq-license-id": event.license_id,
         "ledgerq-tenant": known.get("tenant"),
-        "traceparent": known.get("traceparent"),
+        "traceparent": traceparent(run_id, known),
     }
     return {name: value for name, value in named.items() if value is not None}
 

@@ -15,6 +15,7 @@ from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
+from infra.tracing import tracing
 from tasks.dispatch.copies import CopiesFollower
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.pressure import Pressure
@@ -36,7 +37,7 @@ def run(settings: Settings | None = None) -> None:
     """
     settings = settings or load_settings()
     logs.configure(settings)
-    with StopRequest() as stop, Dispatcher(settings, stop) as dispatcher:
+    with StopRequest() as stop, tracing(settings, service="dispatch"), Dispatcher(settings, stop) as dispatcher:
         lead(settings, LEADERSHIP, stop=stop, work=dispatcher.work)
 
 

@@ -17,6 +17,7 @@ from infra.event_store import EventStore, Log, Page
 from tasks.dispatch.lane import Lane
 from tasks.dispatch.parcel import OutgoingRun, Parcel, pack
 from tasks.dispatch.pressure import Pressure
+from tasks.dispatch.spans import tell_dispatched
 
 PUBLISH_TIMEOUT: Final = timedelta(seconds=10)
 FAILURES_BORNE: Final = 8
@@ -113,6 +114,7 @@ class PublishingFollower:
         """Publish all in one go; raises what concerns single runs, notes what concerns the broker."""
         if not waiting:
             return
+        began = self._clock()
         try:
             answers = self._publisher.publish([run.message for _, run in waiting], timeout=PUBLISH_TIMEOUT)
         except BrokerUnreachableError as error:
@@ -120,6 +122,7 @@ class PublishingFollower:
                 parcel.leave(run, reason=str(error))
             return
         now = self._clock()
+        tell_dispatched([run for _, run in waiting], answers, began=began, ended=now)
         for (parcel, run), answer in zip(waiting, answers, strict=True):
             if answer.confirmed:
                 parcel.confirm(run, at=now)

@@ -21,6 +21,7 @@ from tasks.ingest.delivery import Delivery
 from tasks.ingest.heartbeats import packed
 from tasks.ingest.reading import Reading, Told, read
 from tasks.ingest.rejection import Rejected
+from tasks.ingest.spans import tell_ingested
 from tasks.ingest.watermark import LogTime
 
 
@@ -83,6 +84,7 @@ class Batches:
             self._decide_licensing(transaction, [each for each in about if each.cause.id not in rejections], decisions)
             rejected = self._append(transaction, reading, decisions)
         self._blindness.stored(decisions.watermarks)
+        tell_ingested(reading.told, rejected, messages=len(deliveries))
         return rejected
 
     def reject(self, rejected: Rejected) -> None:

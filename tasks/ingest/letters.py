@@ -22,6 +22,7 @@ from infra.event_store import EventStore
 from tasks.ingest import runs
 from tasks.ingest.delivery import Delivery
 from tasks.ingest.rejection import Rejected
+from tasks.ingest.spans import tell_buried
 
 ACTOR: Final = "rabbitmq"
 BODY_LIMIT_BYTES: Final = 65_536
@@ -61,6 +62,7 @@ class Letters:
         decided = [letter(delivery, body_limit_bytes=self._body_limit_bytes) for delivery in deliveries]
         with self._store.transaction() as transaction:
             runs.append(transaction, decided)
+        tell_buried(decided, deliveries)
         return []
 
 

@@ -14,6 +14,7 @@ from infra.event_store import EventStore
 from infra.logs import configure
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
+from infra.tracing import tracing
 from tasks.ingest.consumer import Consumer
 from tasks.ingest.intake import Intake, Lasting, database_answers
 from tasks.ingest.isolation import Interrupted
@@ -32,7 +33,7 @@ def run(settings: Settings | None = None) -> None:
     """
     settings = settings or load_settings()
     configure(settings)
-    with StopRequest() as stop, Publisher(settings, role="ingest") as publisher:
+    with StopRequest() as stop, tracing(settings, service="ingest"), Publisher(settings, role="ingest") as publisher:
         lasting = Lasting(settings, publisher, stop)
         _log.info("ingest starts", batch_messages=settings.ingest_batch_messages)
         _consume_until_stopped(lasting)

@@ -11,6 +11,7 @@ from infra.event_store import EventStore
 from infra.events.sealing import Sealing
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
+from infra.tracing import tracing
 from tasks.leading import lead
 from tasks.retention.keeping import Keeping
 from tasks.scheduler.firing import Firing
@@ -30,7 +31,11 @@ def run(settings: Settings | None = None) -> None:
     settings = settings or load_settings()
     logs.configure(settings)
     url = settings.database_url.get_secret_value()
-    with StopRequest() as stop, EventStore(url, connections=1, name="ledgerq scheduler") as store:
+    with (
+        StopRequest() as stop,
+        tracing(settings, service="scheduler"),
+        EventStore(url, connections=1, name="ledgerq scheduler") as store,
+    ):
 
         def work(leadership: Leadership) -> None:
             firing = Firing(store, declare(store, shipped(settings), at=_now()))

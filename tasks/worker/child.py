@@ -14,6 +14,7 @@ from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Reject, Retry
 
 from domain.refusal import Refusal
+from infra.settings import load_settings
 from tasks.worker.outcome import (
     Died,
     Failure,
@@ -28,6 +29,7 @@ from tasks.worker.outcome import (
 )
 from tasks.worker.resend import RetryDesk
 from tasks.worker.snooze import Snooze
+from tasks.worker.within import begin_tracing, within
 
 _REPLACED: Final = "Replaced by new task"
 """What Celery's ``Task.replace`` says when it raises ``Ignore``."""
@@ -39,6 +41,7 @@ Trace = Callable[..., Any]
 
 def install(**_signal: Any) -> None:
     """Equip every task of this process; called once in each child, after Celery has built their tracers."""
+    begin_tracing(load_settings())
     for task in current_app.tasks.values():
         desk = RetryDesk(task)
         task.signature_from_request = desk.signature_from_request
@@ -52,7 +55,8 @@ def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
         began = time.monotonic()
         desk.clear()
         try:
-            value, info, _runtime, _text = trace(run_id, args, kwargs, request)
+            with within(request or {}):
+                value, info, _runtime, _text = trace(run_id, args, kwargs, request)
             outcome = _outcome(task, value, info, desk)
         except BaseException as error:
             if terminate_handler_fired():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from infra.broker.frames import OutgoingMessage
@@ -40,6 +41,7 @@ class InHand:
     deliveries: list[Delivery]
     is_sent: bool = False
     is_started: bool = False
+    started_at: datetime | None = None
     pid: int | None = None
     fate: Fate | None = None
     is_recorded: bool = False

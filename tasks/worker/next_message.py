@@ -25,10 +25,13 @@ _FRAME_MAX: Final = 131_072
 _TIERS: Final = {tier.queue: tier for tier in Tier}
 
 
-def next_message(message: Any, attempt: Attempt, following: NextAttempt) -> OutgoingMessage:
+def next_message(
+    message: Any, attempt: Attempt, following: NextAttempt, *, traceparent: str | None = None
+) -> OutgoingMessage:
     """The message that brings about the attempt after ``attempt``.
 
-    It has the same task, arguments and priority, unless ``self.retry()`` asked for others.
+    It has the same task, arguments and priority, unless ``self.retry()`` asked for others; and the same trace, unless
+    that attempt is to begin one of its own (``traceparent``).
 
     Raises:
         ValueError: it is to go where no delay leads, cannot be put into frames, or its number is beyond all others.
@@ -42,9 +45,11 @@ def next_message(message: Any, attempt: Attempt, following: NextAttempt) -> Outg
     reprs = {} if resend.args is None else {"argsrepr": resend.args, "kwargsrepr": resend.kwargs or ""}
     # Celery counts the retries it is told of: with ours told, its own limits and ours are one budget.
     spared = attempt.spared + following.is_spared
-    counted = {"ledgerq-attempt": number + 1, "retries": number - spared, "eta": None}
+    counted: dict[str, Any] = {"ledgerq-attempt": number + 1, "retries": number - spared, "eta": None}
     if spared:
         counted["ledgerq-spared"] = spared
+    if traceparent is not None:
+        counted["traceparent"] = traceparent
     return _checked(
         replace(
             same,

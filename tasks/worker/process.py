@@ -15,8 +15,10 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from domain.tier import Tier
 from infra import logs
 from infra.settings import Settings, load_settings
+from infra.tracing import tracing
 from tasks.app import app
 from tasks.worker.tiers import run_all_tiers
+from tasks.worker.within import SERVICE
 
 
 def run(tier: Tier | None = None, concurrency: int | None = None) -> None:
@@ -45,7 +47,8 @@ def _run_tier(tier: Tier, concurrency: int, settings: Settings) -> int:
         optimization="fair",
         quiet=True,
     )
-    worker.start()
+    with tracing(settings, service=SERVICE):
+        worker.start()
     return int(worker.exitcode or 0)
 
 

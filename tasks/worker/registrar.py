@@ -23,6 +23,7 @@ from tasks.worker.outcome import Failure, NotRun, Outcome, Raised
 from tasks.worker.possession import Possession
 from tasks.worker.recorder import Entry, Recorder
 from tasks.worker.retry import AttemptRules
+from tasks.worker.spans import next_traceparent, tell_attempt
 from tasks.worker.verdict import Fate, Trial, Verdict, judge
 
 REMEMBERED: Final = 1_000
@@ -94,7 +95,7 @@ class Registrar:
 
     def started(self, in_hand: InHand, *, at: datetime, received_at: datetime, pid: int) -> None:
         """A child began to execute the attempt."""
-        in_hand.is_started, in_hand.pid = True, pid
+        in_hand.is_started, in_hand.started_at, in_hand.pid = True, at, pid
         attempt = in_hand.attempt
         event = attempt.tell(
             TaskStarted.TOPIC,
@@ -181,13 +182,14 @@ class Registrar:
         attempt = in_hand.attempt
         try:
             verdict = judge(outcome, Trial(attempt.number, rules, random, attempt.spared))
-            messages = [next_message(in_hand.message, attempt, verdict.following)] if verdict.following else []
+            messages = self._next(in_hand, verdict)
         except Exception as error:  # noqa: BLE001  what it was is recorded
             # The pool calls this once and drops what it raises: the run would keep its place and never end.
             _log.exception("there can be no next attempt", run_id=attempt.run_id, task=attempt.task)
             final = Raised(Failure.of(error), final=True)
             verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
         self._record(in_hand, self._told(attempt, verdict, runtime_seconds), messages, verdict.fate)
+        tell_attempt(in_hand, verdict, runtime_seconds=runtime_seconds)
 
     def give_up(self, in_hand: InHand, outcome: Outcome) -> None:
         """We ended the attempt ourselves; what its child may still report changes nothing."""
@@ -254,6 +256,12 @@ class Registrar:
         version = self._code_version if "error_type" in verdict.data else None
         told = {"runtime_seconds": runtime_seconds, "code_version": version, **verdict.data}
         return [attempt.tell(verdict.name, at=datetime.now(UTC), **told)]
+
+    def _next(self, in_hand: InHand, verdict: Verdict) -> list[OutgoingMessage]:
+        if verdict.following is None:
+            return []
+        trace = next_traceparent(in_hand.attempt, verdict.following.delay)
+        return [next_message(in_hand.message, in_hand.attempt, verdict.following, traceparent=trace)]
 
     def _record(self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate) -> None:
         in_hand.fate = fate

@@ -1,0 +1,94 @@
+"""Spans of services' events on their way to us, one for each event: ``publish events``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+from msgspec.structs import replace
+
+from infra.cloudevents import CloudEvent
+from infra.tracing import ids, names
+from infra.tracing.ids import Context, Story
+from infra.tracing.messaging import about_message
+from infra.tracing.names import Kind
+from infra.tracing.span import Span
+from infra.tracing.tracer import Tracer, active_context, current
+
+EXCHANGE: Final = "events"
+UNTRACED: Final = frozenset({"session.heartbeat"})
+"""There are thousands a second, and each is told of in none but the log."""
+
+
+class Publication:
+    """Events that are published together; entered while they are.
+
+    Attributes:
+        events: the same events, each saying in which trace it is, where it is in any.
+    """
+
+    def __init__(self, events: Sequence[CloudEvent]) -> None:
+        tracer, active = current(), active_context()
+        self._tracer = tracer
+        self._stories: list[tuple[CloudEvent, Story]] = []
+        self._began = datetime.now(UTC)
+        self.events = events
+        if tracer is not None:
+            self._stories = [(event, _story(event, active, tracer)) for event in events if event.type not in UNTRACED]
+            told = {id(event): _told(event, story) for event, story in self._stories}
+            self.events = [told.get(id(event), event) for event in events]
+        elif active is not None:
+            self.events = [event if event.traceparent else _under(event, active) for event in events]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._tracer is None:
+            return
+        ended = datetime.now(UTC)
+        for event, story in self._stories:
+            if story.is_sampled:
+                self._tracer.send(self._span(event, story, ended, kind))
+
+    def _span(self, event: CloudEvent, story: Story, ended: datetime, kind: type[BaseException] | None) -> Span:
+        said = about_message(
+            names.PUBLISH,
+            exchange=EXCHANGE,
+            routing_key=event.type,
+            message_id=str(event.unique_id),
+            conversation_id=_correlation(event),
+            body_size=len(event.data),
+        )
+        return Span(
+            name=names.span_name(names.PUBLISH, EXCHANGE),
+            kind=Kind.PRODUCER,
+            context=story.at(ids.emitted(event.unique_id)),
+            parent=story.above,
+            began=self._began,
+            ended=ended,
+            attributes={**said, names.EVENT_NAME: event.type},
+            error=kind.__name__ if kind else None,
+        )
+
+
+def _correlation(event: CloudEvent) -> str:
+    """As :class:`domain.cause.Cause` has it."""
+    return event.correlationid or str(event.unique_id)
+
+
+def _story(event: CloudEvent, active: Context | None, tracer: Tracer) -> Story:
+    told = Context.read(event.traceparent) or active
+    return Story.under(told, _correlation(event), ratio=tracer.ratio)
+
+
+def _told(event: CloudEvent, story: Story) -> CloudEvent:
+    return _under(event, story.at(ids.emitted(event.unique_id)))
+
+
+def _under(event: CloudEvent, context: Context) -> CloudEvent:
+    return replace(event, traceparent=context.traceparent)

@@ -1,0 +1,77 @@
+"""Spans of tasks that are sent with Celery's ``apply_async``, by clients and by tasks: ``publish tasks.<tier>``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+from uuid import uuid4
+
+from infra.broker.topology import TASKS
+from infra.settings import load_settings
+from infra.tracing import Context, Span, Story, active_context, current, ids, names, start
+from infra.tracing.messaging import about_message
+from infra.tracing.names import Kind
+
+SERVICE: Final = "client"
+
+
+@contextmanager
+def sending(task: str, queue: str, options: dict[str, Any], *, correlation_id: str | None) -> Iterator[None]:
+    """Around the sending of a task: its message says in which trace it is, if it is in any.
+
+    Args:
+        task: the name.
+        queue: where it goes.
+        options: Celery's; the run's id and a header are added.
+        correlation_id: of the story, as its worker will find it; None: the run's id.
+    """
+    _begin(os.getpid())
+    tracer, headers = current(), options.get("headers") or {}
+    above = Context.read(headers.get("traceparent")) or active_context()
+    if tracer is None:
+        if above is not None:
+            options["headers"] = {**headers, "traceparent": above.traceparent}
+        yield
+        return
+    run_id = options["task_id"] = str(options.get("task_id") or uuid4())
+    story = Story.under(above, correlation_id or run_id, ratio=tracer.ratio)
+    context = story.at(ids.dispatched(run_id))
+    options["headers"] = {**headers, "traceparent": context.traceparent}
+    span = Span(
+        name=names.span_name(names.PUBLISH, queue),
+        kind=Kind.PRODUCER,
+        context=context,
+        parent=story.above,
+        began=datetime.now(UTC),
+        ended=datetime.now(UTC),
+        attributes={
+            **about_message(
+                names.PUBLISH,
+                exchange=TASKS,
+                routing_key=queue,
+                message_id=run_id,
+                conversation_id=correlation_id or run_id,
+            ),
+            names.RUN_ID: run_id,
+            names.TASK: task,
+            names.PRIORITY: options.get("priority"),
+        },
+    )
+    try:
+        yield
+    except Exception as error:
+        span = span._replace(error=type(error).__name__)
+        raise
+    finally:
+        tracer.send(span._replace(ended=datetime.now(UTC)))
+
+
+@lru_cache(maxsize=1)
+def _begin(pid: int) -> None:
+    """Once in a process: a client's first task begins to trace, if that is set."""
+    del pid
+    start(load_settings(), service=SERVICE)

@@ -1,0 +1,73 @@
+"""In whatever executes tasks (a pool's child, a thread, the worker itself): the attempt's span is the current one.
+
+So the spans that a task's own code begins, and those of instrumented libraries, hang under the attempt, and what it
+sends to others says where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+import structlog
+from celery import signals
+
+from infra.settings import Settings
+from infra.tracing import Context, Story, current, ids, start, stop
+
+SERVICE: Final = "worker"
+_INSTRUMENTORS: Final = "opentelemetry_instrumentor"
+"""Entry points by which instrumentations are found."""
+_NOTHING: Final = nullcontext()
+
+_log = structlog.get_logger("ledgerq.worker")
+
+
+def begin_tracing(settings: Settings) -> None:
+    """Send what the code of tasks traces, where the settings say where to."""
+    if start(settings, service=SERVICE) is not None:
+        signals.worker_process_shutdown.connect(_stop, weak=False)  # a child ends without Python's own farewell
+        _instrument([name.strip() for name in settings.tracing_instrument.split(",") if name.strip()])
+
+
+def within(request: Mapping[str, Any]) -> AbstractContextManager[object]:
+    """Around the execution of the attempt that ``request`` (Celery's, of headers) is of."""
+    tracer = current()
+    if tracer is None:
+        return _NOTHING
+    run_id = str(request.get("id"))
+    correlation_id = request.get("ledgerq-correlation-id") or request.get("root_id") or run_id
+    story = Story.of(request.get("traceparent"), str(correlation_id), ratio=tracer.ratio)
+    return _current_span(story.at(ids.attempted(run_id, _number(request))))
+
+
+def _number(request: Mapping[str, Any]) -> int:
+    """As :attr:`tasks.worker.envelope.Envelope.attempt`."""
+    told = request.get("ledgerq-attempt")
+    counted = (request.get("retries") or 0) + (request.get("replaced_task_nesting") or 0)
+    return int(told) if told else 1 + int(counted)
+
+
+@contextmanager
+def _current_span(context: Context) -> Iterator[None]:
+    from opentelemetry import trace  # noqa: PLC0415  not where tracing is off
+
+    from infra.tracing.sdk import span_context  # noqa: PLC0415
+
+    with trace.use_span(trace.NonRecordingSpan(span_context(context)), record_exception=False):
+        yield
+
+
+def _stop(**_signal: Any) -> None:
+    stop()
+
+
+def _instrument(names: list[str]) -> None:
+    found = {each.name: each for each in entry_points(group=_INSTRUMENTORS)}
+    for name in names:
+        try:
+            found[name].load()().instrument()
+        except Exception as error:  # noqa: BLE001  foreign code; tasks are run without it
+            _log.warning("tasks are not instrumented", instrumentation=name, error=str(error), installed=sorted(found))

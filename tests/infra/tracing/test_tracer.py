@@ -1,0 +1,150 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from infra import tracing
+from infra.settings import Settings
+from infra.tracing import Context, Link, Mark, Span, outbox
+from infra.tracing.names import Kind
+from infra.tracing.outbox import Outbox
+from infra.tracing.sdk import traces_url
+from tests.infra.tracing.collector import Collector, grpc_collector, http_collector
+from tests.waiting import eventually
+
+AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+ABOVE = Context("a" * 32, "b" * 16, is_sampled=True)
+ELSEWHERE = Context("c" * 32, "d" * 16, is_sampled=True)
+
+
+@pytest.fixture(autouse=True)
+def _stopped() -> Iterator[None]:
+    yield
+    tracing.stop()
+
+
+def settings(collector: str, **more: Any) -> Settings:
+    return Settings(tracing_endpoint=SecretStr(collector), **more)
+
+
+def span(context: Context) -> Span:
+    return Span(
+        name="process tasks.high",
+        kind=Kind.CONSUMER,
+        context=context,
+        parent=ABOVE.span_id,
+        began=AT,
+        ended=AT + timedelta(seconds=2),
+        attributes={"ledgerq.task.attempt": 2, "left.out": None},
+        links=[Link(ELSEWHERE, "previous attempt")],
+        marks=[Mark("task.retry_scheduled", AT, {"ledgerq.retry.delay_seconds": 1.5})],
+        error="ValueError",
+    )
+
+
+@pytest.mark.parametrize(
+    ("collecting", "more", "encodings"),
+    [
+        (http_collector, {}, {""}),
+        (http_collector, {"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}, {"gzip"}),
+        (grpc_collector, {"tracing_protocol": "grpc"}, {""}),
+    ],
+)
+def test_a_span_arrives_as_it_was_sent(
+    collecting: Any, more: dict[str, str], encodings: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in more if name.startswith("OTEL_")]:
+        monkeypatch.setenv(name, more.pop(name))
+    collection: AbstractContextManager[Collector] = collecting()
+    with collection as collector:
+        with tracing.tracing(settings(collector.endpoint, **more), service="test") as tracer:
+            assert tracer is not None
+            tracer.send(span(ABOVE.at("e" * 16)))
+            tracer.send(span(ABOVE.at("f" * 16)._replace(is_sampled=False)))
+        (got,) = collector.spans.values()
+    assert (got.service, got.says, got.parent) == ("ledgerq-test", "CONSUMER process tasks.high !ValueError", "b" * 16)
+    assert (got.trace_id, got.span_id) == ("a" * 32, "e" * 16)
+    assert got.ended - got.began == 2_000_000_000
+    assert got.began == int(AT.timestamp()) * 1_000_000_000 + 123_456_000
+    assert got.attributes == {"ledgerq.task.attempt": 2, "error.type": "ValueError"}
+    assert got.links == [("c" * 32, "d" * 16, {"ledgerq.link": "previous attempt"})]
+    assert got.marks == {"task.retry_scheduled": {"ledgerq.retry.delay_seconds": 1.5}}
+    assert collector.encodings == encodings
+
+
+def test_nothing_of_opentelemetry_is_imported_where_no_endpoint_is_set() -> None:
+    program = (
+        "import sys; from infra import tracing; from infra.settings import Settings;"
+        "import infra.broker.emitter, infra.event_store, tasks.app, tasks.worker.consumer;"
+        "assert tracing.start(Settings(), service='x') is None;"
+        "sys.exit(str([name for name in sys.modules if name.startswith('opentelemetry')] or ''))"
+    )
+    done = subprocess.run((sys.executable, "-c", program), check=False, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
+
+
+def test_a_collector_that_is_away_stops_nobody_and_is_told_of_once() -> None:
+    with http_collector() as gone:
+        pass
+    with capture_logs() as lines:
+        with tracing.tracing(settings(gone.endpoint), service="test") as tracer:
+            assert tracer is not None
+            began = datetime.now(UTC)
+            for _ in range(2 * outbox.MOST_WAITING):
+                tracer.send(span(ABOVE))
+            assert datetime.now(UTC) - began < timedelta(seconds=1)
+        assert datetime.now(UTC) - began < timedelta(seconds=8)
+    told = [line for line in lines if "spans" in line["event"]]
+    assert [line["event"] for line in told] == ["spans are not taken and are dropped until they are"]
+
+
+def test_spans_are_sent_again_once_the_collector_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(outbox, "LINGER_SECONDS", 0.01)
+    arrived: list[Any] = []
+    is_back, has_failed = Event(), Event()
+
+    def send(batch: Any) -> bool:
+        if not is_back.is_set():
+            has_failed.set()
+            raise OSError("no route")
+        arrived.extend(batch)
+        return True
+
+    box = Outbox(send, where="there")
+    with capture_logs() as lines:
+        box.put(1)
+        assert has_failed.wait(5)
+        is_back.set()
+        box.put(2)
+        eventually(lambda: arrived == [2])
+        box.close(within=timedelta(seconds=5))
+    assert [(line["event"], line.get("dropped")) for line in lines] == [
+        ("spans are not taken and are dropped until they are", None),
+        ("spans are taken again", 1),
+    ]
+
+
+def test_a_span_of_the_processes_own_code_goes_the_same_way() -> None:
+    with http_collector() as collector:
+        with tracing.tracing(settings(collector.endpoint), service="test"):
+            from opentelemetry import trace  # noqa: PLC0415  its provider is ours from here on
+
+            with trace.get_tracer("mine").start_as_current_span("by hand"):
+                active = tracing.active_context()
+        (got,) = collector.spans.values()
+    assert active is not None
+    assert (got.name, got.trace_id, got.span_id) == ("by hand", active.trace_id, active.span_id)
+    assert tracing.active_context() is None
+
+
+def test_an_endpoint_without_a_path_is_posted_to_where_otlp_says() -> None:
+    assert traces_url("http://c:4318") == traces_url("http://c:4318/") == "http://c:4318/v1/traces"
+    assert traces_url("https://c/otlp/v1/traces") == "https://c/otlp/v1/traces"
