@@ -141,7 +141,8 @@ cross join lateral (
            coalesce(sum(seconds) filter (where stretch = 'deferred'), 0)    as deferred_seconds,
            count(*) filter (where moved_seconds <> 0)                       as moved_count,
            greatest(max(abs(moved_seconds)),
-                    extract(epoch from r.accepted_at - r.ended_at)::double precision, 0) as most_moved_seconds
+                    extract(epoch from r.accepted_at - r.ended_at)::double precision, 0) as most_moved_seconds,
+           coalesce(r.trace_id, md5(r.correlation_id))                      as trace_id
     from analytics.fct_task_stretches s
     where s.run_id = r.run_id
 ) split;
@@ -169,3 +170,4 @@ comment on column analytics.fct_task_waits.limited_seconds is 'Held because of i
 comment on column analytics.fct_task_waits.deferred_seconds is 'Held because of the license that it names, or because nobody could say how that stands.';
 comment on column analytics.fct_task_waits.moved_count is 'How many of its instants were moved because clocks differ; its parts are the less exact for it.';
 comment on column analytics.fct_task_waits.most_moved_seconds is 'The longest of those moves, or by how much the end came before the acceptance.';
+comment on column analytics.fct_task_waits.trace_id is 'Its trace (W3C Trace Context); `ledgerq trace show` prints it.';
