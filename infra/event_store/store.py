@@ -87,14 +87,14 @@ class EventStore:
         if len(events) == 1:
             return [self._append_single(log, events[0])]
         with self._datastore.pool.connection() as connection, noted() as stored:
-            return self._on(connection, stored).append(log, events)
+            return self._noting(connection, stored).append(log, events)
 
     def append_each(self, log: Log, events: Sequence[NewEvent]) -> list[Verdict]:
         """:meth:`Transaction.append_each` in a transaction of its own, in one round trip; see :meth:`append`."""
         if len(events) == 1:
             return [self._verdict(log, events[0])]
         with self._datastore.pool.connection() as connection, noted() as stored:
-            return self._on(connection, stored).append_each(log, events)
+            return self._noting(connection, stored).append_each(log, events)
 
     def load(self, log: Log, stream_ids: Collection[str]) -> dict[str, list[Event]]:
         """Whole streams, each in order of version; a stream that does not exist is not in the answer.
@@ -245,15 +245,20 @@ class EventStore:
     def _recorded(self, row: Found) -> Recorded:
         return recorded(self._mapper, row)
 
-    def _on(self, connection: psycopg.Connection[tuple[Any, ...]], stored: Stored | None = None) -> Transaction:
-        return Transaction(connection, self._tables, self._mapper, stored=stored)
+    def _on(self, connection: psycopg.Connection[tuple[Any, ...]]) -> Transaction:
+        return Transaction(connection, self._tables, self._mapper)
+
+    def _noting(self, connection: psycopg.Connection[tuple[Any, ...]], stored: Stored | None) -> Transaction:
+        transaction = self._on(connection)
+        transaction.stored = stored
+        return transaction
 
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
         with noted() as stored, self._datastore.pool.connection() as connection, connection.transaction():
             self._open.count += 1
             try:
-                yield self._on(connection, stored)
+                yield self._noting(connection, stored)
             finally:
                 self._open.count -= 1
 

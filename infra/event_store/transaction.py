@@ -25,25 +25,17 @@ class Transaction:
 
     From its first append to a log on, readers of that log wait for its end: keep it short.
 
-    Args:
-        connection: the one it is on.
-        tables: of the logs.
-        mapper: of events.
+    Attributes:
         stored: where it notes what it stores; None: nowhere.
     """
 
     def __init__(
-        self,
-        connection: psycopg.Connection[tuple[Any, ...]],
-        tables: Mapping[Log, LogTable],
-        mapper: EventMapper,
-        *,
-        stored: Stored | None = None,
+        self, connection: psycopg.Connection[tuple[Any, ...]], tables: Mapping[Log, LogTable], mapper: EventMapper
     ) -> None:
         self.connection = connection
         self._tables = tables
         self._mapper = mapper
-        self._stored = stored
+        self.stored: Stored | None = None
 
     def load(self, log: Log, stream_ids: Collection[str]) -> dict[str, list[Event]]:
         """:meth:`EventStore.load`, of what is committed and what this transaction has appended."""
@@ -93,8 +85,8 @@ class Transaction:
     def _append(self, log: Log, events: Sequence[NewEvent], *, all_or_nothing: bool) -> Appended:
         rows = [self._mapper.values(new) for new in events]
         appended = self._tables[log].append(self.connection, rows, all_or_nothing=all_or_nothing)
-        if self._stored is not None:
-            self._stored.note(log, events, appended)
+        if self.stored is not None:
+            self.stored.note(log, events, appended)
         return appended
 
 

@@ -68,11 +68,13 @@ class Collector:
                     self.spans[got.trace_id, got.span_id] = got
 
     def trace(self, trace_id: str) -> list[Got]:
-        return sorted((span for span in list(self.spans.values()) if span.trace_id == trace_id), key=lambda s: s.began)
+        return sorted(
+            (span for span in list(self.spans.values()) if span.trace_id == trace_id), key=lambda s: (s.name, s.began)
+        )
 
-    def tree(self, trace_id: str, *, without: tuple[str, ...] = ()) -> list[str]:
-        """The trace with what hangs under what by its indentation, siblings in order of time."""
-        spans = [span for span in self.trace(trace_id) if not span.name.startswith(without or ("\0",))]
+    def tree(self, trace_id: str) -> list[str]:
+        """The trace with what hangs under what by its indentation, siblings by name and then in order of time."""
+        spans = self.trace(trace_id)
         known = {span.span_id for span in spans}
 
         def lines(parent: str | None, depth: int) -> Iterator[str]:
@@ -84,11 +86,11 @@ class Collector:
 
         return list(lines(None, 0))
 
-    def until_tree(self, trace_id: str, expected: list[str], *, without: tuple[str, ...] = ()) -> None:
+    def until_tree(self, trace_id: str, expected: list[str]) -> None:
         """Wait until the trace is ``expected``."""
 
         def same() -> bool:
-            tree = self.tree(trace_id, without=without)
+            tree = self.tree(trace_id)
             assert tree == expected, "\n".join(["", *tree])
             return True
 
