@@ -159,7 +159,7 @@ def _marks(tried: Tried) -> Iterator[Mark]:
             yield Mark(HELD, fact.event.timestamp, {names.REASON: fact.event.because or "eta"})
     match tried.outcome:
         case TaskRetryScheduled(delay_seconds=delay, spent_by=spent_by):
-            said = {names.DELAY_SECONDS: delay, names.REASON: spent_by}
+            said: Attributes = {names.DELAY_SECONDS: delay, names.REASON: spent_by}
             trace = tried.follower.trace_id if tried.follower else None
             yield Mark(names.RETRY_SCHEDULED, tried.ended, {**said, names.NEXT_TRACE: trace})
         case TaskFailure() as end if not isinstance(end, _NO_DEATH):
