@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from uuid import uuid4
 
 from domain.tier import Tier
+from infra.bench.collector import collector
 from infra.broker.connection import connect
 from infra.broker.publisher import OutgoingMessage, Publisher
 from infra.broker.topology import INGEST, TASKS
@@ -124,18 +125,39 @@ class TaskBench:
             "task_10ms_strict_vs_bare_celery": figures["ours_strict_ratio"],
         }
 
+    def traced_tasks(self, *, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, float]:
+        """Tasks that do nothing, with a tenth of their stories and with all of them sent as spans, against none."""
+        with collector() as endpoint:
+            for name, ratio in (("ours_traced_tenth", "0.1"), ("ours_traced_all", "1")):
+                traced = {"LEDGERQ_TRACING_ENDPOINT": endpoint, "LEDGERQ_TRACING_SAMPLED": ratio}
+                self._peers[name] = Peer(_OURS, traced)
+            names = ("ours", "ours_traced_tenth", "ours_traced_all")
+            figures = self._compare("sample.nothing", names, runs=runs, rounds=rounds, tell=tell, against="ours")
+        return {
+            "traced_tenth_vs_untraced": figures["ours_traced_tenth_ratio"],
+            "traced_all_vs_untraced": figures["ours_traced_all_ratio"],
+        }
+
     def _compare(
-        self, task: str, names: tuple[str, ...], *, runs: int, rounds: int, tell: Callable[[str], None]
+        self,
+        task: str,
+        names: tuple[str, ...],
+        *,
+        runs: int,
+        rounds: int,
+        tell: Callable[[str], None],
+        against: str = "bare",
     ) -> dict[str, float]:
         measured: list[dict[str, float]] = []
         for number in range(rounds):
-            measured.append({name: self._rate(self._peers[name], task, runs) for name in names})
+            in_turn = names if number % 2 == 0 else names[::-1]  # whoever comes later has a warmer, or busier, machine
+            measured.append({name: self._rate(self._peers[name], task, runs) for name in in_turn})
             tell(f"  {task}, round {number + 1}: " + ", ".join(f"{n} {r:,.0f}/s" for n, r in measured[-1].items()))
         rates = {name: statistics.median(m[name] for m in measured) for name in names}
         ratios = {
-            f"{name}_ratio": statistics.median(m[name] / m["bare"] for m in measured)
+            f"{name}_ratio": statistics.median(m[name] / m[against] for m in measured)
             for name in names
-            if name != "bare"
+            if name != against
         }
         return {**rates, **ratios}
 

@@ -24,7 +24,10 @@ from infra.settings import Settings
 
 READY_WITHIN_SECONDS: Final = 60.0
 WITHOUT_WORKERS: Final = ("ingest", "dispatch", "projector")
-_KNOWN_TO_OTHERS: Final = ("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "LINK_KEY", "STATE_DIR")
+_KNOWN_TO_OTHERS: Final = (
+    *("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "LINK_KEY", "STATE_DIR"),
+    *("TRACING_ENDPOINT", "TRACING_PROTOCOL", "TRACING_SAMPLED"),
+)
 
 
 _WORK: Final = (topology.INGEST, topology.DEAD_RECORD, *(tier.queue for tier in Tier))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from domain.dead_letter import LetterDecision
 from domain.task_run import TaskDeadLettered, TaskPublished, TaskRequested
 from infra.broker.topology import DEAD, DEAD_RECORD, EVENTS, INGEST, TASKS
 from infra.tracing import Context, Link, Span, ids, names
@@ -41,11 +42,11 @@ def told_of(runs: Sequence[PastRun]) -> list[Told]:
 
 def _told(run: PastRun) -> Iterator[Told]:
     for fact in reversed(run.causes):
-        yield from _stored(fact, by="ingest" if "source_event_id" in fact.metadata else "dispatch")
+        yield from _stored(fact)
     if (replay := _replay(run)) is not None:
         yield Told("command", replay)
     for fact in run.facts:
-        yield from _stored(fact, by="dispatch" if isinstance(fact.event, TaskPublished) else "ingest")
+        yield from _stored(fact)
         if isinstance(fact.event, TaskPublished):
             yield Told("dispatch", _dispatched(run, fact, fact.event))
         if isinstance(fact.event, TaskDeadLettered):
@@ -53,7 +54,7 @@ def _told(run: PastRun) -> Iterator[Told]:
     yield from (Told("worker", span) for span in attempt_spans(run))
 
 
-def _stored(fact: Fact, *, by: str) -> Iterator[Told]:
+def _stored(fact: Fact) -> Iterator[Told]:
     """An event being stored and, where a message of its own told it, that being taken in."""
     story, source_event_id = fact.story, fact.metadata.get("source_event_id")
     parent = append_parent(fact.event, fact.metadata, story)
@@ -71,9 +72,16 @@ def _stored(fact: Fact, *, by: str) -> Iterator[Told]:
         names.CORRELATION_ID: fact.metadata.get("correlation_id"),
     }
     context = story.at(ids.appended(fact.event_id))
-    yield Told(
-        by, _instant(names.span_name(names.APPEND, fact.log.value), Kind.INTERNAL, context, parent, fact, attributes)
-    )
+    name = names.span_name(names.APPEND, fact.log.value)
+    yield Told(_writer(fact), _instant(name, Kind.INTERNAL, context, parent, fact, attributes))
+
+
+def _writer(fact: Fact) -> str:
+    """The process that stores such events."""
+    if "source_event_id" in fact.metadata or isinstance(fact.event, TaskDeadLettered):
+        return "ingest"
+    is_replay = isinstance(fact.event, TaskRequested) and fact.event.replay_of is not None
+    return "command" if is_replay or isinstance(fact.event, LetterDecision) else "dispatch"
 
 
 def _emitted(fact: Fact) -> Span | None:

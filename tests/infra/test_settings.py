@@ -62,3 +62,20 @@ def test_a_url_of_another_kind_is_refused_with_the_kinds_that_are_allowed(
     monkeypatch.setenv(f"LEDGERQ_{name}", "ftp://127.0.0.1/x")
     with pytest.raises(SettingsError, match=rf"LEDGERQ_{name}: .*:// is allowed"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("LEDGERQ_TRACING_ENDPOINT", "jaeger:4318", "http:// or https://"),
+        ("LEDGERQ_TRACING_PROTOCOL", "http/json", "grpc"),
+        ("LEDGERQ_TRACING_SAMPLED", "10", "less than or equal to 1"),
+        ("LEDGERQ_TRACING_INSTRUMENT", "psycopg, celery", "celery cannot be among them"),
+    ],
+)
+def test_a_setting_of_tracing_that_is_not_allowed_is_told_with_what_is(
+    name: str, value: str, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"{name}.*{allowed}"):
+        load_settings()

@@ -22,6 +22,7 @@ from infra import database, tracing
 from infra.broker import topology
 from infra.broker.emitter import Emitter, new_event
 from infra.cloudevents import CloudEvent, encode_structured
+from infra.cloudevents.encoding import STRUCTURED
 from infra.event_store import EventStore, Log
 from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
@@ -43,9 +44,17 @@ class Fleet(NamedTuple):
     grpc: Collector
     emitter: Emitter
 
-    def request(self, task: str, *, correlation_id: str | None = None, tier: str = "normal", **kwargs: Any) -> "Asked":
+    def request(
+        self,
+        task: str,
+        *,
+        correlation_id: str | None = None,
+        tier: str = "normal",
+        run_id: str | None = None,
+        **kwargs: Any,
+    ) -> "Asked":
         """Emit a request as a service does."""
-        run_id, correlation_id = str(uuid4()), correlation_id or sampled()
+        run_id, correlation_id = run_id or str(uuid4()), correlation_id or sampled()
         data = {"task": task, "run_id": run_id, "tier": tier, "kwargs": kwargs}
         event = new_event("task.requested", source="/test", data=data, time=datetime.now(UTC))
         event = _correlated(event, correlation_id)
@@ -182,16 +191,16 @@ def test_the_attempts_of_a_run_lie_side_by_side_and_name_the_one_before(fleet: F
 
 
 def test_a_dead_letter_ends_its_story_and_a_replay_begins_another(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet,
 ) -> None:
-    asked = fleet.request("traced.hopeless", secret="the-card-number")
+    asked = fleet.request("traced.hopeless", card="the-card-number")
     died = [*EMITTED, *PUBLISHED, "        CONSUMER process tasks.normal !LookupError"]
     inside = ["          INTERNAL append tasks"] * 2
     buried = ["          CONSUMER process dead.record", "            INTERNAL append tasks"]
     fleet.collector.until_tree(asked.trace_id, [*died, *inside, *buried])
     (last,) = [each for each in fleet.collector.trace(asked.trace_id) if each.name == "process tasks.normal"]
     assert "task.dead_lettered" in last.marks
-    new_run = _replay(fleet, asked.run_id, monkeypatch)
+    new_run = _replay(fleet, asked.run_id)
     root = ids.replayed(new_run, is_sampled=True)
     again = ["INTERNAL replay dead", "  INTERNAL append tasks", "    PRODUCER publish tasks.normal"]
     again += ["      INTERNAL append tasks", "      CONSUMER process tasks.normal !LookupError"]
@@ -206,7 +215,7 @@ def test_a_dead_letter_ends_its_story_and_a_replay_begins_another(
     assert not [text for text in fleet.collector.texts if b"the-card-number" in text]
 
 
-def _replay(fleet: Fleet, run_id: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def _replay(fleet: Fleet, run_id: str) -> str:
     """``ledgerq dlq replay`` in a process of its own, once the read model knows the letter."""
     environment = {
         **os.environ,
@@ -279,6 +288,17 @@ def test_a_foreign_senders_trace_goes_on(fleet: Fleet) -> None:
     ]
     fleet.collector.until_tree(told, taken)
     assert {each.parent for trace in (sent, told) for each in roots(fleet.collector, trace)} == {span}
+
+
+def test_what_ingest_does_not_take_in_is_an_error_of_its_senders_trace(fleet: Fleet) -> None:
+    unreadable, span = secrets.token_hex(16), secrets.token_hex(8)
+    fleet.send("events", "task.requested", b"{", {"traceparent": f"00-{unreadable}-{span}-01"}, STRUCTURED)
+    fleet.collector.until_tree(unreadable, ["CONSUMER process ingest !unreadable"])
+    asked = fleet.request("traced.looks")
+    again = fleet.request("traced.looks", run_id=asked.run_id)
+    fleet.collector.until_tree(
+        again.trace_id, ["PRODUCER publish events", "  CONSUMER process ingest !RunAlreadyRequested"]
+    )
 
 
 def roots(collector: Collector, trace_id: str) -> list[Got]:

@@ -33,8 +33,8 @@ def flaky(*, path: str) -> None:
 
 
 @task("traced.hopeless", retry_policy=NO_RETRIES)
-def hopeless(*, secret: str) -> NoReturn:
-    raise LookupError(secret)
+def hopeless(*, card: str) -> NoReturn:
+    raise LookupError(card)
 
 
 @app.task(name="traced.patient", bind=True)
