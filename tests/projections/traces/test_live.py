@@ -120,7 +120,7 @@ def test_a_run_that_is_tried_again(fleet: Fleet, tmp_path: Path) -> None:
 
 
 def test_a_run_that_dies_and_is_replayed(fleet: Fleet) -> None:
-    asked = fleet.request("traced.hopeless", secret="x")
+    asked = fleet.request("traced.hopeless", secret="x")  # noqa: S106  not one
     agree(fleet, asked.run_id, is_there=has("task.published", "task.dead_lettered"))
     new_run = eventually(lambda: replayed(fleet, asked), seconds=60)
     found = agree(fleet, asked.run_id, is_there=has("task.published", *["task.dead_lettered"] * 2))
