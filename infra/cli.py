@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "fleet": ("tasks.sample.commands:fleet", "Play a sample fleet: licenses, sessions, tasks."),
     "projector": ("projections.commands:projector", "Keep the read models up to date."),
     "projection": ("projections.commands:projection", "List projections, their lag; rebuild, compare, switch."),
+    "trace": ("projections.traces.command:trace", "The spans of a past run: as a tree, or exported."),
     "report": ("projections.commands:report", "Report from the analytics views; does it balance?"),
     "export": ("projections.export_command:export", "A view of schema analytics into a CSV or Parquet file."),
     "chaos": ("infra.local.chaos.command:command", "Kill everything at random under load; check the four promises."),

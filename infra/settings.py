@@ -146,6 +146,8 @@ class Settings(BaseSettings):
     """The share of stories of which spans are sent, among those that no sender has decided on."""
     tracing_instrument: str = ""
     """Instrumentations for the code of tasks, by their names, after commas (``psycopg,requests``), as installed."""
+    trace_url_template: str | None = None
+    """Where people look at a trace (``http://127.0.0.1:16686/trace/{trace_id}``); none: commands print ids alone."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
     @field_validator("tracing_instrument")
@@ -172,6 +174,13 @@ class Settings(BaseSettings):
         if text is not None and not (text.isprintable() and "@" in text):
             raise ValueError("an e-mail address in one line of printable characters is allowed")
         return text
+
+    @field_validator("trace_url_template")
+    @classmethod
+    def _names_the_trace(cls, template: str | None) -> str | None:
+        if template is not None and not (template.startswith(("http://", "https://")) and "{trace_id}" in template):
+            raise ValueError("an address that begins with http:// or https:// and has {trace_id} in it is allowed")
+        return template
 
     @field_validator("smtp_ca_file", "mail_templates_dir")
     @classmethod

@@ -14,6 +14,7 @@ from infra.event_store import Log, Recorded
 from projections import tables
 from projections.projection import Fold
 from projections.rows import Key
+from projections.task_runs import trace_id
 
 
 class MessageRow(msgspec.Struct):
@@ -27,6 +28,7 @@ class MessageRow(msgspec.Struct):
     source_event_id: str | None = None
     fragment: str | None = None
     dead_lettered_at: datetime | None = None
+    trace_id: str | None = None
 
 
 class IngestDeadLetters(Fold[MessageRow]):
@@ -51,3 +53,4 @@ class IngestDeadLetters(Fold[MessageRow]):
         row.reason, row.detail = event.reason, event.detail
         row.message_type, row.source, row.source_event_id = event.message_type, event.source, event.source_event_id
         row.fragment, row.dead_lettered_at = event.fragment, event.timestamp
+        row.trace_id = trace_id(recorded.metadata.get("traceparent"))

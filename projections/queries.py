@@ -106,6 +106,24 @@ def starving_runs(
         return cursor.execute(_STARVING, asked).fetchall()
 
 
+def runs_of_trace(connection: psycopg.Connection[Any], trace_id: str, limit: int) -> list[str]:
+    """Runs that are, or an attempt of which is, in a trace, in order of acceptance; at most so many.
+
+    No index has it: people ask rarely, and every run would pay. All runs are looked at.
+    """
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(_OF_TRACE, {"trace_id": trace_id, "limit": limit}).fetchall()
+
+
+_OF_TRACE: Final = """
+    select run_id
+    from read_model.task_runs
+    where coalesce(trace_id, md5(correlation_id)) = %(trace_id)s
+        or run_id in (select run_id from read_model.task_attempts where trace_id = %(trace_id)s)
+    order by accepted_at, run_id
+    limit %(limit)s
+"""
+
 _STARVING: Final = """
     select waiting.run_id, waiting.queue, waiting.published_at
     from unnest(%(queues)s::text[], %(highest)s::int[]) as queue (name, highest)

@@ -12,6 +12,7 @@ from domain.aggregate import Event
 from domain.run import END_NAMES
 from domain.task_run import (
     AttemptEvent,
+    HoldReason,
     TaskDeadLettered,
     TaskEnd,
     TaskFailure,
@@ -36,6 +37,19 @@ class Rank:
     IGNORED: Final = 2
     RETRY: Final = 3
     END: Final = 4
+
+
+_HELD_AT: Final[dict[str | None, str]] = {
+    None: "eta_held_at",
+    HoldReason.PAUSED: "paused_at",
+    HoldReason.RATE_LIMITED: "limited_at",
+    HoldReason.CONCURRENCY_LIMITED: "limited_at",
+    HoldReason.LIMITER_AWAY: "limited_at",
+    HoldReason.LICENSE_SUSPENDED: "deferred_at",
+    HoldReason.LICENSE_TERM_OVER: "deferred_at",
+    HoldReason.LICENSE_AWAY: "deferred_at",
+}
+"""The column that says since when an attempt has been held, by the reason."""
 
 
 class AttemptRow(msgspec.Struct):
@@ -64,6 +78,11 @@ class AttemptRow(msgspec.Struct):
     admitted_by: str | None = None
     deferred_by: str | None = None
     turned_away_by: str | None = None
+    delivered_at: datetime | None = None
+    eta_held_at: datetime | None = None
+    paused_at: datetime | None = None
+    limited_at: datetime | None = None
+    deferred_at: datetime | None = None
 
 
 class TaskAttempts(Fold[AttemptRow]):
@@ -99,9 +118,11 @@ class TaskAttempts(Fold[AttemptRow]):
             case TaskReceived():
                 row.received_at = earliest(row.received_at, event.timestamp)
                 row.deferred_by = agreed(row.deferred_by, event.decided_by)
+                _fold_hold(row, event)
             case TaskStarted():
                 row.received_at = earliest(row.received_at, event.received_at)
                 row.started_at, row.pid, row.code_version = event.timestamp, event.pid, event.code_version
+                row.delivered_at = event.received_at
                 row.admitted_by = agreed(row.admitted_by, event.admitted_by)
             case TaskOutcomeIgnored():
                 row.ignored_outcome = event.outcome
@@ -116,6 +137,12 @@ def _attempt_event(event: Event) -> AttemptEvent:
     if not isinstance(event, AttemptEvent):
         raise TypeError(f"{event.TOPIC} is no event of an attempt")
     return event
+
+
+def _fold_hold(row: AttemptRow, event: TaskReceived) -> None:
+    """Since when it has been held for a reason of this kind."""
+    if (held_at := _HELD_AT.get(event.because)) is not None:
+        setattr(row, held_at, earliest(getattr(row, held_at), event.timestamp))
 
 
 def _fold_outcome(row: AttemptRow, event: AttemptEvent) -> None:

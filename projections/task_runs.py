@@ -6,7 +6,6 @@ event with the highest or the lowest slot, the earliest or latest time, or a val
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -31,6 +30,7 @@ from domain.task_run import (
 )
 from domain.tier import Tier
 from infra.event_store import Log, Recorded
+from infra.tracing import Context
 from projections import tables
 from projections.order import agreed, earliest, latest
 from projections.projection import Fold
@@ -39,8 +39,6 @@ from projections.rows import Key
 _STATE_AFTER: Final = {name: state.value for name, state in STATE_AFTER.items()}
 _TIER_OF_QUEUE: Final = {tier.queue: tier.value for tier in Tier}
 _SLOT_NOTHING_TOLD: Final = -1
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-")
-"""W3C Trace Context, section 3.2: version, trace id, parent id, flags."""
 
 
 class RunRow(msgspec.Struct):
@@ -96,7 +94,6 @@ class TaskRuns(Fold[RunRow]):
         if not isinstance(event, TaskEvent):
             raise TypeError(f"{event.TOPIC} is no event of a task run")
         row.task = agreed(row.task, event.task)
-        row.trace_id = agreed(row.trace_id, trace_id(recorded.metadata.get("traceparent")))
         row.recorded_at = earliest(row.recorded_at, recorded.recorded_at)
         _fold_acceptance(row, recorded)
         _fold_state(row, event)
@@ -114,8 +111,8 @@ def run_id(event: Event) -> str:
 
 def trace_id(traceparent: object) -> str | None:
     """The trace that a W3C ``traceparent`` names: 32 hexadecimal digits; None where there is none."""
-    found = _TRACEPARENT.match(traceparent) if isinstance(traceparent, str) else None
-    return found[1] if found else None
+    found = Context.read(traceparent)
+    return found.trace_id if found else None
 
 
 def _fold_acceptance(row: RunRow, recorded: Recorded) -> None:
@@ -129,6 +126,7 @@ def _fold_acceptance(row: RunRow, recorded: Recorded) -> None:
     row.accepted_at = event.timestamp
     row.accepted_by = "requested" if slot == SLOT_REQUESTED else "observed"
     row.correlation_id = recorded.metadata.get("correlation_id")
+    row.trace_id = trace_id(recorded.metadata.get("traceparent"))
 
 
 def _fold_state(row: RunRow, event: TaskEvent) -> None:

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from domain.run import TaskRun
-from domain.task_run import AttemptEvent, TaskEvent
+from domain.task_run import AttemptEvent, TaskEvent, order_of
+from infra.event_store import Recorded
+from infra.tracing.address import trace_of
 
 VALUE_CHARACTERS: Final = 100
 _SAID_ELSEWHERE: Final = frozenset({"task", "attempt", "traceback"})
 
 
-def tell(run: TaskRun) -> str:
-    """The run in a line, and a line for each of its events, in the order of the run's own logic (slots)."""
+class Story(NamedTuple):
+    """A run, and the trace that it was accepted in; None: it names no story."""
+
+    run: TaskRun
+    trace_id: str | None
+
+    @classmethod
+    def of(cls, recorded: Sequence[Recorded]) -> Story | None:
+        """The run that these events of one stream tell of; None where they tell of none."""
+        told = [each for each in recorded if isinstance(each.event, TaskEvent)]
+        if not told:
+            return None
+        first = min(told, key=lambda each: (order_of(each.event.originator_version), each.event.timestamp))
+        events = [each.event for each in told if isinstance(each.event, TaskEvent)]
+        return cls(TaskRun.fold(events), trace_of(first.metadata))
+
+
+def tell(run: TaskRun, *, trace: str | None = None) -> str:
+    """The run in a line, and a line for each of its events, in the order of the run's own logic (slots).
+
+    Args:
+        run: the run.
+        trace: in which trace it is, as people are told.
+    """
     began = min(event.timestamp for event in run.events)
     head = f"{run.task} · {run.state.value} · {_attempts(run.attempts)} · run {run.run_id}"
-    return "\n".join([head, *(_line(event, after=event.timestamp - began) for event in run.events)])
+    where = [] if trace is None else [f"  trace {trace}"]
+    return "\n".join([head, *where, *(_line(event, after=event.timestamp - began) for event in run.events)])
 
 
 def story_values(run: TaskRun) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import msgspec
 
 from domain.cause import derived_run_id
 from domain.messages import MessageInvalid
-from domain.run import RunState, TaskRun
-from domain.task_run import TaskEvent, run_stream
+from domain.run import RunState
+from domain.task_run import run_stream
 from domain.tier import Tier
 from domain.unique_key import RequestFolded, folded_stream
 from infra.broker.emitter import Emitter
@@ -25,10 +25,11 @@ from infra.event_store import EventStore, Log
 from infra.events.as_of import AsOf, story_as_of
 from infra.events.asking import as_of_options, asked_as_of
 from infra.settings import Settings, load_settings
+from infra.tracing.address import shown, values
 from tasks.backlog_check import check_backlog
 from tasks.flow_commands import limit_task, pause_task, resume_task
 from tasks.revoke_command import revoke
-from tasks.run_story import story_values, tell
+from tasks.run_story import Story, story_values, tell
 
 SOURCE: Final = "/ledgerq/task"
 LOOK_EVERY_SECONDS: Final = 0.2
@@ -82,8 +83,8 @@ def run(name: str, *, kwargs: str, wait: bool, timeout: float, **asked: Any) -> 
     click.echo(str(run_id))
     if wait:
         found = _ended(settings, run_id, within_seconds=timeout)
-        click.echo(tell(found))
-        if found.state is not RunState.SUCCEEDED:
+        click.echo(_told(found, settings))
+        if found.run.state is not RunState.SUCCEEDED:
             raise click.exceptions.Exit(1)
 
 
@@ -93,14 +94,22 @@ def run(name: str, *, kwargs: str, wait: bool, timeout: float, **asked: Any) -> 
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def show(run_id: str, *, as_of: str | None, by: str | None, as_json: bool) -> None:
     """Tell the story of the run RUN_ID as the log has it, or had it."""
-    when = asked_as_of(as_of, by)
-    with _store(load_settings()) as store:
+    when, settings = asked_as_of(as_of, by), load_settings()
+    with _store(settings) as store:
         found = _run(store, run_id, when)
         if found is None and when is not None and _run(store, run_id) is not None:
             raise click.ClickException(f"there was nothing of the run {run_id} as of {when}")
     if found is None:
         raise click.ClickException(f"nothing is recorded of a run {run_id}")
-    click.echo(msgspec.json.encode(story_values(found)).decode() if as_json else tell(found))
+    click.echo(msgspec.json.encode(_values(found, settings)).decode() if as_json else _told(found, settings))
+
+
+def _told(story: Story, settings: Settings) -> str:
+    return tell(story.run, trace=None if story.trace_id is None else shown(story.trace_id, settings))
+
+
+def _values(story: Story, settings: Settings) -> dict[str, Any]:
+    return story_values(story.run) | ({} if story.trace_id is None else values(story.trace_id, settings))
 
 
 def _request(asked: dict[str, Any]) -> tuple[CloudEvent, UUID]:
@@ -143,15 +152,15 @@ def _json_object(text: str) -> dict[str, Any]:
     return found
 
 
-def _ended(settings: Settings, run_id: UUID, *, within_seconds: float) -> TaskRun:
+def _ended(settings: Settings, run_id: UUID, *, within_seconds: float) -> Story:
     deadline = time.monotonic() + within_seconds
     with _store(settings) as store:
         while time.monotonic() < deadline:
             found = _run(store, str(run_id))
-            if found is not None and found.is_ended:
+            if found is not None and found.run.is_ended:
                 return found
             time.sleep(LOOK_EVERY_SECONDS)
-    state = found.state.value if found else "not stored yet"
+    state = found.run.state.value if found else "not stored yet"
     raise click.ClickException(f"the run has not ended within {within_seconds:g} s; it is {state}")
 
 
@@ -159,10 +168,8 @@ def _store(settings: Settings) -> EventStore:
     return EventStore(settings.database_url.get_secret_value(), connections=1, name="task command")
 
 
-def _run(store: EventStore, run_id: str, when: AsOf | None = None) -> TaskRun | None:
+def _run(store: EventStore, run_id: str, when: AsOf | None = None) -> Story | None:
     try:
-        story = story_as_of(store, Log.TASKS, run_stream(run_id), when)
+        return Story.of(story_as_of(store, Log.TASKS, run_stream(run_id), when))
     except DatabaseUnreachableError as error:
         raise click.ClickException(f"the database cannot be reached: {error}") from error
-    told = [recorded.event for recorded in story if isinstance(recorded.event, TaskEvent)]
-    return TaskRun.fold(told) if told else None

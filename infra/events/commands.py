@@ -20,7 +20,9 @@ from infra.events.reading import Logged, LogReader, Which, story_streams
 from infra.events.seal_commands import seal_command, verify_command
 from infra.events.tailing import Tail
 from infra.moments import moment
+from infra.settings import load_settings
 from infra.stopping import StopRequest
+from infra.tracing.address import shown, trace_of
 from infra.words import WORDS
 
 LOOK_EVERY_SECONDS: Final = 0.2
@@ -97,7 +99,7 @@ def show(event_id: UUID, *, archives: tuple[Path, ...], as_json: bool) -> None:
         if not found:
             raise click.ClickException(f"no log has an event {event_id}, as far as they are final")
         for each in found:
-            click.echo(showing.json_line(each) if as_json else showing.whole(each, cause=_cause(reader, each)))
+            click.echo(showing.json_line(each) if as_json else _whole(reader, each))
 
 
 @events.command()
@@ -149,6 +151,12 @@ def _beginning(tailing: Tail, since: datetime | None, lines: int) -> Iterable[Lo
 def _tell(found: Iterable[Logged], *, as_json: bool) -> None:
     for each in found:
         click.echo(showing.json_line(each) if as_json else showing.line(each))
+
+
+def _whole(reader: LogReader | ArchiveReader, logged: Logged) -> str:
+    trace_id = trace_of(logged.metadata)
+    trace = None if trace_id is None else shown(trace_id, load_settings())
+    return showing.whole(logged, cause=_cause(reader, logged), trace=trace)
 
 
 def _cause(reader: LogReader | ArchiveReader, logged: Logged) -> Logged | None:

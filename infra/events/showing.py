@@ -31,12 +31,13 @@ def line(logged: Logged) -> str:
     return f"{head:<44}  {click.style(row.name, bold=True)}  {row.stream_id} v{row.version}  {said}".rstrip()
 
 
-def whole(logged: Logged, *, cause: Logged | None) -> str:
+def whole(logged: Logged, *, cause: Logged | None, trace: str | None = None) -> str:
     """Everything the log has of an event.
 
     Args:
         logged: the event.
         cause: the event that caused it, if the log has it.
+        trace: in which trace it is, as people are told.
     """
     row = logged.row
     metadata = logged.metadata
@@ -49,6 +50,7 @@ def whole(logged: Logged, *, cause: Logged | None) -> str:
         "recorded": clock(row.recorded_at),
         "caused by": f"{causation} ({cause.row.name}, {cause.log.value}:{cause.row.position})" if cause else causation,
         **{name.removesuffix("_id"): metadata.get(name) for name in _CONTEXT},
+        "trace": trace,
     }
     width = max(map(len, told))
     lines = [f"  {name:<{width}}  {value}" for name, value in told.items() if value is not None]

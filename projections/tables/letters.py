@@ -77,4 +77,5 @@ INGEST_DEAD_LETTERS: Final = sa.Table(
     text("source_event_id"),
     text("fragment"),
     moment("dead_lettered_at"),
+    text("trace_id"),
 )

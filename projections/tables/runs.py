@@ -70,6 +70,11 @@ TASK_ATTEMPTS: Final = sa.Table(
     text("admitted_by"),
     text("deferred_by"),
     text("turned_away_by"),
+    moment("delivered_at"),
+    moment("eta_held_at"),
+    moment("paused_at"),
+    moment("limited_at"),
+    moment("deferred_at"),
 )
 
 FOLDED_REQUESTS: Final = sa.Table(

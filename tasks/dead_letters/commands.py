@@ -9,6 +9,7 @@ import click
 from domain.dead_letter import LetterState
 from infra.broker.errors import BrokerError
 from infra.settings import load_settings
+from infra.tracing.address import shown, trace_of, values
 from projections.queries import count_dead_letters, dead_letters, replayed_runs, replays
 from tasks.dead_letters import restore as restoring
 from tasks.dead_letters import showing
@@ -67,10 +68,12 @@ def show(run_id: str, *, as_json: bool) -> None:
         letter = next(load_letters(store, [run_id]), None)
     if letter is None:
         raise click.ClickException(f"the log has no dead letter of a run {run_id}")
+    settings, trace_id = load_settings(), trace_of(letter.fact.metadata)
     if as_json:
-        click.echo(showing.encode(showing.letter_values(letter)))
+        told = showing.letter_values(letter)
+        click.echo(showing.encode(told if trace_id is None else told | values(trace_id, settings)))
     else:
-        showing.print_letter(letter)
+        showing.print_letter(letter, trace=None if trace_id is None else shown(trace_id, settings))
 
 
 @dlq.command("replays")

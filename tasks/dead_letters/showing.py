@@ -69,10 +69,15 @@ def print_table(rows: Sequence[dict[str, Any]], *, nothing: str = "none") -> Non
     console.print(table, markup=False, highlight=False)
 
 
-def print_letter(letter: Letter) -> None:
-    """Everything the log has of a dead letter."""
+def print_letter(letter: Letter, *, trace: str | None) -> None:
+    """Everything the log has of a dead letter.
+
+    Args:
+        letter: the letter.
+        trace: in which trace it died, as people are told.
+    """
     events = [each.event for each in letter.events if isinstance(each.event, TaskEvent)]
-    click.echo(tell(TaskRun.fold(events)))
+    click.echo(tell(TaskRun.fold(events), trace=trace))
     message = letter.died.message
     click.echo(f"\nletter {letter.state.value}, generation {letter.generation}, died of {letter.died.reason}")
     for name, value in (("queue", letter.died.queue), ("priority", letter.priority), ("license", letter.license_id)):

@@ -39,6 +39,7 @@ class Rejected(NamedTuple):
     message_type: str | None = None
     source: str | None = None
     source_event_id: str | None = None
+    traceparent: str | None = None
 
     @classmethod
     def bytes_of(cls, delivery: Delivery, *, reason: str, detail: str) -> Rejected:
@@ -49,7 +50,8 @@ class Rejected(NamedTuple):
     def event_of(cls, delivery: Delivery, event: CloudEvent, *, reason: str, detail: str) -> Rejected:
         """A message whose event was read."""
         told = _printable(detail[:DETAIL_CHARACTERS])
-        return cls(delivery, event.unique_id, reason, told, event.type, event.source, event.id)
+        said = {"message_type": event.type, "source": event.source, "source_event_id": event.id}
+        return cls(delivery, event.unique_id, reason, told, **said, traceparent=event.traceparent)
 
     def fact(self) -> NewEvent:
         """``ingest.message_dead_lettered``, the same event each time the message is rejected."""
@@ -64,7 +66,13 @@ class Rejected(NamedTuple):
             source=self.source,
             source_event_id=self.source_event_id,
         )
-        cause = Cause(id=dead_letter_id(self.message_id), at=at, actor=ACTOR, correlation_id=str(self.message_id))
+        cause = Cause(
+            id=dead_letter_id(self.message_id),
+            at=at,
+            actor=ACTOR,
+            correlation_id=str(self.message_id),
+            traceparent=self.traceparent,
+        )
         return caused([event], cause)[0]
 
     def message(self, *, bare: bool = False) -> OutgoingMessage:

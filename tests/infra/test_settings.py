@@ -30,6 +30,13 @@ def test_a_key_that_can_be_guessed_is_refused_and_not_shown(monkeypatch: pytest.
     assert "s3cret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("template", ["http://127.0.0.1:16686/trace/", "javascript:{trace_id}"])
+def test_an_address_of_traces_that_leads_to_none_is_refused(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGERQ_TRACE_URL_TEMPLATE", template)
+    with pytest.raises(SettingsError, match=r"LEDGERQ_TRACE_URL_TEMPLATE: .*\{trace_id\} in it is allowed"):
+        load_settings()
+
+
 def test_settings_cannot_be_changed_after_they_were_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().log_level = "debug"  # type: ignore[misc]

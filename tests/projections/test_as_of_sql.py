@@ -13,6 +13,7 @@ import pytest
 
 from infra.event_store import Log
 from infra.events.as_of import AsOf, By
+from infra.tracing import ids
 from projections.as_of import license_as_of, run_as_of, session_as_of
 from projections.catalog import PROJECTIONS
 from projections.skipping import skip
@@ -35,6 +36,7 @@ DERIVED: dict[str, Callable[[Any], object]] = {
     "notice_count": lambda row: row.notices_sent,
     "lapse_count": lambda row: row.lapses,
     "attempt_count": lambda row: row.attempts,
+    "trace_id": lambda row: row.trace_id or ids.trace_id(row.correlation_id),
 }
 """Columns that SQL calls otherwise than the row of the read model."""
 

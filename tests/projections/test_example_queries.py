@@ -20,7 +20,7 @@ from domain.notice import NoticeEvent, alert_notice, license_notice
 from domain.run import END_NAMES
 from domain.session import Session
 from domain.session_denial import SessionDenied
-from domain.task_run import AttemptEvent, TaskReceived
+from domain.task_run import SLOT_END, AttemptEvent, TaskOutcomeIgnored, TaskReceived, attempt_slot, order_of
 from infra import database
 from infra.database import migrate
 from infra.event_store import EventStore, Log
@@ -354,6 +354,57 @@ def task_waits_by_tier(facts: Facts) -> Rows:
         for tier, told_of in waits.items()
         for found in [[wait for waited in told_of for wait in waited]]
     ]
+
+
+@answers
+def where_time_goes(facts: Facts) -> Rows:
+    spent = grouped((asked_for[0].tier, walked(run)) for run in ended(facts) if (asked_for := run.named("requested")))
+    parts = ("dispatch", "queue", "prefetched", "running", "retry_wait", "held")
+    return [
+        (tier, len(found), *(sum(each[part] for each in found) / len(found) for part in parts))
+        for tier, found in spent.items()
+    ]
+
+
+def walked(run: RunFacts) -> dict[str, float]:
+    """Where the run was, instant by instant; what is told to be earlier than what came before takes no time."""
+    spent: dict[str, float] = defaultdict(float)
+    now, where, delay = run.named("requested")[0].timestamp, "dispatch", timedelta(0)
+    for moment, then, next_delay in instants(run):
+        passed = max(timedelta(0), moment - now)
+        if where == "retry_wait":
+            spent["queue"] += (passed - min(passed, delay)).total_seconds()
+            passed = min(passed, delay)
+        spent[where] += passed.total_seconds()
+        now, where, delay = max(now, moment), then, next_delay
+    return spent
+
+
+def instants(run: RunFacts) -> Iterator[tuple[datetime, str, timedelta]]:
+    """When the run came to where it then was; a hold's place among those of its attempt is that of its time."""
+    telling = [e for e in run.events if order_of(e.slot()) <= SLOT_END and e.name != TaskOutcomeIgnored.TOPIC]
+    of_workers = [e.timestamp for e in run.named("received", "started")]
+    of_workers += [e.received_at for e in run.named("started") if e.received_at is not None]
+    for event in sorted(telling, key=place):
+        match event.name.removeprefix("task."):
+            case "requested":
+                yield event.timestamp, "dispatch", timedelta(0)
+            case "published":
+                yield min([event.timestamp, *of_workers]), "queue", timedelta(0)
+            case "received":
+                yield event.timestamp, "held", timedelta(0)
+            case "started":
+                yield event.received_at or event.timestamp, "prefetched", timedelta(0)
+                yield event.timestamp, "running", timedelta(0)
+            case "retry_scheduled":
+                yield event.timestamp, "retry_wait", timedelta(seconds=event.delay_seconds)
+            case _:
+                yield event.timestamp, "", timedelta(0)
+
+
+def place(event: Any) -> tuple[int, datetime]:
+    is_hold = isinstance(event, TaskReceived)
+    return (attempt_slot(event.attempt, 0) if is_hold else order_of(event.slot())), event.timestamp
 
 
 def ended(facts: Facts) -> list[RunFacts]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from domain.ingest import MessageDeadLettered
 from infra.event_store import Log
+from infra.tracing import ids
 from tests.projections.histories import at, minted
 from tests.projections.world import World
 
@@ -28,4 +29,5 @@ def test_a_message_that_was_not_taken_in_is_listed_with_what_was_wrong(world: Wo
         "source_event_id": "77",
         "fragment": '{"session_id": "s"}',
         "dead_lettered_at": at(5),
+        "trace_id": ids.trace_id(str(minted("m"))),
     }

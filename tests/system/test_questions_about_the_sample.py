@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -19,12 +20,21 @@ from infra.settings import Settings
 from projections.queries import aggregate_usage, count_heartbeat_minutes
 from tests.projections.facts import Facts
 from tests.projections.test_example_queries import ANSWERS, QUERIES, Rows, as_found, as_said
+from tests.projections.test_task_waits import PARTS
 from tests.projections.world import World
 
 pytestmark = pytest.mark.timeout(300)
 
 UNANSWERED = {"denials_and_peaks_by_hour", "sessions_known_by_then", "what_became_of_replays"}
 """Questions about what does not happen within a fleet's half a minute."""
+
+
+class Asked(NamedTuple):
+    """What the fleet left in the logs, what the queries say of it, and where the time of its runs went."""
+
+    facts: Facts
+    said: dict[str, Rows]
+    waits: list[dict[str, Any]]
 
 
 def told(built: Platform, *arguments: str) -> str:
@@ -47,8 +57,8 @@ def told(built: Platform, *arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def asked(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Facts, dict[str, Rows]]]:
-    """What the fleet left in the logs, and what the queries say of it."""
+def asked(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    """A fleet that ran to its end."""
     settings = servers.model_copy(update={"state_dir": tmp_path_factory.mktemp("sample")})
     with platform(settings, label="questions", tell=lambda _: None, pace=SAMPLE_PACE) as built:
         built.start()
@@ -65,18 +75,31 @@ def asked(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             count_heartbeat_minutes(world.psycopg, within=timedelta(minutes=1))
             with connection.begin():
                 said = {file.stem: world.psycopg.execute(file.read_bytes()).fetchall() for file in QUERIES}
-            yield Facts(store), said
+            waits = world.rows("select * from analytics.fct_task_waits")
+            yield Asked(Facts(store), said, waits)
         engine.dispose()
 
 
 @pytest.mark.parametrize("file", QUERIES, ids=[file.stem for file in QUERIES])
-def test_a_query_s_answer_is_what_the_fleet_left_in_the_logs(asked: tuple[Facts, dict[str, Rows]], file: Path) -> None:
-    facts, said = asked
+def test_a_query_s_answer_is_what_the_fleet_left_in_the_logs(asked: Asked, file: Path) -> None:
+    facts, said, _ = asked
     expected = ANSWERS[file.stem](facts)
     assert [tuple(map(as_found, row)) for row in expected] == [tuple(map(as_said, row)) for row in said[file.stem]]
 
 
-def test_most_of_them_have_something_to_say(asked: tuple[Facts, dict[str, Rows]]) -> None:
-    _, said = asked
+def test_most_of_them_have_something_to_say(asked: Asked) -> None:
+    said = asked.said
     unanswered = {name for name, rows in said.items() if not rows}
     assert unanswered <= UNANSWERED
+
+
+def test_the_time_of_every_run_that_ended_is_split_without_rest(asked: Asked) -> None:
+    ended = [row for row in asked.waits if row["is_ended"]]
+    assert len(ended) > 100
+    for row in ended:
+        split = [row[f"{part}_seconds"] for part in PARTS]
+        assert min(split) >= 0, row
+        assert sum(split) == pytest.approx((row["ended_at"] - row["accepted_at"]).total_seconds(), abs=1e-6), row
+        assert row["most_moved_seconds"] < 1, "it all ran on one machine"
+    for part in ("dispatch", "queue", "prefetched", "running", "retry_wait"):
+        assert any(row[f"{part}_seconds"] for row in ended), part

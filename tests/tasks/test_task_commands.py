@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,6 +117,17 @@ def test_show_tells_what_is_recorded(platform: Settings) -> None:
     assert done.exit_code == 0
     assert f"report · running · 2 attempts · run {run_id}" in done.output
     assert "worker=w1" in done.output
+
+
+def test_show_names_the_trace_and_where_to_look_at_it(platform: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = str(uuid4())
+    record(platform, "task.started", run_id, attempt=1)
+    trace_id = json.loads(call("show", run_id, "--json").stdout)["trace_id"]
+    assert call("show", run_id).stdout.splitlines()[1] == f"  trace {trace_id}"
+    monkeypatch.setenv("LEDGERQ_TRACE_URL_TEMPLATE", "http://127.0.0.1:16686/trace/{trace_id}")
+    address = f"http://127.0.0.1:16686/trace/{trace_id}"
+    assert call("show", run_id).stdout.splitlines()[1] == f"  trace {trace_id}  {address}"
+    assert json.loads(call("show", run_id, "--json").stdout)["trace_url"] == address
 
 
 def test_show_says_when_nothing_is_recorded() -> None:

@@ -9,6 +9,7 @@ import pytest
 from domain.session import session_stream
 from infra.event_store import EventStore, Log
 from infra.settings import Settings
+from infra.tracing.ids import trace_id
 from tests.infra.event_store.facts import facts
 from tests.infra.events.conftest import Connection, Run
 from tests.infra.events.happenings import beats, license_issued, record, started, told
@@ -111,6 +112,7 @@ def test_show_tells_everything_of_an_event_and_what_caused_it(store: EventStore,
     for expected in ("task.started", "task_run-r1", "tasks, position 1", "c1", "me", '"worker": "w1"'):
         assert expected in done.stdout
     assert f"{cause.event_id} (license.issued, licensing:1)" in done.stdout
+    assert ["trace", trace_id("c1")] in [line.split() for line in done.stdout.splitlines()]
     assert json.loads(run("show", str(new.event_id), "--json").stdout)["position"] == 1
 
 

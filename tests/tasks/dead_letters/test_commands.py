@@ -53,6 +53,7 @@ def test_show_tells_the_story_the_message_and_the_arguments(morgue: Morgue) -> N
     assert "letter open" in shown
     values = json.loads(morgue.call("show", dead, "--json").stdout)
     assert [event["name"] for event in values["events"]] == ["task.started", "task.failed", "task.dead_lettered"]
+    assert f"  trace {values['trace_id']}" in shown.splitlines()
     missing = morgue.call("show", "nobody")
     assert (missing.exit_code, "nobody" in missing.output) == (1, True)
 
