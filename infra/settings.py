@@ -135,6 +135,23 @@ class Settings(BaseSettings):
     """How long what runs may take to finish once a worker is told to stop; then it is ended and goes back."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
 
+    monitor_host: str = "127.0.0.1"
+    """Address that ``ledgerq monitor`` listens on."""
+    monitor_port: int = Field(default=8000, ge=0, le=65_535)
+    """TCP port that ``ledgerq monitor`` listens on; 0: any that is free."""
+    monitor_interval_seconds: float = Field(default=2.0, ge=0.1, le=60)
+    """How often health is looked at; whoever asks in between is told what was seen last."""
+    monitor_patience_seconds: float = Field(default=5.0, ge=0.1, le=60)
+    """How long a broker or database may take to answer before it counts as away."""
+    lag_limit_seconds: float = Field(default=60.0, gt=0)
+    """How far a projection may be behind its logs before health is degraded."""
+    pulse_dir: Path | None = None
+    """Directory of the files for probes; none: ``pulse`` in the state directory."""
+    pulse_interval_seconds: float = Field(default=5.0, ge=0.1, le=60)
+    """How often a process tells the database that its loop turns."""
+    hang_after_seconds: float = Field(default=60.0, ge=1, le=3600)
+    """How long a process's loop may stand still before the process counts as hanging."""
+
     @field_validator("broker_url", "database_url", "management_url", "smtp_url")
     @classmethod
     def _has_a_scheme_we_speak(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -171,6 +188,11 @@ class Settings(BaseSettings):
     def directives_interval(self) -> timedelta:
         """How often a worker looks in the log for what is asked of all workers."""
         return timedelta(milliseconds=self.directives_interval_ms)
+
+    @property
+    def pulse_files_dir(self) -> Path:
+        """Directory of the files for probes."""
+        return self.pulse_dir or self.state_dir / "pulse"
 
     @property
     def seal_key_bytes(self) -> bytes | None:
