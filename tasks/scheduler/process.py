@@ -9,9 +9,10 @@ from infra import logs
 from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.events.sealing import Sealing
+from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
-from tasks.leading import lead
+from tasks.leading import LEADS, lead
 from tasks.retention.keeping import Keeping
 from tasks.scheduler.firing import Firing
 from tasks.scheduler.shipped import declare, shipped
@@ -30,19 +31,24 @@ def run(settings: Settings | None = None) -> None:
     settings = settings or load_settings()
     logs.configure(settings)
     url = settings.database_url.get_secret_value()
-    with StopRequest() as stop, EventStore(url, connections=1, name="ledgerq scheduler") as store:
+    with (
+        StopRequest() as stop,
+        Pulse(settings, "scheduler") as pulse,
+        EventStore(url, connections=1, name="ledgerq scheduler") as store,
+    ):
 
         def work(leadership: Leadership) -> None:
             firing = Firing(store, declare(store, shipped(settings), at=_now()))
             with Sealing(settings) as sealing, Keeping(settings) as keeping:
                 while not stop and leadership.still_held():
+                    pulse.beat(ready=True, state=LEADS.copy)
                     firing.fire_due(_now())
                     keeping.step(_now())
                     there_is_more = sealing.step(_now())
                     until_next = (firing.next_due(_now()) - _now()).total_seconds()
                     stop.wait(0.0 if there_is_more else min(until_next, LONGEST_PAUSE_SECONDS))
 
-        lead(settings, LEADERSHIP, stop=stop, work=work)
+        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=work)
 
 
 def _now() -> datetime:
