@@ -11,6 +11,7 @@ import uvicorn
 from infra import logs
 from infra.health.app import application
 from infra.health.monitor import Monitor
+from infra.pulse import Pulse
 from infra.settings import Settings, SettingsError, load_settings
 
 STOP_WITHIN_SECONDS: Final = 3
@@ -30,14 +31,20 @@ def run(settings: Settings | None = None) -> None:
     """
     settings = settings or load_settings()
     logs.configure(settings)
-    with _listening(settings) as listening, Monitor(settings) as monitor:
+    with _listening(settings) as listening, Monitor(settings) as monitor, Pulse(settings, "monitor") as pulse:
         host, port, *_ = listening.getsockname()
         _LOG.info("monitor listens", host=host, port=port)
+
+        async def beat() -> None:
+            pulse.beat(ready=not monitor.health().missing)
+
         config = uvicorn.Config(
             application(monitor.health),
             log_config=None,  # ours
             access_log=False,  # probes ask every few seconds
             lifespan="off",
+            callback_notify=beat,
+            timeout_notify=1,
             server_header=False,
             timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,12 +26,8 @@ def lines(health: Health) -> Iterator[Text]:
     yield Text.assemble("the platform is ", (health.status.value, COLORS[health.status]))
     for name, component in health.components.items():
         color = COLORS[component.status]
-        yield Text.assemble(
-            (f"{MARKS[component.status]} {name:<12}", color),
-            _brief(name, component),
-            ("" if component.detail is None else f" {component.detail}", color),
-            _since(component, now),
-        )
+        said = [(_brief(name, component), ""), (component.detail or "", color), _since(component, now)]
+        yield Text.assemble((f"{MARKS[component.status]} {name:<11}", color), *_joined(said))
 
 
 def as_view(health: Health, *, note: str = "") -> RenderableType:
@@ -48,10 +44,15 @@ def as_view(health: Health, *, note: str = "") -> RenderableType:
     return Group(grid, Text(note, style="dim")) if note else grid
 
 
+def _joined(said: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What is not empty, with a blank before each."""
+    return ((f" {text}", color) for text, color in said if text)
+
+
 def _since(component: Component, now: datetime) -> tuple[str, str]:
     if component.status is Status.HEALTHY or component.since is None:
         return ("", "")
-    return (f" (for {_span((now - component.since).total_seconds())})", "dim")
+    return (f"(for {_span((now - component.since).total_seconds())})", "dim")
 
 
 def _brief(name: str, component: Component) -> str:
