@@ -29,6 +29,9 @@ _SCHEMES: Final = {
 }
 
 
+_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
 class SettingsError(Exception):
     """A setting is missing, unknown or has a value that is not allowed; the text names it and what is."""
 
@@ -134,6 +137,9 @@ class Settings(BaseSettings):
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=86_400)
     """How long what runs may take to finish once a worker is told to stop; then it is ended and goes back."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """Lowest level of log lines that are written."""
+    log_levels: str = ""
+    """Levels of single loggers and those below them, such as ``pika=debug,ledgerq.worker=warning``."""
 
     monitor_host: str = "127.0.0.1"
     """Address that ``ledgerq monitor`` listens on."""
@@ -159,6 +165,15 @@ class Settings(BaseSettings):
         if url is not None and urlsplit(url.get_secret_value()).scheme not in allowed:
             raise ValueError(f"a URL beginning with {' or '.join(f'{scheme}://' for scheme in allowed)} is allowed")
         return url
+
+    @field_validator("log_levels")
+    @classmethod
+    def _names_loggers_and_levels(cls, text: str) -> str:
+        for part in filter(None, text.split(",")):
+            name, _, level = part.partition("=")
+            if not name.strip() or level.strip() not in _LEVELS:
+                raise ValueError(f"LOGGER=LEVEL, separated by commas, is allowed, a level being {', '.join(_LEVELS)}")
+        return text
 
     @field_validator("mail_from", "alert_email")
     @classmethod
@@ -193,6 +208,12 @@ class Settings(BaseSettings):
     def pulse_files_dir(self) -> Path:
         """Directory of the files for probes."""
         return self.pulse_dir or self.state_dir / "pulse"
+
+    @property
+    def levels_of_loggers(self) -> dict[str, str]:
+        """Levels of single loggers by their names."""
+        pairs = (part.partition("=") for part in filter(None, self.log_levels.split(",")))
+        return {name.strip(): level.strip() for name, _, level in pairs}
 
     @property
     def seal_key_bytes(self) -> bytes | None:

@@ -19,6 +19,7 @@ from celery.worker.consumer.tasks import Tasks
 
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
+from infra.logs import about
 from infra.pulse import Pulse
 from infra.settings import load_settings
 from tasks.worker import child
@@ -289,7 +290,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         if in_hand is None:
             return
         try:
-            self.admission.admit(message, told, in_hand)
+            with about(attempt.fields):
+                self.admission.admit(message, told, in_hand)
         except Exception:
             self.registrar.forget(in_hand)
             raise
