@@ -14,8 +14,8 @@ def fields_of(delivery: Delivery) -> dict[str, Any]:
 
     Only for what could be read before: a message that our reading fails at is told of without them.
     """
-    event, *others = decode(delivery.content_type, delivery.headers, delivery.body) or [None]
-    if others or not isinstance(event, CloudEvent):
+    events = decode(delivery.content_type, delivery.headers, delivery.body)
+    if len(events) != 1 or not isinstance(event := events[0], CloudEvent):
         return {}
     correlation_id = event.correlationid or str(event.unique_id)
     return {
