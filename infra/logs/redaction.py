@@ -32,6 +32,11 @@ _LOOKS_LIKE_ONE: Final = re.compile(
 )
 
 
+_HINTS: Final = ("://", "passw", "passphrase", "secret", "api", "token", "authorization")
+"""Without one of these nothing looks like a secret; asked first, for most lines have none and the search takes longer
+than all else about them."""
+
+
 class Redactor:
     """Hides secrets in text.
 
@@ -40,14 +45,18 @@ class Redactor:
     """
 
     def __init__(self, settings: Settings) -> None:
-        forms = sorted({form for secret in _secrets(settings) for form in _forms(secret)}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, forms))) if forms else None
+        known = {form for secret in _secrets(settings) for form in _forms(secret)}
+        self._known = sorted(known, key=len, reverse=True)  # one may be part of another
 
     def __call__(self, text: str) -> str:
         """The text with stars in the place of every secret."""
-        if self._known is not None:
-            text = self._known.sub(STARS, text)
-        return _LOOKS_LIKE_ONE.sub(_starred, text)
+        for form in self._known:
+            if form in text:
+                text = text.replace(form, STARS)
+        lowered = text.lower()
+        if any(hint in lowered for hint in _HINTS):
+            text = _LOOKS_LIKE_ONE.sub(_starred, text)
+        return text
 
 
 class RedactingFormatter(logging.Formatter):
@@ -97,5 +106,6 @@ def _forms(secret: str) -> Iterator[str]:
         plain.encode().decode("latin-1"),
     )
     for form in spoken:
-        written = (form, json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1], repr(form)[1:-1])
-        yield from (each for each in written if len(each) >= SHORTEST)
+        for said in (form, repr(form)[1:-1]):  # Python's errors quote what they complain of
+            written = (said, json.dumps(said)[1:-1], json.dumps(said, ensure_ascii=False)[1:-1])
+            yield from (each for each in written if len(each) >= SHORTEST)
