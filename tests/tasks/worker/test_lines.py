@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, NamedTuple
 
 import pytest
 
 from domain.tier import Tier
-from tests.tasks.worker.lab import Lab
+from tests.tasks.worker.lab import ROOT, Lab
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.system
 
+PAGE = ROOT / "docs/logs.md"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HEADERS = {
     "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
@@ -85,3 +87,12 @@ def test_without_a_trace_the_story_names_one_and_without_a_story_the_run_does(sp
 def test_lines_about_no_run_name_none(spoken: Spoken) -> None:
     (ready,) = [line for line in spoken.lines if line["message"] == "worker ready"]
     assert "run_id" not in ready
+
+
+def test_the_page_about_log_lines_names_exactly_the_fields_they_have(spoken: Spoken) -> None:
+    every, attempt = (
+        set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+        for section in PAGE.read_text().split("## Fields")[1].split("A line about an attempt")
+    )
+    structured = spoken.of(spoken.run)["structured"].keys()
+    assert structured == (every - {"exception"}) | attempt | {"amount"}
