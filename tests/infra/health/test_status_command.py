@@ -1,5 +1,10 @@
 import io
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,3 +83,28 @@ def test_on_a_narrow_terminal_nothing_is_cut_off() -> None:
     together = "".join(line.rstrip() for line in text.splitlines())
     for word in ("degraded", "a-long-host-name:4711", "3 workers", "send_notice", "0123456789"):
         assert word in together
+
+
+@pytest.mark.system
+def test_watching_shows_the_platform_on_a_terminal_until_ctrl_c(platform: Settings, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    environment = {
+        **os.environ,
+        "LEDGERQ_BROKER_URL": platform.broker_url.get_secret_value(),
+        "LEDGERQ_DATABASE_URL": platform.database_url.get_secret_value(),
+        "LEDGERQ_STATE_DIR": str(tmp_path),
+        "LEDGERQ_MONITOR_INTERVAL_SECONDS": "0.1",
+        "TERM": "xterm",
+        "COLUMNS": "50",
+        "LINES": "40",
+    }
+    command = (sys.executable, "-m", "infra.cli", "status", "--watch")
+    with subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as watching:
+        os.close(theirs)
+        shown = b""
+        while shown.count(b"the platform is") < 3:  # it is drawn again and again
+            shown += os.read(ours, 65536)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(20) == 1
+    os.close(ours)
+    assert "✖ celery" in shown.decode(errors="replace")
