@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from infra import logs
+from infra.pulse import Pulse
 from infra.settings import load_settings
 from infra.stopping import StopRequest
 from infra.tracing import tracing
@@ -41,10 +42,11 @@ def run(only: Sequence[str] = ()) -> None:
     logs.configure(settings)
     expect_pages()
     projector = Projector(settings, [PROJECTIONS[name] for name in only or PROJECTIONS])
-    with StopRequest() as stop, tracing(settings, service="projector"):
+    with StopRequest() as stop, tracing(settings, service="projector"), Pulse(settings, "projector") as pulse:
         projector.start()
         _LOG.info("projector started", projections=list(only or PROJECTIONS))
         while not projector.has_failed and not stop.wait(_LOOK_SECONDS):
-            pass
+            turns = projector.turns()
+            pulse.beat(ready=turns.ready, turned=turns.slowest_at, state=turns.as_state)
         projector.stop()
     _LOG.info("projector stopped")

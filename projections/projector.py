@@ -16,6 +16,7 @@ from infra.settings import Settings
 from projections.outage import DATABASE_TROUBLE, Backoff
 from projections.projection import Projection, follower
 from projections.runner import Runner
+from projections.turning import Turning, Turns
 from projections.watch import LogWatch
 
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
@@ -48,6 +49,7 @@ class Projector:
         self._watch = LogWatch(self._store, logs, longest_pause=settings.poll_interval_ms / 1000)
         self._stopping = threading.Event()
         self._fault: BaseException | None = None
+        self._turning = {projection.name: Turning() for projection in projections}
         self._threads = [threading.Thread(target=self._guard, args=(self._watch.run,), name="watch")]
         self._threads += [
             threading.Thread(target=self._guard, args=(self._keep, projection), name=projection.name)
@@ -63,6 +65,10 @@ class Projector:
     def has_failed(self) -> bool:
         """Whether a thread has met a fault that it cannot wait out."""
         return self._fault is not None
+
+    def turns(self) -> Turns:
+        """How the loops of all projections turn."""
+        return Turns.of(self._turning)
 
     def stop(self) -> None:
         """Stop after the batches in hand.
@@ -88,27 +94,31 @@ class Projector:
     def _keep(self, projection: Projection) -> None:
         """Lead or stand by, and wait out outages of the database."""
         backoff = Backoff()
+        turning = self._turning[projection.name]
         runner = Runner(projection, self._store, batch_events=self._settings.projection_batch_events)
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
                 with Leadership(self._settings, follower(projection.name)) as leadership:
                     if leadership.acquire():
-                        self._lead(runner, leadership)
+                        self._lead(runner, leadership, turning)
                     else:
+                        turning.turn(leads=False)
                         self._stopping.wait(STANDBY_SECONDS)
             except ArchiveMissingError as error:
+                turning.turn(troubled=True)
                 _LOG.error(
                     "events are in an archive that cannot be read", projection=projection.name, reason=str(error)
                 )
                 self._stopping.wait(ARCHIVE_LOOK_SECONDS)
             except DATABASE_TROUBLE as error:
+                turning.turn(troubled=True)
                 _LOG.warning("database trouble; trying again", projection=projection.name, error=str(error))
                 self._stopping.wait(backoff.seconds(after=time.monotonic() - began))
             finally:
                 runner.close()
 
-    def _lead(self, runner: Runner, leadership: Leadership) -> None:
+    def _lead(self, runner: Runner, leadership: Leadership, turning: Turning) -> None:
         _LOG.info("leading", projection=runner.projection.name)
         with self._engine.connect() as connection:
             with connection.begin():
@@ -116,6 +126,7 @@ class Projector:
             runner.recall(connection)
             look_at = time.monotonic() + LOOK_AFTER_LEADERSHIP_SECONDS
             while not self._stopping.is_set():
+                turning.turn(leads=True)
                 mark = self._watch.mark(runner.logs)
                 if not runner.step(connection):
                     self._watch.wait(runner.logs, mark, seconds=LOOK_AFTER_LEADERSHIP_SECONDS)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import NamedTuple
 
 import amqp
 
 from infra.broker.connection import CONNECT_TIMEOUT, broker_faults, open_amqp
 from infra.broker.errors import BrokerError, BrokerUnreachableError
 from infra.settings import Settings
+
+
+class QueueState(NamedTuple):
+    """A queue at one moment.
+
+    Attributes:
+        ready: messages that no consumer has in hand.
+        consumers: how many there are.
+    """
+
+    ready: int
+    consumers: int
 
 
 class QueueDepths:
@@ -29,6 +42,14 @@ class QueueDepths:
     def ready(self, queue: str) -> int | None:
         """Messages in the queue that no consumer has in hand; None where there is no such queue.
 
+        Raises as :meth:`state`.
+        """
+        state = self.state(queue)
+        return None if state is None else state.ready
+
+    def state(self, queue: str) -> QueueState | None:
+        """The queue at this moment; None where there is no such queue.
+
         Raises:
             BrokerUnreachableError: no connection, or no answer within five seconds.
             BrokerRefusedError: permission is missing.
@@ -48,19 +69,19 @@ class QueueDepths:
                 self._connection.close()
             self._abandon()
 
-    def _ask(self, queue: str, connection: amqp.Connection) -> int | None:
+    def _ask(self, queue: str, connection: amqp.Connection) -> QueueState | None:
         try:
             with broker_faults(self._settings):
                 channel = connection.channel()
                 try:
-                    waiting: int = channel.queue_declare(queue, passive=True).message_count
+                    declared = channel.queue_declare(queue, passive=True)
                 except amqp.exceptions.NotFound:  # and the broker has closed the channel
                     return None
                 channel.close()
         except BaseException:
             self._abandon()
             raise
-        return waiting
+        return QueueState(declared.message_count, declared.consumer_count)
 
     def _abandon(self) -> None:
         if self._connection is not None:

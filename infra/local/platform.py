@@ -17,6 +17,7 @@ from infra import database
 from infra.broker import topology
 from infra.broker.connection import connect
 from infra.local.mailbox import Mailbox
+from infra.local.ports import choose_ports, is_free
 from infra.local.sandbox import Sandbox, create_sandbox, drop_stale
 from infra.local.supervisor import Supervisor
 from infra.secret_link import new_key
@@ -25,7 +26,7 @@ from infra.settings import Settings
 READY_WITHIN_SECONDS: Final = 60.0
 WITHOUT_WORKERS: Final = ("ingest", "dispatch", "projector")
 _KNOWN_TO_OTHERS: Final = (
-    *("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "LINK_KEY", "STATE_DIR"),
+    *("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "LINK_KEY", "STATE_DIR", "MONITOR_PORT"),
     *("TRACING_ENDPOINT", "TRACING_PROTOCOL", "TRACING_SAMPLED"),
 )
 
@@ -58,12 +59,13 @@ class Platform:
             "LEDGERQ_DATABASE_URL": sandbox.database_url,
             "LEDGERQ_SMTP_URL": mailbox.url,
             "LEDGERQ_LINK_KEY": new_key(),
+            "LEDGERQ_MONITOR_PORT": str(self._monitor_port()),
         }
         self.supervisor = Supervisor(self.environment, self.directory, tell)
 
     def start(self, *names: str) -> None:
         """Start the processes called ``names``, or all of them."""
-        for name in names or (*WITHOUT_WORKERS, "scheduler"):
+        for name in names or (*WITHOUT_WORKERS, "scheduler", "monitor"):
             self.supervisor.start(name, name)
         for tier in () if names else Tier:
             self.supervisor.start(f"worker-{tier.value}", "worker", "--tier", tier.value)
@@ -90,6 +92,16 @@ class Platform:
         self.mailbox.close()
         self.sandbox.drop()
         self._environment_file.unlink(missing_ok=True)
+
+    @property
+    def monitor_url(self) -> str:
+        """Where the monitor listens."""
+        return f"http://{self.settings.monitor_host}:{self.environment['LEDGERQ_MONITOR_PORT']}"
+
+    def _monitor_port(self) -> int:
+        """The one that is set, or another where somebody listens on it already, such as a second platform."""
+        port = self.settings.monitor_port
+        return port if port and is_free(port) else choose_ports(self.directory / "monitor.port", "monitor")["monitor"]
 
     @property
     def _environment_file(self) -> Path:

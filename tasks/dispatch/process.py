@@ -13,6 +13,7 @@ from infra.broker.errors import BrokerUnreachableError
 from infra.broker.publisher import Publisher
 from infra.database import Leadership
 from infra.event_store import EventStore
+from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from infra.tracing import tracing
@@ -20,7 +21,7 @@ from tasks.dispatch.copies import CopiesFollower
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.publishing import PublishingFollower
-from tasks.leading import lead
+from tasks.leading import LEADS, lead
 
 LEADERSHIP: Final = "dispatch"
 LOOK_AFTER_LEADERSHIP_SECONDS: Final = 1.0
@@ -37,15 +38,21 @@ def run(settings: Settings | None = None) -> None:
     """
     settings = settings or load_settings()
     logs.configure(settings)
-    with StopRequest() as stop, tracing(settings, service="dispatch"), Dispatcher(settings, stop) as dispatcher:
-        lead(settings, LEADERSHIP, stop=stop, work=dispatcher.work)
+    with (
+        StopRequest() as stop,
+        tracing(settings, service="dispatch"),
+        Pulse(settings, "dispatch") as pulse,
+        Dispatcher(settings, stop, pulse) as dispatcher,
+    ):
+        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=dispatcher.work)
 
 
 class Dispatcher:
     """The followers of this process, in one loop: policies ask for runs, accepted runs are published."""
 
-    def __init__(self, settings: Settings, stop: StopRequest) -> None:
+    def __init__(self, settings: Settings, stop: StopRequest, pulse: Pulse) -> None:
         self._stop = stop
+        self._pulse = pulse
         self._pause_seconds = settings.poll_interval_ms / 1000
         self._store = EventStore(settings.database_url.get_secret_value(), connections=1, name="ledgerq dispatch")
         self._publisher = Publisher(settings, role="dispatch")
@@ -79,6 +86,7 @@ class Dispatcher:
         self._copies.take_over()
         looked_at = noted_at = time.monotonic()
         while not self._stop:
+            self._pulse.beat(ready=not self._publishing.is_failing, state=LEADS.copy)
             if time.monotonic() - looked_at > LOOK_AFTER_LEADERSHIP_SECONDS:
                 if not leadership.still_held():
                     return

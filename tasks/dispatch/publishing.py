@@ -51,6 +51,11 @@ class PublishingFollower:
         self._page_runs = page_runs
         self.lanes = tuple(Lane(tier) for tier in Tier)
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the latest try of a lane failed: the broker is away, or refuses."""
+        return any(lane.backoff.is_failing for lane in self.lanes)
+
     def take_over(self) -> None:
         """Begin where the last one stopped."""
         safe = self._store.safe_position(Log.TASKS)

@@ -12,6 +12,7 @@ from infra.broker.errors import BrokerError
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
 from infra.logs import configure
+from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from infra.tracing import tracing
@@ -33,8 +34,13 @@ def run(settings: Settings | None = None) -> None:
     """
     settings = settings or load_settings()
     configure(settings)
-    with StopRequest() as stop, tracing(settings, service="ingest"), Publisher(settings, role="ingest") as publisher:
-        lasting = Lasting(settings, publisher, stop)
+    with (
+        StopRequest() as stop,
+        tracing(settings, service="ingest"),
+        Pulse(settings, "ingest") as pulse,
+        Publisher(settings, role="ingest") as publisher,
+    ):
+        lasting = Lasting(settings, publisher, stop, pulse)
         _log.info("ingest starts", batch_messages=settings.ingest_batch_messages)
         _consume_until_stopped(lasting)
         lasting.tally.tell()
@@ -54,6 +60,7 @@ def _consume_until_stopped(lasting: Lasting) -> None:
             _log.warning("what was in hand is given back", reason=str(reason))
         if lasting.stop:
             return
+        lasting.pulse.beat(ready=False)
         lasted = monotonic() - began > LONGEST_BACKOFF_SECONDS
         backoff = FIRST_BACKOFF_SECONDS if lasted else min(2 * backoff, LONGEST_BACKOFF_SECONDS)
         lasting.stop.wait(backoff)

@@ -9,10 +9,11 @@ from infra import logs
 from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.events.sealing import Sealing
+from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from infra.tracing import tracing
-from tasks.leading import lead
+from tasks.leading import LEADS, lead
 from tasks.retention.keeping import Keeping
 from tasks.scheduler.firing import Firing
 from tasks.scheduler.shipped import declare, shipped
@@ -34,6 +35,7 @@ def run(settings: Settings | None = None) -> None:
     with (
         StopRequest() as stop,
         tracing(settings, service="scheduler"),
+        Pulse(settings, "scheduler") as pulse,
         EventStore(url, connections=1, name="ledgerq scheduler") as store,
     ):
 
@@ -41,13 +43,14 @@ def run(settings: Settings | None = None) -> None:
             firing = Firing(store, declare(store, shipped(settings), at=_now()))
             with Sealing(settings) as sealing, Keeping(settings) as keeping:
                 while not stop and leadership.still_held():
+                    pulse.beat(ready=True, state=LEADS.copy)
                     firing.fire_due(_now())
                     keeping.step(_now())
                     there_is_more = sealing.step(_now())
                     until_next = (firing.next_due(_now()) - _now()).total_seconds()
                     stop.wait(0.0 if there_is_more else min(until_next, LONGEST_PAUSE_SECONDS))
 
-        lead(settings, LEADERSHIP, stop=stop, work=work)
+        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=work)
 
 
 def _now() -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,10 @@ from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Reject, Retry
 
 from domain.refusal import Refusal
+from infra.logs import about
+from infra.logs.printed import end_printed_lines, log_what_is_printed
 from infra.settings import load_settings
+from tasks.worker.executing import fields_of
 from tasks.worker.outcome import (
     Annotated,
     Died,
@@ -42,6 +46,7 @@ Trace = Callable[..., Any]
 
 def install(**_signal: Any) -> None:
     """Equip every task of this process; called once in each child, after Celery has built their tracers."""
+    log_what_is_printed()
     begin_tracing(load_settings())
     for task in current_app.tasks.values():
         desk = RetryDesk(task)
@@ -57,8 +62,11 @@ def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
         desk.clear()
         told: Mapping[str, Any] = {}
         try:
-            with within(request or {}) as told:
-                value, info, _runtime, _text = trace(run_id, args, kwargs, request)
+            with within(request or {}) as told, about(cache(partial(fields_of, task.name, run_id, request))):
+                try:
+                    value, info, _runtime, _text = trace(run_id, args, kwargs, request)
+                finally:
+                    end_printed_lines()
             outcome = _outcome(task, value, info, desk)
         except BaseException as error:
             if terminate_handler_fired():
