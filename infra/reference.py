@@ -12,6 +12,7 @@ import msgspec
 
 import domain
 from domain.aggregate import ENVELOPE_FIELDS, EVENT_CLASSES, Event
+from infra.metrics.reference import metrics_page
 
 _HEAD = """# Events
 
@@ -122,3 +123,9 @@ def reference() -> None:
 def events() -> None:
     """The page of events (docs/events.md)."""
     click.echo(events_page(), nl=False)
+
+
+@reference.command()
+def metrics() -> None:
+    """The page of metrics (docs/reference/metrics.md)."""
+    click.echo(metrics_page(), nl=False)

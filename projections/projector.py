@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
 
 import structlog
 
 from infra.database import Leadership, engine
 from infra.event_store import ArchiveMissingError, EventStore
+from infra.metrics import catalog
+from infra.metrics.instruments import Instruments
 from infra.retention.reading import archived_events
 from infra.settings import Settings
 from projections.outage import DATABASE_TROUBLE, Backoff
@@ -35,8 +38,11 @@ class Projector:
     database takes away from a leader whose connection has died.
     """
 
-    def __init__(self, settings: Settings, projections: Sequence[Projection]) -> None:
+    def __init__(
+        self, settings: Settings, projections: Sequence[Projection], *, instruments: Instruments | None = None
+    ) -> None:
         self._settings = settings
+        self._instruments = instruments
         self._store = EventStore(
             settings.database_url.get_secret_value(),
             connections=4,
@@ -45,6 +51,9 @@ class Projector:
         )
         self._engine = engine(settings, name="projector", connections=len(projections))
         logs = {log for projection in projections for log in projection.follows}
+        if instruments is not None:  # seen to be led by nobody, until somebody does
+            for projection in projections:
+                instruments.gauge(catalog.LEADS, follower(projection.name))
         self._watch = LogWatch(self._store, logs, longest_pause=settings.poll_interval_ms / 1000)
         self._stopping = threading.Event()
         self._fault: BaseException | None = None
@@ -88,25 +97,39 @@ class Projector:
     def _keep(self, projection: Projection) -> None:
         """Lead or stand by, and wait out outages of the database."""
         backoff = Backoff()
-        runner = Runner(projection, self._store, batch_events=self._settings.projection_batch_events)
+        batch = self._settings.projection_batch_events
+        runner = Runner(projection, self._store, batch_events=batch, instruments=self._instruments)
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
                 with Leadership(self._settings, follower(projection.name)) as leadership:
                     if leadership.acquire():
-                        self._lead(runner, leadership)
+                        with self._shown(projection):
+                            self._lead(runner, leadership)
                     else:
                         self._stopping.wait(STANDBY_SECONDS)
             except ArchiveMissingError as error:
                 _LOG.error(
                     "events are in an archive that cannot be read", projection=projection.name, reason=str(error)
                 )
+                self._note_trouble(projection)
                 self._stopping.wait(ARCHIVE_LOOK_SECONDS)
             except DATABASE_TROUBLE as error:
                 _LOG.warning("database trouble; trying again", projection=projection.name, error=str(error))
+                self._note_trouble(projection)
                 self._stopping.wait(backoff.seconds(after=time.monotonic() - began))
             finally:
                 runner.close()
+
+    def _shown(self, projection: Projection) -> AbstractContextManager[Any]:
+        """While it lasts, the metrics say that this process leads the projection."""
+        if self._instruments is None:
+            return nullcontext()
+        return self._instruments.gauge(catalog.LEADS, follower(projection.name)).track_inprogress()
+
+    def _note_trouble(self, projection: Projection) -> None:
+        if self._instruments is not None:
+            self._instruments.counter(catalog.PROJECTION_TROUBLE, projection.name).inc()
 
     def _lead(self, runner: Runner, leadership: Leadership) -> None:
         _LOG.info("leading", projection=runner.projection.name)

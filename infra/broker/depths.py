@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import NamedTuple
 
 import amqp
 
 from infra.broker.connection import CONNECT_TIMEOUT, broker_faults, open_amqp
 from infra.broker.errors import BrokerError, BrokerUnreachableError
 from infra.settings import Settings
+
+
+class Depth(NamedTuple):
+    """What a queue has.
+
+    Attributes:
+        ready: messages in no consumer's hand.
+        consumers: who takes from it.
+    """
+
+    ready: int
+    consumers: int
 
 
 class QueueDepths:
@@ -27,7 +40,12 @@ class QueueDepths:
         self._connection: amqp.Connection | None = None
 
     def ready(self, queue: str) -> int | None:
-        """Messages in the queue that no consumer has in hand; None where there is no such queue.
+        """Messages in the queue that no consumer has in hand, as :meth:`look` finds them."""
+        depth = self.look(queue)
+        return None if depth is None else depth.ready
+
+    def look(self, queue: str) -> Depth | None:
+        """What the queue has; None where there is no such queue.
 
         Raises:
             BrokerUnreachableError: no connection, or no answer within five seconds.
@@ -48,19 +66,19 @@ class QueueDepths:
                 self._connection.close()
             self._abandon()
 
-    def _ask(self, queue: str, connection: amqp.Connection) -> int | None:
+    def _ask(self, queue: str, connection: amqp.Connection) -> Depth | None:
         try:
             with broker_faults(self._settings):
                 channel = connection.channel()
                 try:
-                    waiting: int = channel.queue_declare(queue, passive=True).message_count
+                    declared = channel.queue_declare(queue, passive=True)
                 except amqp.exceptions.NotFound:  # and the broker has closed the channel
                     return None
                 channel.close()
         except BaseException:
             self._abandon()
             raise
-        return waiting
+        return Depth(declared.message_count, declared.consumer_count)
 
     def _abandon(self) -> None:
         if self._connection is not None:

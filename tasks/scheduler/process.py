@@ -9,6 +9,8 @@ from infra import logs
 from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.events.sealing import Sealing
+from infra.metrics.catalog import Role
+from infra.metrics.door import Door
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from tasks.leading import lead
@@ -30,11 +32,19 @@ def run(settings: Settings | None = None) -> None:
     settings = settings or load_settings()
     logs.configure(settings)
     url = settings.database_url.get_secret_value()
-    with StopRequest() as stop, EventStore(url, connections=1, name="ledgerq scheduler") as store:
+    with (
+        StopRequest() as stop,
+        Door(settings, Role.SCHEDULER) as door,
+        EventStore(url, connections=1, name="ledgerq scheduler") as store,
+    ):
+        instruments = door.instruments
 
         def work(leadership: Leadership) -> None:
-            firing = Firing(store, declare(store, shipped(settings), at=_now()))
-            with Sealing(settings) as sealing, Keeping(settings) as keeping:
+            firing = Firing(store, declare(store, shipped(settings), at=_now()), instruments=instruments)
+            with (
+                Sealing(settings, instruments=instruments) as sealing,
+                Keeping(settings, instruments=instruments) as keeping,
+            ):
                 while not stop and leadership.still_held():
                     firing.fire_due(_now())
                     keeping.step(_now())
@@ -42,7 +52,7 @@ def run(settings: Settings | None = None) -> None:
                     until_next = (firing.next_due(_now()) - _now()).total_seconds()
                     stop.wait(0.0 if there_is_more else min(until_next, LONGEST_PAUSE_SECONDS))
 
-        lead(settings, LEADERSHIP, stop=stop, work=work)
+        lead(settings, LEADERSHIP, stop=stop, work=work, instruments=instruments)
 
 
 def _now() -> datetime:

@@ -17,8 +17,12 @@ from celery.worker.consumer.connection import Connection
 from celery.worker.consumer.consumer import Evloop
 from celery.worker.consumer.tasks import Tasks
 
+from domain.tier import Tier
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
+from infra.metrics import catalog
+from infra.metrics.catalog import Role
+from infra.metrics.door import Door
 from infra.settings import load_settings
 from tasks.worker import child
 from tasks.worker.admission import Admission
@@ -35,6 +39,7 @@ from tasks.worker.licensed import Licensed
 from tasks.worker.licenses import Licenses
 from tasks.worker.line import Line
 from tasks.worker.malformed import attempt_of_malformed
+from tasks.worker.meter import WorkerMeter
 from tasks.worker.odd_properties import tolerate_odd_properties
 from tasks.worker.outcome import Failure, cut
 from tasks.worker.pace import Pace
@@ -109,12 +114,15 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.settlements = Settlements(self.connection_errors)
         self.line = Line(self.controller.semaphore)
         self.pace = Pace(allowance=timedelta(milliseconds=settings.worker_ahead_ms), children=self.pool.limit)
+        self.door = Door(settings, Role.of_worker(self._tier()))
+        self.meter = self._meter()
         self.registrar = Registrar(
             self.recorder,
             code_version=self.code_version,
             channel=self._channel,
             settlements=self.settlements,
             is_idle=self.line.is_empty,
+            meter=self.meter,
         )
         self.inquiry = Inquiry(
             partial(EventStore, settings.database_url.get_secret_value(), connections=1, name="ledgerq worker")
@@ -135,6 +143,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
     def start(self) -> None:
         """Begin to record, then to consume; returns when the worker is told to stop."""
         self.recorder.start()
+        self.door.open()
         self.directives.start()
         self.shutting_down.listen()
         self.directives.wait(DIRECTIVES_WITHIN)
@@ -149,6 +158,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             _log.error("not everything could be recorded; what is left will be delivered again")
         self.registrar.release()
         super().shutdown()
+        self.door.close()
         self.recorder.stop()
         self.directives.stop()
         self.permits.stop(PERMITS_BACK_WITHIN)
@@ -230,6 +240,26 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             return list(self.pool.info["processes"])
         except AttributeError:  # it has been stopped
             return []
+
+    def _tier(self) -> Tier:
+        """The first of those whose queues it consumes; a worker of ours has one."""
+        queues = self.app.amqp.queues.consume_from
+        return next((tier for tier in Tier if tier.queue in queues), Tier.NORMAL)
+
+    def _meter(self) -> WorkerMeter | None:
+        if self.door.instruments is None:
+            return None
+        meter = WorkerMeter(self.door.instruments, tier=self._tier(), tasks=self.app.tasks)
+        meter.show(
+            {
+                catalog.WORKER_CHILDREN: lambda: self.pool.limit,
+                catalog.WORKER_BUSY: lambda: len(state.active_requests),
+                catalog.WORKER_IN_HAND: lambda: self.registrar.in_hand_count,
+                catalog.WORKER_UNRECORDED: lambda: self.recorder.outstanding,
+                catalog.WORKER_CONNECTED: self.is_connected,
+            }
+        )
+        return meter
 
     def _look_ahead(self) -> None:
         if self.registrar.is_closed or self.pausing.stands_still:

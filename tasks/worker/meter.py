@@ -1,0 +1,91 @@
+"""What a worker shows of its attempts, as metrics. Its children report to the main process, which counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from domain.task_run import HoldReason
+from domain.tier import Tier
+from infra.metrics import catalog
+from infra.metrics.instruments import Instruments
+from infra.metrics.metric import Metric
+from tasks.worker.verdict import Verdict
+
+SUCCEEDED: Final = "succeeded"
+RETRIED: Final = "retried"
+HANDED_OVER: Final = "handed_over"
+OUTCOMES: Final = (
+    SUCCEEDED, "failed", "timed_out", "lost", "rejected", "revoked", "expired", RETRIED, HANDED_OVER,
+)  # fmt: skip
+SPENT_BY: Final = ("exception", "worker_lost", "redelivered", "shutdown", "snooze")
+ETA: Final = "eta"
+"""Why a message is held whose time has not come."""
+
+
+class _TaskCounts:
+    """The counters of one task: kept, for to look them up costs as much as to count."""
+
+    __slots__ = ("duration", "last_success", "outcomes", "retries", "started")
+
+    def __init__(self, instruments: Instruments, task: str, tier: str) -> None:
+        self.started: Counter = instruments.counter(catalog.ATTEMPTS_STARTED, task, tier)
+        self.duration: Histogram = instruments.histogram(catalog.ATTEMPT_DURATION, task, tier)
+        self.last_success: Gauge | None = None  # at 0 it would have succeeded in 1970
+        # All of them from the start: what appears with its first failure has no rise to be seen.
+        self.outcomes = {each: instruments.counter(catalog.ATTEMPTS, task, tier, each) for each in OUTCOMES}
+        self.retries = {each: instruments.counter(catalog.RETRIES, task, tier, each) for each in SPENT_BY}
+
+
+class WorkerMeter:
+    """Counts attempts; used by the consumer's thread alone.
+
+    Args:
+        instruments: those of a worker.
+        tier: the one it serves.
+        tasks: names of those it knows; what comes under another name counts as ``other``.
+    """
+
+    def __init__(self, instruments: Instruments, *, tier: Tier, tasks: Collection[str]) -> None:
+        self._instruments = instruments
+        self._tier = tier.value
+        names = (*(name for name in tasks if not name.startswith("celery.")), catalog.OTHER)
+        self._tasks = {name: _TaskCounts(instruments, name, self._tier) for name in names}
+        self._other = self._tasks[catalog.OTHER]
+        self._prefetched = instruments.histogram(catalog.ATTEMPT_PREFETCHED, self._tier)
+        reasons = (ETA, *(reason.value for reason in HoldReason))
+        self._held = {each: instruments.counter(catalog.HELD, self._tier, each) for each in reasons}
+
+    def started(self, task: str, *, waited_seconds: float) -> None:
+        """A child began an attempt that had waited in this worker."""
+        self._tasks.get(task, self._other).started.inc()
+        self._prefetched.observe(max(0.0, waited_seconds))
+
+    def concluded(self, task: str, verdict: Verdict, *, runtime_seconds: float | None) -> None:
+        """An attempt came to an outcome."""
+        counts = self._tasks.get(task, self._other)
+        if verdict.following is not None:
+            outcome = RETRIED
+            counts.retries[verdict.data["spent_by"]].inc()
+        else:
+            outcome = HANDED_OVER if verdict.name is None else verdict.name.removeprefix("task.")
+        counts.outcomes[outcome].inc()
+        if runtime_seconds is not None:
+            counts.duration.observe(runtime_seconds)
+        if outcome == SUCCEEDED:
+            if counts.last_success is None:
+                name = task if task in self._tasks else catalog.OTHER
+                counts.last_success = self._instruments.gauge(catalog.LAST_SUCCESS, name, self._tier)
+            counts.last_success.set(time.time())
+
+    def held(self, because: HoldReason | None) -> None:
+        """A message went back to wait; None: its time has not come."""
+        self._held[ETA if because is None else because.value].inc()
+
+    def show(self, found: Mapping[Metric, Callable[[], float]]) -> None:
+        """Have these gauges of the worker looked up at each look; from another thread, so each must be quick."""
+        for metric, look in found.items():
+            self._instruments.gauge(metric, self._tier).set_function(look)
