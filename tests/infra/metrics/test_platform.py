@@ -96,8 +96,8 @@ def test_the_run_that_waits_longest_in_its_queue_is_told_by_its_age(platform: Se
     url = platform.database_url.get_secret_value()
     waiting = """
         insert into read_model.task_runs
-            (run_id, accepted_by, accepted_slot, accepted_at, recorded_at, task, tier, queue, state, published_at)
-        values (%s, 'requested', 0, now(), now(), 'a.task', 'high', 'tasks.high', 'published', now() - %s::interval)
+            (run_id, accepted_by, accepted_slot, state_slot, accepted_at, recorded_at, task, queue, state, published_at)
+        values (%s, 'requested', 0, 0, now(), now(), 'a.task', 'tasks.high', 'published', now() - %s::interval)
     """
     runs = [str(uuid4()), str(uuid4())]
     with psycopg.connect(url, autocommit=True) as connection:
