@@ -51,9 +51,11 @@ class Projector:
         )
         self._engine = engine(settings, name="projector", connections=len(projections))
         logs = {log for projection in projections for log in projection.follows}
-        if instruments is not None:  # seen to be led by nobody, until somebody does
+        if instruments is not None:  # there from the start: led by nobody yet, nothing parked yet
             for projection in projections:
                 instruments.gauge(catalog.LEADS, follower(projection.name))
+                for rare in (catalog.PROJECTION_PARKED, catalog.PROJECTION_TROUBLE):
+                    instruments.counter(rare, projection.name)
         self._watch = LogWatch(self._store, logs, longest_pause=settings.poll_interval_ms / 1000)
         self._stopping = threading.Event()
         self._fault: BaseException | None = None

@@ -84,6 +84,9 @@ class Sealing:
 
     def __init__(self, settings: Settings, *, instruments: Instruments | None = None) -> None:
         self._instruments = instruments
+        if instruments is not None:  # there from the start: none was refused yet
+            for log in Log:
+                instruments.counter(catalog.SEAL_REFUSALS, log.value)
         self._key = settings.seal_key_bytes
         self._wait = timedelta(seconds=settings.seal_interval_seconds)
         self._connection = connect(settings, name="sealing")

@@ -125,7 +125,7 @@ ARCHIVED_EVENTS: Final = counter("ledgerq_archived_events_total", "Events that r
 DROPPED_EVENTS: Final = counter("ledgerq_dropped_events_total", "Events that retention dropped.")
 RETENTION_FAILURES: Final = counter("ledgerq_retention_failures_total", "Rounds of retention that came to nothing.")
 
-PLATFORM_UP: Final = gauge("ledgerq_up", "1 where the part answered this look, 0 where it did not.", "part")
+PLATFORM_UP: Final = gauge("ledgerq_up", "1 where the component answered this look, 0 where it did not.", "component")
 QUEUE_READY: Final = gauge("ledgerq_queue_ready_messages", "Messages in no consumer's hand.", "queue")
 QUEUE_UNACKNOWLEDGED: Final = gauge(
     "ledgerq_queue_unacknowledged_messages", "Messages in consumers' hands; needs the management API.", "queue"

@@ -26,7 +26,7 @@ _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.metric
 
 
 class PlatformCollector(Collector):
-    """Asks all parts at once; one that does not answer is shown to be down, and said once in the log.
+    """Asks all components at once; one that does not answer is shown to be down, and said once in the log.
 
     Register it in a registry of prometheus-client. Each look opens connections of its own and closes them again.
 
@@ -36,7 +36,7 @@ class PlatformCollector(Collector):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._parts: dict[str, Callable[[Settings], Iterable[Family]]] = {
+        self._components: dict[str, Callable[[Settings], Iterable[Family]]] = {
             "broker": look_at_broker,
             "database": look_at_database,
             "host": look_at_host,
@@ -50,30 +50,30 @@ class PlatformCollector(Collector):
     def collect(self) -> Iterable[Family]:
         """A look at everything."""
         up = family(catalog.PLATFORM_UP)
-        with ThreadPoolExecutor(len(self._parts), thread_name_prefix="metrics") as pool:
-            looks = {part: pool.submit(self._look, look) for part, look in self._parts.items()}
-        for part, looking in looks.items():
+        with ThreadPoolExecutor(len(self._components), thread_name_prefix="metrics") as pool:
+            looks = {component: pool.submit(self._look, look) for component, look in self._components.items()}
+        for component, looking in looks.items():
             try:
                 found = looking.result()
             except TROUBLE as error:
-                self._note(part, error)
+                self._note(component, error)
                 found = []
             else:
-                self._note(part, None)
-            up.add_metric([part], float(part not in self._down))
+                self._note(component, None)
+            up.add_metric([component], float(component not in self._down))
             yield from found
         yield up
 
     def _look(self, look: Callable[[Settings], Iterable[Family]]) -> list[Family]:
         return list(look(self._settings))
 
-    def _note(self, part: str, error: Exception | None) -> None:
-        if error is not None and part not in self._down:
-            _log.warning("a part of the platform does not answer", part=part, reason=str(error))
-            self._down.add(part)
-        elif error is None and part in self._down:
-            _log.info("a part of the platform answers again", part=part)
-            self._down.discard(part)
+    def _note(self, component: str, error: Exception | None) -> None:
+        if error is not None and component not in self._down:
+            _log.warning("a component of the platform does not answer", component=component, reason=str(error))
+            self._down.add(component)
+        elif error is None and component in self._down:
+            _log.info("a component of the platform answers again", component=component)
+            self._down.discard(component)
 
 
 def look_at_host(settings: Settings) -> Iterable[Family]:

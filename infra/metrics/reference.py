@@ -51,7 +51,7 @@ def metrics_page() -> str:
     parts.append(
         "## The platform\n\n"
         "What broker, database and host say when they are asked, shown by one process for all (`/metrics` of\n"
-        "`ledgerq monitor`). A part that does not answer has `ledgerq_up` 0 and shows nothing else; the others do.\n\n"
+        "`ledgerq monitor`). A component that does not answer has `ledgerq_up` 0 and shows nothing else; others do.\n\n"
         + _table(PLATFORM)
     )
     return "\n".join(parts)

@@ -134,15 +134,15 @@ def test_months_that_are_missing_are_seen(platform: Settings) -> None:
 def test_a_part_that_is_away_is_shown_to_be_and_the_others_are_looked_at(platform: Settings, part: str) -> None:
     shown = look(nobody_there(platform, part))
     other = "database" if part == "broker" else "broker"
-    assert shown.value("ledgerq_up", part=part) == 0
-    assert shown.value("ledgerq_up", part=other) == 1
+    assert shown.value("ledgerq_up", component=part) == 0
+    assert shown.value("ledgerq_up", component=other) == 1
     seen = {"broker": "ledgerq_queue_ready_messages", "database": "ledgerq_log_position"}
     assert shown.value(seen[other]) >= 0
     assert not [sample for sample in shown.samples if sample.name == seen[part]]
 
 
 def test_a_database_that_is_not_migrated_is_one_that_does_not_answer(servers: Settings) -> None:
-    assert look(servers).value("ledgerq_up", part="database") == 0
+    assert look(servers).value("ledgerq_up", component="database") == 0
 
 
 def test_trouble_is_said_once_and_its_end_too(platform: Settings) -> None:
@@ -153,10 +153,10 @@ def test_trouble_is_said_once_and_its_end_too(platform: Settings) -> None:
         collector._settings = platform
         for _ in range(2):
             list(collector.collect())
-    lines = sorted((line["part"], line["event"]) for line in told)
+    lines = sorted((line["component"], line["event"]) for line in told)
     assert lines == [
-        ("broker", "a part of the platform answers again"),
-        ("broker", "a part of the platform does not answer"),
-        ("database", "a part of the platform answers again"),
-        ("database", "a part of the platform does not answer"),
+        ("broker", "a component of the platform answers again"),
+        ("broker", "a component of the platform does not answer"),
+        ("database", "a component of the platform answers again"),
+        ("database", "a component of the platform does not answer"),
     ]
