@@ -133,6 +133,8 @@ class Settings(BaseSettings):
     """How often a worker looks in the log for what is asked of all workers: revocations, pauses, limits."""
     shutdown_grace_seconds: float = Field(default=30.0, ge=0, le=86_400)
     """How long what runs may take to finish once a worker is told to stop; then it is ended and goes back."""
+    celery_events: bool = False
+    """Whether workers also tell Celery's own tools (Flower, celery-exporter) of tasks, by exchange ``celeryev``."""
     metrics_port: int = Field(default=8000, ge=0, le=65_500)
     """Port from which each long-lived process counts to its own (``docs/reference/metrics.md``); 0: no metrics."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)

@@ -32,7 +32,7 @@ from infra.settings import load_settings
 
 RUNNING: Final = ("latency", "singles", "paced", "batches", "million_sessions", "memory")
 """Measurements of the whole platform at work."""
-ALONE: Final = ("tasks", "ten_ms_tasks", "dispatch", "sweep")
+ALONE: Final = ("tasks", "ten_ms_tasks", "metrics", "dispatch", "sweep")
 """Measurements of a worker and of dispatch beside their peers, and of the sweep."""
 STORE: Final = (
     *("append_batch", "append_batch4", "append_single", "append_single16", "append_lifecycle"),
@@ -118,6 +118,9 @@ def _measure_alone(built: Platform, wanted: list[str], effort: Effort, tell: Tel
         ),
         "ten_ms_tasks": lambda: tasks(
             lambda runner: runner.ten_millisecond_tasks(runs=effort.ten_millisecond_tasks, rounds=rounds, tell=tell)
+        ),
+        "metrics": lambda: tasks(
+            lambda runner: runner.metered_tasks(runs=effort.quick_tasks, rounds=3 * rounds, tell=tell)
         ),
         "dispatch": lambda: DispatchBench(*where).measure(runs=effort.dispatched_runs, rounds=rounds, tell=tell),
         "sweep": lambda: SweepBench(*where).measure(sessions=effort.silent_sessions, tell=tell),

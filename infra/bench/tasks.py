@@ -62,6 +62,7 @@ def peers(settings: Settings) -> dict[str, Peer]:
     return {
         "bare": Peer(_CELERY),
         "ours": Peer(_OURS),
+        "ours_unmetered": Peer(_OURS, {"LEDGERQ_METRICS_PORT": "0"}),
         "ours_strict": Peer(_OURS, {"LEDGERQ_WORKER_AHEAD_MS": "0"}),
         "ours_stored": Peer(_OURS, is_stored=True),
         "celery_events": Peer((*_CELERY, "-E")),
@@ -103,7 +104,7 @@ class TaskBench:
             with_all_peers: otherwise only bare Celery takes part, the one that goals are about.
             tell: called with a line for each round.
         """
-        names = tuple(self._peers) if with_all_peers else ("bare", "ours")
+        names = tuple(each for each in self._peers if each != "ours_unmetered") if with_all_peers else ("bare", "ours")
         figures = self._compare("sample.nothing", names, runs=runs, rounds=rounds, tell=tell)
         named = {
             "task_vs_bare_celery": "ours",
@@ -124,19 +125,28 @@ class TaskBench:
             "task_10ms_strict_vs_bare_celery": figures["ours_strict_ratio"],
         }
 
+    def metered_tasks(self, *, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, float]:
+        """Tasks that do nothing, in a worker that counts what it shows and in one whose metrics are off."""
+        names = ("ours_unmetered", "ours")
+        figures = self._compare("sample.nothing", names, to=names[0], runs=runs, rounds=rounds, tell=tell)
+        return {"task_with_metrics_vs_without": figures["ours_ratio"]}
+
     def _compare(
-        self, task: str, names: tuple[str, ...], *, runs: int, rounds: int, tell: Callable[[str], None]
+        self,
+        task: str,
+        names: tuple[str, ...],
+        *,
+        to: str = "bare",
+        runs: int,
+        rounds: int,
+        tell: Callable[[str], None],
     ) -> dict[str, float]:
         measured: list[dict[str, float]] = []
         for number in range(rounds):
             measured.append({name: self._rate(self._peers[name], task, runs) for name in names})
             tell(f"  {task}, round {number + 1}: " + ", ".join(f"{n} {r:,.0f}/s" for n, r in measured[-1].items()))
         rates = {name: statistics.median(m[name] for m in measured) for name in names}
-        ratios = {
-            f"{name}_ratio": statistics.median(m[name] / m["bare"] for m in measured)
-            for name in names
-            if name != "bare"
-        }
+        ratios = {f"{name}_ratio": statistics.median(m[name] / m[to] for m in measured) for name in names if name != to}
         return {**rates, **ratios}
 
     def _rate(self, peer: Peer, task: str, runs: int) -> float:

@@ -28,6 +28,7 @@ from tasks.worker import child
 from tasks.worker.admission import Admission
 from tasks.worker.ahead import TICK_SECONDS, Ahead, cancel
 from tasks.worker.attempt import Attempt
+from tasks.worker.celery_events import CeleryEvents
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
@@ -115,14 +116,14 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.line = Line(self.controller.semaphore)
         self.pace = Pace(allowance=timedelta(milliseconds=settings.worker_ahead_ms), children=self.pool.limit)
         self.door = Door(settings, Role.of_worker(self._tier()))
-        self.meter = self._meter()
+        self.celery_events = CeleryEvents(app, hostname=self.hostname) if settings.celery_events else None
         self.registrar = Registrar(
             self.recorder,
             code_version=self.code_version,
             channel=self._channel,
             settlements=self.settlements,
             is_idle=self.line.is_empty,
-            meter=self.meter,
+            watchers=[each for each in (self._meter(), self.celery_events) if each is not None],
         )
         self.inquiry = Inquiry(
             partial(EventStore, settings.database_url.get_secret_value(), connections=1, name="ledgerq worker")
@@ -144,6 +145,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         """Begin to record, then to consume; returns when the worker is told to stop."""
         self.recorder.start()
         self.door.open()
+        if self.celery_events is not None:
+            self.celery_events.start()
         self.directives.start()
         self.shutting_down.listen()
         self.directives.wait(DIRECTIVES_WITHIN)
@@ -159,6 +162,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.registrar.release()
         super().shutdown()
         self.door.close()
+        if self.celery_events is not None:
+            self.celery_events.stop()
         self.recorder.stop()
         self.directives.stop()
         self.permits.stop(PERMITS_BACK_WITHIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -13,6 +14,7 @@ from domain.tier import Tier
 from infra.metrics import catalog
 from infra.metrics.instruments import Instruments
 from infra.metrics.metric import Metric
+from tasks.worker.attempt import Attempt
 from tasks.worker.verdict import Verdict
 
 SUCCEEDED: Final = "succeeded"
@@ -59,13 +61,14 @@ class WorkerMeter:
         reasons = (ETA, *(reason.value for reason in HoldReason))
         self._held = {each: instruments.counter(catalog.HELD, self._tier, each) for each in reasons}
 
-    def started(self, task: str, *, waited_seconds: float) -> None:
+    def started(self, attempt: Attempt, *, waited: timedelta) -> None:
         """A child began an attempt that had waited in this worker."""
-        self._tasks.get(task, self._other).started.inc()
-        self._prefetched.observe(max(0.0, waited_seconds))
+        self._tasks.get(attempt.task, self._other).started.inc()
+        self._prefetched.observe(max(0.0, waited.total_seconds()))
 
-    def concluded(self, task: str, verdict: Verdict, *, runtime_seconds: float | None) -> None:
+    def concluded(self, attempt: Attempt, verdict: Verdict, *, runtime_seconds: float | None) -> None:
         """An attempt came to an outcome."""
+        task = attempt.task
         counts = self._tasks.get(task, self._other)
         if verdict.following is not None:
             outcome = RETRIED

@@ -18,13 +18,13 @@ from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.hold import held, marked_held, was_held
 from tasks.worker.in_hand import InHand, Withheld
-from tasks.worker.meter import WorkerMeter
 from tasks.worker.next_message import next_message, same_message
 from tasks.worker.outcome import Failure, NotRun, Outcome, Raised
 from tasks.worker.possession import Possession
 from tasks.worker.recorder import Entry, Recorder
 from tasks.worker.retry import AttemptRules
 from tasks.worker.verdict import Fate, Trial, Verdict, judge
+from tasks.worker.watching import Watcher
 
 REMEMBERED: Final = 1_000
 """How many recorded attempts are remembered whose message could not be let go because its connection was lost."""
@@ -46,7 +46,7 @@ class Registrar:
         settlements: what the broker is told of deliveries.
         is_idle: whether nothing waits in the worker, so that a child's next task has to come from the broker.
         possession: whether what is in hand is still ours.
-        meter: told of each beginning and each outcome; None: metrics are off.
+        watchers: told of each beginning and each outcome.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Registrar:
         settlements: Settlements,
         is_idle: Callable[[], bool] = lambda: True,
         possession: Possession | None = None,
-        meter: WorkerMeter | None = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self._recorder = recorder
         self._code_version = code_version
@@ -66,7 +66,7 @@ class Registrar:
         self._settlements = settlements
         self._is_idle = is_idle
         self._possession = possession or Possession()
-        self._meter = meter
+        self._watchers = watchers
         self._in_hand: dict[tuple[str, int], InHand] = {}
         self.is_closed = False
         self._let_go: OrderedDict[tuple[str, int], InHand] = OrderedDict()
@@ -112,8 +112,8 @@ class Registrar:
             admitted_by=in_hand.admitted_by,
         )
         self._recorder.submit(Entry([event], is_urgent=False))
-        if self._meter is not None:
-            self._meter.started(attempt.task, waited_seconds=(at - received_at).total_seconds())
+        for watcher in self._watchers:
+            watcher.started(attempt, waited=at - received_at)
         _say(attempt, TaskStarted.TOPIC, logging.DEBUG, pid=pid)
 
     def hold(
@@ -133,8 +133,8 @@ class Registrar:
             self.conclude(in_hand, Raised(Failure.of(error), final=True), NO_RULES)
             return
         in_hand.is_replaced = True
-        if self._meter is not None:
-            self._meter.held(because)
+        for watcher in self._watchers:
+            watcher.held(because)
         if because is None:
             _say(in_hand.attempt, TaskReceived.TOPIC, logging.INFO, eta=eta.isoformat())
             self._record(in_hand, [event], [message], Fate.ACKNOWLEDGED)
@@ -195,8 +195,8 @@ class Registrar:
             _log.exception("there can be no next attempt", run_id=attempt.run_id, task=attempt.task)
             final = Raised(Failure.of(error), final=True)
             verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
-        if self._meter is not None:
-            self._meter.concluded(attempt.task, verdict, runtime_seconds=runtime_seconds)
+        for watcher in self._watchers:
+            watcher.concluded(attempt, verdict, runtime_seconds=runtime_seconds)
         self._record(in_hand, self._told(attempt, verdict, runtime_seconds), messages, verdict.fate)
 
     def give_up(self, in_hand: InHand, outcome: Outcome) -> None:
