@@ -35,6 +35,7 @@ _CELERY: Final = (
     *("-m", "celery", "-A", "tasks.sample.bare", "worker", "-P", "prefork", "-O", "fair", "-c", str(CHILDREN)),
     *("-Q", _QUEUE, "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
+_METERED: Final = ("ours_unmetered", "ours")
 _OURS: Final = ("-m", "infra.cli", "worker", "--tier", Tier.NORMAL.value, "--concurrency", str(CHILDREN))
 
 
@@ -52,6 +53,18 @@ class Peer(NamedTuple):
     environment: Mapping[str, str] = {}
     queue: str = _QUEUE
     is_stored: bool = False
+
+
+class Measured(NamedTuple):
+    """What one worker did.
+
+    Attributes:
+        rate: tasks a second.
+        main_seconds_per_run: processor time of its main process for each.
+    """
+
+    rate: float
+    main_seconds_per_run: float
 
 
 def peers(settings: Settings) -> dict[str, Peer]:
@@ -126,42 +139,49 @@ class TaskBench:
         }
 
     def metered_tasks(self, *, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, float]:
-        """Tasks that do nothing, in a worker that counts what it shows and in one whose metrics are off."""
-        names = ("ours_unmetered", "ours")
-        figures = self._compare("sample.nothing", names, to=names[0], runs=runs, rounds=rounds, tell=tell)
-        return {"task_with_metrics_vs_without": figures["ours_ratio"]}
+        """Processor time of the worker's main process for a task that does nothing: with metrics, and with them off."""
+        ratios = []
+        for number in range(rounds):
+            without, counting = (self._measure(self._peers[p], "sample.nothing", runs) for p in _METERED)
+            ratios.append(counting.main_seconds_per_run / without.main_seconds_per_run)
+            told = (f"{each.main_seconds_per_run * 1e6:,.0f} µs" for each in (without, counting))
+            tell(f"  metrics, round {number + 1}: {' without, '.join(told)} with")
+        return {"task_with_metrics_processor_ratio": statistics.median(ratios)}
 
     def _compare(
         self,
         task: str,
         names: tuple[str, ...],
         *,
-        to: str = "bare",
         runs: int,
         rounds: int,
         tell: Callable[[str], None],
     ) -> dict[str, float]:
         measured: list[dict[str, float]] = []
         for number in range(rounds):
-            measured.append({name: self._rate(self._peers[name], task, runs) for name in names})
+            measured.append({name: self._measure(self._peers[name], task, runs).rate for name in names})
             tell(f"  {task}, round {number + 1}: " + ", ".join(f"{n} {r:,.0f}/s" for n, r in measured[-1].items()))
         rates = {name: statistics.median(m[name] for m in measured) for name in names}
-        ratios = {f"{name}_ratio": statistics.median(m[name] / m[to] for m in measured) for name in names if name != to}
+        ratios = {
+            f"{name}_ratio": statistics.median(m[name] / m["bare"] for m in measured)
+            for name in names
+            if name != "bare"
+        }
         return {**rates, **ratios}
 
-    def _rate(self, peer: Peer, task: str, runs: int) -> float:
+    def _measure(self, peer: Peer, task: str, runs: int) -> Measured:
         self._channel.queue_declare(_DRAMATIQ_QUEUE, durable=True, arguments=_DRAMATIQ_ARGUMENTS)
         self._channel.queue_bind(_DRAMATIQ_QUEUE, TASKS, _DRAMATIQ_QUEUE)
         self._publish(peer.queue, task, runs)
         storing = self._process("ingest", ("-m", "infra.cli", "ingest"), {}) if peer.is_stored else nullcontext()
         with storing, self._process("worker", peer.command, peer.environment) as worker:
             self._drain(worker, peer.queue, runs * _STARTED_AT)
-            began, before = time.monotonic(), self._depth(peer.queue)
+            began, before, used = time.monotonic(), self._depth(peer.queue), _processor_seconds(worker.pid)
             left = self._drain(worker, peer.queue, runs * _STOPPED_AT)
-            took = time.monotonic() - began
+            took, used = time.monotonic() - began, _processor_seconds(worker.pid) - used
         for queue in (peer.queue, INGEST):
             self._channel.queue_purge(queue)
-        return (before - left) / took
+        return Measured((before - left) / took, used / (before - left))
 
     def _publish(self, queue: str, task: str, runs: int) -> None:
         message = _dramatiq_message if queue == _DRAMATIQ_QUEUE else _celery_message
@@ -205,6 +225,12 @@ _DRAMATIQ_ARGUMENTS: Final = {
     "x-dead-letter-routing-key": f"{_DRAMATIQ_QUEUE}.XQ",
 }
 """As dramatiq declares its queues."""
+
+
+def _processor_seconds(pid: int) -> float:
+    """What a process has used, its children's not (proc(5): fields 14 and 15 of ``stat``)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _celery_message(task: str) -> OutgoingMessage:

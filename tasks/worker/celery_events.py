@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import amqp
 import structlog
+from celery.utils.nodenames import host_format
 from celery.utils.sysinfo import load_average
 from celery.worker.state import SOFTWARE_INFO, active_requests
 from kombu.exceptions import OperationalError
 
 from domain.task_run import HoldReason, TaskRejected, TaskRevoked, TaskSucceeded
+from infra.broker.errors import BrokerError
 from tasks.worker.attempt import Attempt
 from tasks.worker.verdict import Verdict
 
@@ -32,7 +34,7 @@ HEARTBEAT_SECONDS: Final = 2.0
 PAUSE_SECONDS: Final = 5.0
 """Before the next try where the broker does not take them."""
 STOP_WITHIN_SECONDS: Final = 2.0
-_TROUBLE: Final = (amqp.AMQPError, OSError, OperationalError)
+_TROUBLE: Final = (amqp.AMQPError, BrokerError, OSError, OperationalError)
 _NAMES: Final = {
     TaskSucceeded.TOPIC: "task-succeeded",
     TaskRejected.TOPIC: "task-rejected",
@@ -48,13 +50,13 @@ class CeleryEvents(threading.Thread):
 
     Args:
         app: whose broker and serializer.
-        hostname: the worker's name as Celery has it (``high@host``).
+        hostname: the worker's name as Celery has it (``high@%h``).
     """
 
     def __init__(self, app: TaskApp, *, hostname: str) -> None:
         super().__init__(name="celery events", daemon=True)
         self._app = app
-        self._hostname = hostname
+        self._hostname = host_format(hostname)
         self._waiting: deque[tuple[str, dict[str, Any]]] = deque(maxlen=KEPT)
         self._told = threading.Event()
         self._closing = False
@@ -95,10 +97,9 @@ class CeleryEvents(threading.Thread):
         is_in_trouble = False
         while not self._closing:
             try:
-                with self._app.connection_for_write(transport_options={"confirm_publish": False}) as connection:
+                with self._app.connection_for_write() as connection:
                     connection.ensure_connection(max_retries=1, timeout=PAUSE_SECONDS)
-                    with self._app.events.Dispatcher(connection, hostname=self._hostname) as dispatcher:
-                        dispatcher.buffer_while_offline = False  # what waits is bounded here
+                    with self._dispatcher(connection) as dispatcher:
                         is_in_trouble = False
                         self._serve(dispatcher)
             except _TROUBLE as error:
@@ -106,6 +107,12 @@ class CeleryEvents(threading.Thread):
                     _log.warning("the broker does not take Celery's task events", reason=str(error))
                 is_in_trouble = True
                 self._pause()
+
+    def _dispatcher(self, connection: Any) -> Any:
+        """Celery's, which sends many events in one message; what waits is bounded here and not there."""
+        return self._app.events.Dispatcher(
+            connection, hostname=self._hostname, buffer_group={"task"}, buffer_while_offline=False
+        )
 
     def _serve(self, dispatcher: Any) -> None:
         self._send_about_worker(dispatcher, "worker-online")
@@ -116,6 +123,7 @@ class CeleryEvents(threading.Thread):
             while self._waiting:
                 name, fields = self._waiting.popleft()
                 dispatcher.send(name, **fields)
+            dispatcher.flush(errors=False)
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + HEARTBEAT_SECONDS
                 self._send_about_worker(dispatcher, "worker-heartbeat")
