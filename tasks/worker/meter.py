@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -28,6 +29,21 @@ ETA: Final = "eta"
 """Why a message is held whose time has not come."""
 
 
+class _ByName(dict[str, Counter]):
+    """The counters of a metric by the last of its labels: some from the start, and whatever else comes to be said.
+
+    What appears with its first failure would have no rise to be seen.
+    """
+
+    def __init__(self, make: Callable[[str], Counter], names: Iterable[str]) -> None:
+        super().__init__((name, make(name)) for name in names)
+        self._make = make
+
+    def __missing__(self, name: str) -> Counter:
+        made = self[name] = self._make(name)
+        return made
+
+
 class _TaskCounts:
     """The counters of one task: kept, for to look them up costs as much as to count."""
 
@@ -37,9 +53,8 @@ class _TaskCounts:
         self.started: Counter = instruments.counter(catalog.ATTEMPTS_STARTED, task, tier)
         self.duration: Histogram = instruments.histogram(catalog.ATTEMPT_DURATION, task, tier)
         self.last_success: Gauge | None = None  # at 0 it would have succeeded in 1970
-        # All of them from the start: what appears with its first failure has no rise to be seen.
-        self.outcomes = {each: instruments.counter(catalog.ATTEMPTS, task, tier, each) for each in OUTCOMES}
-        self.retries = {each: instruments.counter(catalog.RETRIES, task, tier, each) for each in SPENT_BY}
+        self.outcomes = _ByName(partial(instruments.counter, catalog.ATTEMPTS, task, tier), OUTCOMES)
+        self.retries = _ByName(partial(instruments.counter, catalog.RETRIES, task, tier), SPENT_BY)
 
 
 class WorkerMeter:
@@ -59,7 +74,7 @@ class WorkerMeter:
         self._other = self._tasks[catalog.OTHER]
         self._prefetched = instruments.histogram(catalog.ATTEMPT_PREFETCHED, self._tier)
         reasons = (ETA, *(reason.value for reason in HoldReason))
-        self._held = {each: instruments.counter(catalog.HELD, self._tier, each) for each in reasons}
+        self._held = _ByName(partial(instruments.counter, catalog.HELD, self._tier), reasons)
 
     def started(self, attempt: Attempt, *, waited: timedelta) -> None:
         """A child began an attempt that had waited in this worker."""
