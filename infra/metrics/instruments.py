@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.metrics_core import GaugeMetricFamily
 
+from infra.metrics.buckets import Buckets, Histogram
 from infra.metrics.metric import Kind, Metric
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a gauge beside each counter, of which Prometheus makes nothing
@@ -31,9 +32,8 @@ class Instruments:
                 case Kind.GAUGE:
                     self._gauges[metric] = Gauge(metric.name, metric.says, metric.labels, registry=registry)
                 case Kind.HISTOGRAM:
-                    self._histograms[metric] = Histogram(
-                        metric.name, metric.says, metric.labels, buckets=metric.bounds, registry=registry
-                    )
+                    self._histograms[metric] = Histogram(metric)
+                    registry.register(self._histograms[metric])
 
     def counter(self, metric: Metric, *values: str) -> Counter:
         """The counter for these values of its labels; keep it where it is used often."""
@@ -45,10 +45,9 @@ class Instruments:
         found = self._gauges[metric]
         return found.labels(*values) if values else found
 
-    def histogram(self, metric: Metric, *values: str) -> Histogram:
-        """The histogram for these values of its labels."""
-        found = self._histograms[metric]
-        return found.labels(*values) if values else found
+    def histogram(self, metric: Metric, *values: str) -> Buckets:
+        """The histogram for these values of its labels; for one thread."""
+        return self._histograms[metric].labels(*values)
 
 
 def family(metric: Metric) -> GaugeMetricFamily:

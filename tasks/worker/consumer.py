@@ -40,7 +40,7 @@ from tasks.worker.licensed import Licensed
 from tasks.worker.licenses import Licenses
 from tasks.worker.line import Line
 from tasks.worker.malformed import attempt_of_malformed
-from tasks.worker.meter import WorkerMeter
+from tasks.worker.meter import FOLD_SECONDS, WorkerMeter
 from tasks.worker.odd_properties import tolerate_odd_properties
 from tasks.worker.outcome import Failure, cut
 from tasks.worker.pace import Pace
@@ -116,6 +116,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.line = Line(self.controller.semaphore)
         self.pace = Pace(allowance=timedelta(milliseconds=settings.worker_ahead_ms), children=self.pool.limit)
         self.door = Door(settings, Role.of_worker(self._tier()))
+        self.meter = self._meter()
         self.celery_events = CeleryEvents(app, hostname=self.hostname) if settings.celery_events else None
         self.registrar = Registrar(
             self.recorder,
@@ -123,7 +124,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             channel=self._channel,
             settlements=self.settlements,
             is_idle=self.line.is_empty,
-            watchers=[each for each in (self._meter(), self.celery_events) if each is not None],
+            watchers=[each for each in (self.meter, self.celery_events) if each is not None],
         )
         self.inquiry = Inquiry(
             partial(EventStore, settings.database_url.get_secret_value(), connections=1, name="ledgerq worker")
@@ -200,6 +201,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         hub.call_repeatedly(ASK_EVERY_SECONDS, self._ask_after_the_bereft)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.revoking.look)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.pausing.look)
+        if self.meter is not None:
+            hub.call_repeatedly(FOLD_SECONDS, self.meter.fold)
 
     def stop_consuming(self) -> None:
         """Have no more messages delivered."""

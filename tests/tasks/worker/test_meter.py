@@ -36,6 +36,7 @@ class Metered:
 
     @property
     def shown(self) -> Shown:
+        self.meter.fold()
         return Shown(generate_latest(self._registry).decode())
 
 
