@@ -81,9 +81,12 @@ _FAR_HOLD_PLACES: Final[dict[str, int]] = {
 }
 
 
+RUN_STREAM_PREFIX: Final = "task_run-"
+
+
 def run_stream(run_id: UUID | str) -> str:
     """Stream of the run known to Celery by the task id ``run_id``."""
-    return f"task_run-{run_id}"
+    return f"{RUN_STREAM_PREFIX}{run_id}"
 
 
 def attempt_slot(attempt: int, phase: int) -> int:

@@ -28,6 +28,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "dispatch": ("tasks.commands:dispatch", "Turn events into tasks and publish them."),
     "scheduler": ("tasks.commands:scheduler", "Fire schedules when their slots come."),
     "worker": ("tasks.commands:worker", "Run the tasks of one tier, or of all."),
+    "status": ("infra.health.status_command:status", "How the platform is: processes, queues, lag; --watch."),
+    "monitor": ("infra.health.commands:monitor", "Tell over HTTP how the platform is."),
     "events": ("infra.events.commands:events", "The logs: tail, show, stream, skip; seal, verify, archive, retain."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
     "session": ("projections.state_commands:session", "A session's state, now or as of an instant."),

@@ -29,6 +29,9 @@ _SCHEMES: Final = {
 }
 
 
+_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
 class SettingsError(Exception):
     """A setting is missing, unknown or has a value that is not allowed; the text names it and what is."""
 
@@ -140,6 +143,26 @@ class Settings(BaseSettings):
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     """Address at which metrics are shown; ``0.0.0.0``: to every host that reaches this one."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """Lowest level of log lines that are written."""
+    log_levels: str = ""
+    """Levels of single loggers and those below them, such as ``pika=debug,ledgerq.worker=warning``."""
+
+    monitor_host: str = "127.0.0.1"
+    """Address that ``ledgerq monitor`` listens on."""
+    monitor_port: int = Field(default=8000, ge=0, le=65_535)
+    """TCP port that ``ledgerq monitor`` listens on; 0: any that is free."""
+    monitor_interval_seconds: float = Field(default=2.0, ge=0.1, le=60)
+    """How often health is looked at; whoever asks in between is told what was seen last."""
+    monitor_patience_seconds: float = Field(default=5.0, ge=0.1, le=60)
+    """How long a broker or database may take to answer before it counts as away."""
+    lag_limit_seconds: float = Field(default=60.0, gt=0)
+    """How far a projection may be behind its logs before health is degraded."""
+    pulse_dir: Path | None = None
+    """Directory of the files for probes; none: ``pulse`` in the state directory."""
+    pulse_interval_seconds: float = Field(default=5.0, ge=0.1, le=60)
+    """How often a process tells the database that its loop turns."""
+    hang_after_seconds: float = Field(default=60.0, ge=1, le=3600)
+    """How long a process's loop may stand still before the process counts as hanging."""
 
     @field_validator("broker_url", "database_url", "management_url", "smtp_url")
     @classmethod
@@ -148,6 +171,15 @@ class Settings(BaseSettings):
         if url is not None and urlsplit(url.get_secret_value()).scheme not in allowed:
             raise ValueError(f"a URL beginning with {' or '.join(f'{scheme}://' for scheme in allowed)} is allowed")
         return url
+
+    @field_validator("log_levels")
+    @classmethod
+    def _names_loggers_and_levels(cls, text: str) -> str:
+        for part in filter(None, text.split(",")):
+            name, _, level = part.partition("=")
+            if not name.strip() or level.strip() not in _LEVELS:
+                raise ValueError(f"LOGGER=LEVEL, separated by commas, is allowed, a level being {', '.join(_LEVELS)}")
+        return text
 
     @field_validator("mail_from", "alert_email")
     @classmethod
@@ -177,6 +209,17 @@ class Settings(BaseSettings):
     def directives_interval(self) -> timedelta:
         """How often a worker looks in the log for what is asked of all workers."""
         return timedelta(milliseconds=self.directives_interval_ms)
+
+    @property
+    def pulse_files_dir(self) -> Path:
+        """Directory of the files for probes."""
+        return self.pulse_dir or self.state_dir / "pulse"
+
+    @property
+    def levels_of_loggers(self) -> dict[str, str]:
+        """Levels of single loggers by their names."""
+        pairs = (part.partition("=") for part in filter(None, self.log_levels.split(",")))
+        return {name.strip(): level.strip() for name, _, level in pairs}
 
     @property
     def seal_key_bytes(self) -> bytes | None:

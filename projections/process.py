@@ -11,6 +11,7 @@ import structlog
 from infra import logs
 from infra.metrics.catalog import Role
 from infra.metrics.door import Door
+from infra.pulse import Pulse
 from infra.settings import load_settings
 from infra.stopping import StopRequest
 from projections.catalog import PROJECTIONS
@@ -41,12 +42,13 @@ def run(only: Sequence[str] = ()) -> None:
     settings = load_settings()
     logs.configure(settings)
     expect_pages()
-    with StopRequest() as stop, Door(settings, Role.PROJECTOR) as door:
+    with StopRequest() as stop, Pulse(settings, "projector") as pulse, Door(settings, Role.PROJECTOR) as door:
         chosen = [PROJECTIONS[name] for name in only or PROJECTIONS]
         projector = Projector(settings, chosen, instruments=door.instruments)
         projector.start()
         _LOG.info("projector started", projections=list(only or PROJECTIONS))
         while not projector.has_failed and not stop.wait(_LOOK_SECONDS):
-            pass
+            turns = projector.turns()
+            pulse.beat(ready=turns.ready, turned=turns.slowest_at, state=turns.as_state)
         projector.stop()
     _LOG.info("projector stopped")

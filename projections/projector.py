@@ -19,6 +19,7 @@ from infra.settings import Settings
 from projections.outage import DATABASE_TROUBLE, Backoff
 from projections.projection import Projection, follower
 from projections.runner import Runner
+from projections.turning import Turning, Turns
 from projections.watch import LogWatch
 
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger(__name__)
@@ -59,6 +60,7 @@ class Projector:
         self._watch = LogWatch(self._store, logs, longest_pause=settings.poll_interval_ms / 1000)
         self._stopping = threading.Event()
         self._fault: BaseException | None = None
+        self._turning = {projection.name: Turning() for projection in projections}
         self._threads = [threading.Thread(target=self._guard, args=(self._watch.run,), name="watch")]
         self._threads += [
             threading.Thread(target=self._guard, args=(self._keep, projection), name=projection.name)
@@ -74,6 +76,10 @@ class Projector:
     def has_failed(self) -> bool:
         """Whether a thread has met a fault that it cannot wait out."""
         return self._fault is not None
+
+    def turns(self) -> Turns:
+        """How the loops of all projections turn."""
+        return Turns.of(self._turning)
 
     def stop(self) -> None:
         """Stop after the batches in hand.
@@ -99,6 +105,7 @@ class Projector:
     def _keep(self, projection: Projection) -> None:
         """Lead or stand by, and wait out outages of the database."""
         backoff = Backoff()
+        turning = self._turning[projection.name]
         batch = self._settings.projection_batch_events
         runner = Runner(projection, self._store, batch_events=batch, instruments=self._instruments)
         while not self._stopping.is_set():
@@ -107,16 +114,19 @@ class Projector:
                 with Leadership(self._settings, follower(projection.name)) as leadership:
                     if leadership.acquire():
                         with self._shown(projection):
-                            self._lead(runner, leadership)
+                            self._lead(runner, leadership, turning)
                     else:
+                        turning.turn(leads=False)
                         self._stopping.wait(STANDBY_SECONDS)
             except ArchiveMissingError as error:
+                turning.turn(troubled=True)
                 _LOG.error(
                     "events are in an archive that cannot be read", projection=projection.name, reason=str(error)
                 )
                 self._note_trouble(projection)
                 self._stopping.wait(ARCHIVE_LOOK_SECONDS)
             except DATABASE_TROUBLE as error:
+                turning.turn(troubled=True)
                 _LOG.warning("database trouble; trying again", projection=projection.name, error=str(error))
                 self._note_trouble(projection)
                 self._stopping.wait(backoff.seconds(after=time.monotonic() - began))
@@ -133,7 +143,7 @@ class Projector:
         if self._instruments is not None:
             self._instruments.counter(catalog.PROJECTION_TROUBLE, projection.name).inc()
 
-    def _lead(self, runner: Runner, leadership: Leadership) -> None:
+    def _lead(self, runner: Runner, leadership: Leadership, turning: Turning) -> None:
         _LOG.info("leading", projection=runner.projection.name)
         with self._engine.connect() as connection:
             with connection.begin():
@@ -141,6 +151,7 @@ class Projector:
             runner.recall(connection)
             look_at = time.monotonic() + LOOK_AFTER_LEADERSHIP_SECONDS
             while not self._stopping.is_set():
+                turning.turn(leads=True)
                 mark = self._watch.mark(runner.logs)
                 if not runner.step(connection):
                     self._watch.wait(runner.logs, mark, seconds=LOOK_AFTER_LEADERSHIP_SECONDS)

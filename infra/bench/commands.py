@@ -64,7 +64,7 @@ def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
     asked = only or (*RUNNING, *ALONE, *STORE, *PROJECTING, *KEEPING)
     effort = QUICK if quick else FULL
     figures: dict[str, float] = {}
-    logs.configure(load_settings().model_copy(update={"log_level": "warning"}))
+    logs.configure(load_settings().model_copy(update={"log_level": "warning"}), stream=sys.stderr)
     with stoppable():
         for measure, known in (
             (_measure_running, RUNNING),

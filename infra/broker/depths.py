@@ -12,12 +12,12 @@ from infra.broker.errors import BrokerError, BrokerUnreachableError
 from infra.settings import Settings
 
 
-class Depth(NamedTuple):
-    """What a queue has.
+class QueueState(NamedTuple):
+    """A queue at one moment.
 
     Attributes:
-        ready: messages in no consumer's hand.
-        consumers: who takes from it.
+        ready: messages that no consumer has in hand.
+        consumers: how many there are.
     """
 
     ready: int
@@ -40,12 +40,15 @@ class QueueDepths:
         self._connection: amqp.Connection | None = None
 
     def ready(self, queue: str) -> int | None:
-        """Messages in the queue that no consumer has in hand, as :meth:`look` finds them."""
-        depth = self.look(queue)
-        return None if depth is None else depth.ready
+        """Messages in the queue that no consumer has in hand; None where there is no such queue.
 
-    def look(self, queue: str) -> Depth | None:
-        """What the queue has; None where there is no such queue.
+        Raises as :meth:`state`.
+        """
+        state = self.state(queue)
+        return None if state is None else state.ready
+
+    def state(self, queue: str) -> QueueState | None:
+        """The queue at this moment; None where there is no such queue.
 
         Raises:
             BrokerUnreachableError: no connection, or no answer within five seconds.
@@ -66,7 +69,7 @@ class QueueDepths:
                 self._connection.close()
             self._abandon()
 
-    def _ask(self, queue: str, connection: amqp.Connection) -> Depth | None:
+    def _ask(self, queue: str, connection: amqp.Connection) -> QueueState | None:
         try:
             with broker_faults(self._settings):
                 channel = connection.channel()
@@ -78,7 +81,7 @@ class QueueDepths:
         except BaseException:
             self._abandon()
             raise
-        return Depth(declared.message_count, declared.consumer_count)
+        return QueueState(declared.message_count, declared.consumer_count)
 
     def _abandon(self) -> None:
         if self._connection is not None:

@@ -17,7 +17,7 @@ from infra import database
 from infra.broker import topology
 from infra.broker.connection import connect
 from infra.local.mailbox import Mailbox
-from infra.local.ports import choose_block
+from infra.local.ports import choose_block, choose_ports, is_free
 from infra.local.sandbox import Sandbox, create_sandbox, drop_stale
 from infra.local.supervisor import Supervisor
 from infra.metrics.catalog import Role
@@ -26,7 +26,15 @@ from infra.settings import Settings
 
 READY_WITHIN_SECONDS: Final = 60.0
 WITHOUT_WORKERS: Final = ("ingest", "dispatch", "projector")
-_KNOWN_TO_OTHERS: Final = ("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "LINK_KEY", "STATE_DIR")
+_KNOWN_TO_OTHERS: Final = (
+    "BROKER_URL",
+    "MANAGEMENT_URL",
+    "DATABASE_URL",
+    "SMTP_URL",
+    "LINK_KEY",
+    "STATE_DIR",
+    "MONITOR_PORT",
+)
 
 
 _WORK: Final = (topology.INGEST, topology.DEAD_RECORD, *(tier.queue for tier in Tier))
@@ -58,12 +66,13 @@ class Platform:
             "LEDGERQ_SMTP_URL": mailbox.url,
             "LEDGERQ_LINK_KEY": new_key(),
             "LEDGERQ_METRICS_PORT": str(self._metrics_port()),
+            "LEDGERQ_MONITOR_PORT": str(self._monitor_port()),
         }
         self.supervisor = Supervisor(self.environment, self.directory, tell)
 
     def start(self, *names: str) -> None:
         """Start the processes called ``names``, or all of them."""
-        for name in names or (*WITHOUT_WORKERS, "scheduler"):
+        for name in names or (*WITHOUT_WORKERS, "scheduler", "monitor"):
             self.supervisor.start(name, name)
         for tier in () if names else Tier:
             self.supervisor.start(f"worker-{tier.value}", "worker", "--tier", tier.value)
@@ -97,6 +106,16 @@ class Platform:
         if not port or "metrics_port" in self.settings.model_fields_set:
             return port
         return choose_block(port, length=1 + len(Role))
+
+    @property
+    def monitor_url(self) -> str:
+        """Where the monitor listens."""
+        return f"http://{self.settings.monitor_host}:{self.environment['LEDGERQ_MONITOR_PORT']}"
+
+    def _monitor_port(self) -> int:
+        """The one that is set, or another where somebody listens on it already, such as a second platform."""
+        port = self.settings.monitor_port
+        return port if port and is_free(port) else choose_ports(self.directory / "monitor.port", "monitor")["monitor"]
 
     @property
     def _environment_file(self) -> Path:

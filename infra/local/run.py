@@ -117,10 +117,11 @@ def _where_to_look(built: Platform) -> str:
             "",
             "The platform stays up until Ctrl-C. Where to look:",
             *built.sandbox.where_to_look(),
+            f"  health                {built.monitor_url}/health/detailed",
             f"  e-mail sent           {built.mailbox.directory}",
             f"  logs of the processes {built.directory}",
             *_metrics(int(built.environment["LEDGERQ_METRICS_PORT"])),
-            "  a second terminal     ./dev ledgerq report · task show RUN_ID · emit … · --help",
+            "  a second terminal     ./dev ledgerq status --watch · report · task show RUN_ID · emit … · --help",
         )
     )
 

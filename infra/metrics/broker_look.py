@@ -73,9 +73,9 @@ def _by_amqp(settings: Settings) -> Iterable[Family]:
     depths = QueueDepths(settings, role="metrics")
     try:
         for queue in sorted(_OURS):
-            if (depth := depths.look(queue)) is not None:
-                ready.add_metric([queue], depth.ready)
-                consumers.add_metric([queue], depth.consumers)
+            if (state := depths.state(queue)) is not None:
+                ready.add_metric([queue], state.ready)
+                consumers.add_metric([queue], state.consumers)
     finally:
         depths.close()
     return ready, consumers

@@ -27,6 +27,7 @@ from tasks.dispatch.backoff import Backoff
 from tasks.dispatch.celery_message import UnpublishableError, celery_message
 from tasks.dispatch.lane import FIRST_PAUSE, LONGEST_PAUSE
 from tasks.dispatch.place import Place
+from tasks.dispatch.subject import run_id_of
 
 FOLLOWER: Final = "dispatch.copies"
 NAMES: Final = (TaskRepublished.TOPIC,)
@@ -119,7 +120,7 @@ class CopiesFollower:
             first = celery_message(next(each for each in story if isinstance(each.event, TaskRequested)))
         except (EventUnreadableError, UnpublishableError, StopIteration) as error:
             reason = str(error) or "nobody requested it of us"
-            log.warning("a run's priority cannot be raised", run=stream, reason=reason)
+            log.warning("a run's priority cannot be raised", run_id=run_id_of(stream), reason=reason)
             return None
         headers = {**(first.headers or {}), "ledgerq-copy": event.copy}
         return replace(first, headers=headers, priority=event.priority, message_id=f"{first.message_id}/{event.copy}")

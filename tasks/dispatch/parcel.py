@@ -15,6 +15,7 @@ from infra.event_store.revocations import Revocation
 from tasks.dispatch.celery_message import UnpublishableError, celery_message
 from tasks.dispatch.lane import Lane
 from tasks.dispatch.outcomes import Evidence, evidence, published, rejected, revoked, unreadable
+from tasks.dispatch.subject import fields_of, run_id_of
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +73,7 @@ class Parcel:
 
     def revoke(self, run: Recorded, revocation: Revocation, *, at: datetime) -> None:
         """Somebody took the run back before it was published; that is its end."""
-        log.info("run revoked", run=run.event.originator_id, reason=revocation.text)
+        log.info("run revoked", reason=revocation.text, **fields_of(run))
         self.facts.append(revoked(run, revocation, at=at))
 
     def confirm(self, run: OutgoingRun, *, at: datetime) -> None:
@@ -83,7 +84,7 @@ class Parcel:
 
     def reject(self, run: Recorded, *, reason: str, at: datetime) -> None:
         """No broker can carry the run; that is its end."""
-        log.error("run rejected", run=run.event.originator_id, reason=reason)
+        log.error("run rejected", reason=reason, **fields_of(run))
         self.facts.append(rejected(run, reason=reason, at=at))
 
     def leave(self, run: OutgoingRun, *, reason: str) -> None:
@@ -106,7 +107,7 @@ class Parcel:
             tier=self.lane.tier.value,
             runs=len(self.left) + self.postponed,
             published=len(self.facts),
-            first_run=self.left[0].requested.event.originator_id,
+            first_run=run_id_of(self.left[0].requested.event.originator_id),
             reasons=dict(self._reasons.most_common(3)),
             retry_in_seconds=self.lane.backoff.fail(now),
         )
@@ -117,7 +118,7 @@ def pack(page: Page, lane: Lane, *, store: EventStore, clock: Callable[[], datet
     parcel = Parcel(lane)
     now = clock()
     for unread in lane.unreadable_in(page):
-        log.error("run rejected", run=unread.stream_id, reason=unread.reason)
+        log.error("run rejected", run_id=run_id_of(unread.stream_id), reason=unread.reason)
         parcel.facts.append(unreadable(unread, at=now))
     runs = lane.runs_in(page)
     told = _told([run.event.originator_id for run in runs if run.position <= lane.doubtful_to], store)
@@ -140,5 +141,7 @@ def _told(streams: list[str], store: EventStore) -> dict[str, Evidence]:
     except EventUnreadableError as error:
         if len(streams) > 1:
             return {stream: said for each in streams for stream, said in _told([each], store).items()}
-        log.warning("a run's stream cannot be read; it may be published twice", run=streams[0], reason=str(error))
+        log.warning(
+            "a run's stream cannot be read; it may be published twice", run_id=run_id_of(streams[0]), reason=str(error)
+        )
         return {}

@@ -17,6 +17,7 @@ from infra.metrics.instruments import Instruments
 from tasks.dispatch.license_work import end_work
 from tasks.dispatch.place import Place
 from tasks.dispatch.requests import requested_by
+from tasks.dispatch.subject import run_id_of
 
 FOLLOWERS: Final = {Log.LICENSING: "dispatch.policies", Log.TASKS: "dispatch.policies.tasks"}
 """The logs that hold events some policy looks at, and the name under which each is followed."""
@@ -114,7 +115,9 @@ class PolicyFollower:
         self.place.stored(page.position)
         for request, verdict in zip(requests, verdicts, strict=True):
             if verdict.outcome == "taken":
-                log.error("a run of this id was accepted for another cause", run=request.event.originator_id)
+                log.error(
+                    "a run of this id was accepted for another cause", run_id=run_id_of(request.event.originator_id)
+                )
         if accepted := sum(verdict.outcome == "stored" for verdict in verdicts):
             log.info("runs accepted", runs=accepted)
             if self._accepted is not None:

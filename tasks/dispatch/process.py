@@ -16,6 +16,7 @@ from infra.event_store import EventStore
 from infra.metrics.catalog import Role
 from infra.metrics.door import Door
 from infra.metrics.instruments import Instruments
+from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from tasks.dispatch.copies import CopiesFollower
@@ -23,7 +24,7 @@ from tasks.dispatch.meter import DispatchMeter, show_held
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.publishing import PublishingFollower
-from tasks.leading import lead
+from tasks.leading import LEADS, lead
 
 LEADERSHIP: Final = "dispatch"
 LOOK_AFTER_LEADERSHIP_SECONDS: Final = 1.0
@@ -42,17 +43,21 @@ def run(settings: Settings | None = None) -> None:
     logs.configure(settings)
     with (
         StopRequest() as stop,
+        Pulse(settings, "dispatch") as pulse,
         Door(settings, Role.DISPATCH) as door,
-        Dispatcher(settings, stop, instruments=door.instruments) as dispatcher,
+        Dispatcher(settings, stop, pulse, instruments=door.instruments) as dispatcher,
     ):
-        lead(settings, LEADERSHIP, stop=stop, work=dispatcher.work, instruments=door.instruments)
+        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=dispatcher.work, instruments=door.instruments)
 
 
 class Dispatcher:
     """The followers of this process, in one loop: policies ask for runs, accepted runs are published."""
 
-    def __init__(self, settings: Settings, stop: StopRequest, *, instruments: Instruments | None = None) -> None:
+    def __init__(
+        self, settings: Settings, stop: StopRequest, pulse: Pulse, *, instruments: Instruments | None = None
+    ) -> None:
         self._stop = stop
+        self._pulse = pulse
         self._pause_seconds = settings.poll_interval_ms / 1000
         self._store = EventStore(settings.database_url.get_secret_value(), connections=1, name="ledgerq dispatch")
         self._publisher = Publisher(settings, role="dispatch")
@@ -96,6 +101,7 @@ class Dispatcher:
         self._copies.take_over()
         looked_at = noted_at = time.monotonic()
         while not self._stop:
+            self._pulse.beat(ready=not self._publishing.is_failing, state=LEADS.copy)
             if time.monotonic() - looked_at > LOOK_AFTER_LEADERSHIP_SECONDS:
                 if not leadership.still_held():
                     return

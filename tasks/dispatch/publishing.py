@@ -53,6 +53,11 @@ class PublishingFollower:
         self._meter = meter
         self.lanes = tuple(Lane(tier) for tier in Tier)
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether the latest try of a lane failed: the broker is away, or refuses."""
+        return any(lane.backoff.is_failing for lane in self.lanes)
+
     def take_over(self) -> None:
         """Begin where the last one stopped."""
         safe = self._store.safe_position(Log.TASKS)

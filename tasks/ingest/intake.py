@@ -13,6 +13,7 @@ from infra.broker.errors import BrokerError
 from infra.broker.publisher import Publisher
 from infra.database import DatabaseUnreachableError, connect
 from infra.event_store import EventStore
+from infra.pulse import Pulse
 from infra.settings import Settings
 from infra.stopping import StopRequest
 from tasks.ingest.batch import Batches
@@ -38,15 +39,23 @@ class Lasting:
         settings: everything about connections, batches and intervals.
         publisher: for markers and for ``ingest.dead``.
         stop: the request to end.
+        pulse: what says that the process works.
         meter: told of what is stored, rejected and met; None: metrics are off.
     """
 
     def __init__(
-        self, settings: Settings, publisher: Publisher, stop: StopRequest, *, meter: IngestMeter | None = None
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        stop: StopRequest,
+        pulse: Pulse,
+        *,
+        meter: IngestMeter | None = None,
     ) -> None:
         self.settings = settings
         self.publisher = publisher
         self.stop = stop
+        self.pulse = pulse
         self.meter = meter
         self.log_time = LogTime()
         self.blindness = Blindness(interval=timedelta(seconds=settings.watermark_interval_seconds))
@@ -100,6 +109,7 @@ class Intake:
             Interrupted: what was in hand could not be stored for too long; closing the consumer gives it back.
         """
         while not self._lasting.stop:
+            self._lasting.pulse.beat(ready=True)
             self._consumer.gather(patience_seconds=PATIENCE_SECONDS)
             self._take(self._consumer.events, self._batches.take)
             self._take(self._consumer.letters, self._letters.take)
@@ -119,6 +129,7 @@ class Intake:
 
     def _pause(self, seconds: float) -> None:
         """Wait with messages in hand."""
+        self._lasting.pulse.beat(ready=False)
         if self._lasting.stop:
             raise Interrupted("the process is to stop")
         if monotonic() - self._in_hand_since > GIVE_BACK.total_seconds():

@@ -16,6 +16,7 @@ from infra.database import DatabaseUnreachableError
 from infra.event_store import LostRaceError
 from tasks.ingest.delivery import Delivery
 from tasks.ingest.rejection import FAULT, Rejected
+from tasks.ingest.subject import fields_of
 
 ROUNDS: Final = 5
 """How often the same messages may lose a race before they are taken apart."""
@@ -111,7 +112,10 @@ class Isolation:
     def _put_aside(self, delivery: Delivery, error: Exception) -> Rejected:
         rejected = Rejected.bytes_of(delivery, reason=FAULT, detail=_words(error))
         _log.error(
-            "a message cannot be stored for a fault of ours", message_id=str(rejected.message_id), exc_info=error
+            "a message cannot be stored for a fault of ours",
+            message_id=str(rejected.message_id),
+            exc_info=error,
+            **fields_of(delivery),
         )
         self._several_times(lambda again: self._record(rejected))  # noqa: ARG005  recording it again is a repeat
         return rejected

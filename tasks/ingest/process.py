@@ -14,6 +14,7 @@ from infra.event_store import EventStore
 from infra.logs import configure
 from infra.metrics.catalog import Role
 from infra.metrics.door import Door
+from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from tasks.ingest.consumer import Consumer
@@ -37,11 +38,12 @@ def run(settings: Settings | None = None) -> None:
     configure(settings)
     with (
         StopRequest() as stop,
+        Pulse(settings, "ingest") as pulse,
         Door(settings, Role.INGEST) as door,
         Publisher(settings, role="ingest") as publisher,
     ):
         meter = IngestMeter(door.instruments) if door.instruments is not None else None
-        lasting = Lasting(settings, publisher, stop, meter=meter)
+        lasting = Lasting(settings, publisher, stop, pulse, meter=meter)
         _log.info("ingest starts", batch_messages=settings.ingest_batch_messages)
         _consume_until_stopped(lasting)
         lasting.tally.tell()
@@ -61,6 +63,7 @@ def _consume_until_stopped(lasting: Lasting) -> None:
             _log.warning("what was in hand is given back", reason=str(reason))
         if lasting.stop:
             return
+        lasting.pulse.beat(ready=False)
         lasted = monotonic() - began > LONGEST_BACKOFF_SECONDS
         backoff = FIRST_BACKOFF_SECONDS if lasted else min(2 * backoff, LONGEST_BACKOFF_SECONDS)
         lasting.stop.wait(backoff)

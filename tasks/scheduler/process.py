@@ -11,9 +11,10 @@ from infra.event_store import EventStore
 from infra.events.sealing import Sealing
 from infra.metrics.catalog import Role
 from infra.metrics.door import Door
+from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
-from tasks.leading import lead
+from tasks.leading import LEADS, lead
 from tasks.retention.keeping import Keeping
 from tasks.scheduler.firing import Firing
 from tasks.scheduler.shipped import declare, shipped
@@ -34,6 +35,7 @@ def run(settings: Settings | None = None) -> None:
     url = settings.database_url.get_secret_value()
     with (
         StopRequest() as stop,
+        Pulse(settings, "scheduler") as pulse,
         Door(settings, Role.SCHEDULER) as door,
         EventStore(url, connections=1, name="ledgerq scheduler") as store,
     ):
@@ -46,13 +48,14 @@ def run(settings: Settings | None = None) -> None:
                 Keeping(settings, instruments=instruments) as keeping,
             ):
                 while not stop and leadership.still_held():
+                    pulse.beat(ready=True, state=LEADS.copy)
                     firing.fire_due(_now())
                     keeping.step(_now())
                     there_is_more = sealing.step(_now())
                     until_next = (firing.next_due(_now()) - _now()).total_seconds()
                     stop.wait(0.0 if there_is_more else min(until_next, LONGEST_PAUSE_SECONDS))
 
-        lead(settings, LEADERSHIP, stop=stop, work=work, instruments=instruments)
+        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=work, instruments=instruments)
 
 
 def _now() -> datetime:

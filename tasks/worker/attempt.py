@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from infra.cloudevents import CloudEvent
+from infra.logs.tracing import attempt_span_id, trace_id
 from tasks.worker.envelope import Envelope
 
 SOURCE: Final = "ledgerq/worker"
@@ -51,6 +52,21 @@ class Attempt(NamedTuple):
     def returned(self) -> int:
         """How often a worker put its message back."""
         return self.envelope.returned if self.envelope else 0
+
+    def fields(self) -> dict[str, Any]:
+        """What a log line about it says of it (docs/logs.md)."""
+        known = self.envelope
+        correlation_id = known.correlation_id if known else self.run_id
+        return {
+            "run_id": self.run_id,
+            "task": self.task,
+            "attempt": self.number,
+            "queue": self.queue,
+            "correlation_id": correlation_id,
+            "license_id": (known.license_id if known else None) or None,
+            "trace_id": trace_id(known.traceparent if known else self.traceparent, correlation_id),
+            "span_id": attempt_span_id(self.run_id, self.number),
+        }
 
     def is_later_than(self, other: Attempt) -> bool:
         """Whether its message was published after that of ``other``, which is the same attempt."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,9 @@ from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Reject, Retry
 
 from domain.refusal import Refusal
+from infra.logs import about
+from infra.logs.printed import end_printed_lines, log_what_is_printed
+from tasks.worker.executing import fields_of
 from tasks.worker.outcome import (
     Died,
     Failure,
@@ -39,6 +43,7 @@ Trace = Callable[..., Any]
 
 def install(**_signal: Any) -> None:
     """Equip every task of this process; called once in each child, after Celery has built their tracers."""
+    log_what_is_printed()
     for task in current_app.tasks.values():
         desk = RetryDesk(task)
         task.signature_from_request = desk.signature_from_request
@@ -52,7 +57,11 @@ def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
         began = time.monotonic()
         desk.clear()
         try:
-            value, info, _runtime, _text = trace(run_id, args, kwargs, request)
+            with about(cache(partial(fields_of, task.name, run_id, request))):
+                try:
+                    value, info, _runtime, _text = trace(run_id, args, kwargs, request)
+                finally:
+                    end_printed_lines()
             outcome = _outcome(task, value, info, desk)
         except BaseException as error:
             if terminate_handler_fired():

@@ -20,9 +20,11 @@ from celery.worker.consumer.tasks import Tasks
 from domain.tier import Tier
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
+from infra.logs import about
 from infra.metrics import catalog
 from infra.metrics.catalog import Role
 from infra.metrics.door import Door
+from infra.pulse import Pulse
 from infra.settings import load_settings
 from tasks.worker import child
 from tasks.worker.admission import Admission
@@ -32,7 +34,7 @@ from tasks.worker.celery_events import CeleryEvents
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
-from tasks.worker.identity import code_version, worker_name
+from tasks.worker.identity import code_version, worker_name, worker_role
 from tasks.worker.in_hand import InHand
 from tasks.worker.inquiry import Answer, Inquiry
 from tasks.worker.large_pieces import read_in_large_pieces
@@ -51,6 +53,7 @@ from tasks.worker.registrar import Registrar
 from tasks.worker.revoking import Revoking
 from tasks.worker.shutdown import LOOK_EVERY_SECONDS, Shutdown
 from tasks.worker.verdict import Fate
+from tasks.worker.vitals import Vitals
 
 FLUSH_WITHIN: Final = timedelta(seconds=15)
 """How long a worker that shuts down waits for its last outcomes to be confirmed."""
@@ -141,9 +144,11 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.revoking = Revoking(self.directives, self.registrar, self.pool)
         self.admission = Admission(self)
         self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
+        self.vitals = Vitals(Pulse(settings, worker_role(app.amqp.queues.consume_from), name=self.worker_name), self)
 
     def start(self) -> None:
         """Begin to record, then to consume; returns when the worker is told to stop."""
+        self.vitals.start()
         self.recorder.start()
         self.door.open()
         if self.celery_events is not None:
@@ -169,6 +174,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.directives.stop()
         self.permits.stop(PERMITS_BACK_WITHIN)
         self.licenses.stop(PERMITS_BACK_WITHIN)
+        self.vitals.stop()
 
     def on_ready(self) -> None:
         """Messages are coming; called for every new connection."""
@@ -196,6 +202,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         super().register_with_event_loop(hub)
         hub.call_repeatedly(LOOK_FOR_DEATHS_SECONDS, self.pool.maintain_pool)
         hub.call_repeatedly(TICK_SECONDS, self._look_ahead)
+        hub.call_repeatedly(LOOK_EVERY_SECONDS, self.vitals.beat)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.shutting_down.look)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.registrar.beat)
         hub.call_repeatedly(ASK_EVERY_SECONDS, self._ask_after_the_bereft)
@@ -203,6 +210,10 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.pausing.look)
         if self.meter is not None:
             hub.call_repeatedly(FOLD_SECONDS, self.meter.fold)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """As Celery's, with a pulse while it tries again and again: a broker that is away is no reason to restart."""
+        return super().ensure_connected(self.vitals.kept_up(conn))
 
     def stop_consuming(self) -> None:
         """Have no more messages delivered."""
@@ -317,7 +328,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         if in_hand is None:
             return
         try:
-            self.admission.admit(message, told, in_hand)
+            with about(attempt.fields):
+                self.admission.admit(message, told, in_hand)
         except Exception:
             self.registrar.forget(in_hand)
             raise

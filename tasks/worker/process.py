@@ -58,9 +58,11 @@ def _quieten(settings: Settings) -> None:
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     if settings.log_level != "debug":
         logging.getLogger("celery").setLevel(logging.WARNING)
+        logging.getLogger("celery.task").setLevel(settings.log_level.upper())  # what tasks say (`get_task_logger`)
         logging.getLogger("celery.app.trace").setLevel(logging.CRITICAL)
         logging.getLogger("celery.worker.consumer").setLevel(logging.WARNING)
         logging.getLogger("multiprocessing").setLevel(logging.WARNING)
+    logs.apply_levels(settings)
 
 
 def _log_our_way(**_signal: Any) -> None:

@@ -129,6 +129,11 @@ class Recorder(threading.Thread):
             elif self._is_idle:
                 self._changed.notify_all()
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether what is to be recorded waits for a broker that does not take it."""
+        return self._pause_seconds > 0
+
     def hurry(self) -> None:
         """Somebody waits for what was submitted so far."""
         with self._changed:

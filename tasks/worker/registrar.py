@@ -14,6 +14,7 @@ import structlog
 from domain.task_run import HoldReason, TaskReceived, TaskRejected, TaskStarted
 from infra.broker.frames import OutgoingMessage
 from infra.cloudevents import CloudEvent
+from infra.logs import about
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.hold import held, marked_held, was_held
@@ -192,7 +193,8 @@ class Registrar:
             messages = [next_message(in_hand.message, attempt, verdict.following)] if verdict.following else []
         except Exception as error:  # noqa: BLE001  what it was is recorded
             # The pool calls this once and drops what it raises: the run would keep its place and never end.
-            _log.exception("there can be no next attempt", run_id=attempt.run_id, task=attempt.task)
+            with about(attempt.fields):
+                _log.exception("there can be no next attempt")
             final = Raised(Failure.of(error), final=True)
             verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
         for watcher in self._watchers:
@@ -323,4 +325,5 @@ def _say(attempt: Attempt, name: str, level: int, **told: Any) -> None:
     if not _heard.isEnabledFor(level):  # asked first: putting a line together costs more than all else here
         return
     said = {key: value for key, value in told.items() if value is not None}
-    _log.log(level, name, run_id=attempt.run_id, task=attempt.task, attempt=attempt.number, **said)
+    with about(attempt.fields):
+        _log.log(level, name, **said)

@@ -16,6 +16,7 @@ from celery.worker.request import Request
 
 from domain.task_run import TaskExpired, TaskRejected, TaskRevoked
 from infra.event_store.revocations import Revocation
+from infra.logs import about
 from tasks.worker.in_hand import InHand
 from tasks.worker.outcome import Died, Failure, NotRun, Outcome, Raised, TimedOut
 from tasks.worker.pace import Pace
@@ -72,7 +73,8 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
             self._pace.finish(self, now=time.monotonic())
             raise
         except Exception as error:
-            _log.exception("the pool did not take an attempt", run_id=self.id, task=self.name)
+            with about(self._in_hand.attempt.fields):
+                _log.exception("the pool did not take an attempt")
             self._conclude(NotRun(TaskRejected.TOPIC, Failure.of(error)))
             raise TaskRevokedError(self.id) from error
 
@@ -110,7 +112,8 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
     def on_timeout(self, soft: bool, timeout: float) -> None:  # noqa: FBT001  billiard's signature
         """A limit passed. The soft one becomes an exception in the task; the hard one has come as a failure."""
         limit = "soft" if soft else "hard"
-        _log.warning("time limit passed", limit=limit, seconds=timeout, run_id=self.id, task=self.name)
+        with about(self._in_hand.attempt.fields):
+            _log.warning("time limit passed", limit=limit, seconds=timeout)
 
     def hand_back(self) -> None:
         """Nobody has begun it and nobody will here; nothing is to be done where its end was decided meanwhile."""
@@ -149,7 +152,8 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
         try:
             return AttemptRules.of(self.task)
         except (TypeError, ValueError):
-            _log.exception("a task's rules for another attempt cannot be read; there is none", task=self.name)
+            with about(self._in_hand.attempt.fields):
+                _log.exception("a task's rules for another attempt cannot be read; there is none")
             return NO_RULES
 
 

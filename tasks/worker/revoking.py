@@ -69,7 +69,7 @@ class Revoking:
         elif in_hand.pid is None:
             return  # it begins at this moment; the next look finds it
         elif in_hand.revoked_at is None:
-            _log.warning("ending a revoked run", run_id=in_hand.attempt.run_id, task=in_hand.attempt.task)
+            _log.warning("ending a revoked run", **in_hand.attempt.fields())
             in_hand.revocation, in_hand.revoked_at = revocation, self._clock()
             self._pool.terminate_job(in_hand.pid, SIGTERM)
         elif self._clock() - in_hand.revoked_at > GRACE_SECONDS:

@@ -107,7 +107,7 @@ class Shutdown:
         failure = Failure("Shutdown", "its worker was told to stop and the grace had passed")
         for in_hand in self._registrar.running():
             if in_hand.pid is not None:  # else it begins at this moment; the next look finds it
-                _log.warning("ending what still runs", run_id=in_hand.attempt.run_id, task=in_hand.attempt.task)
+                _log.warning("ending what still runs", **in_hand.attempt.fields())
                 self._workplace.end_child(in_hand.pid)
                 self._registrar.give_up(in_hand, Died(failure, "shutdown", is_spared=True))
 

@@ -34,7 +34,7 @@ class Process:
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self._log = log
         with log.open("wb") as out:
-            self.process = subprocess.Popen(command, env=environment, stderr=out)
+            self.process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
 
     def says(self, message: str) -> bool:
         lines = [json.loads(line) for line in self._log.read_text().splitlines()]

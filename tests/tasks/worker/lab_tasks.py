@@ -1,14 +1,19 @@
 """Tasks for the worker's tests: each comes to its end in its own way."""
 
+import logging
 import os
 import signal
+import sys
 import time
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
+import structlog
 from celery import Task, shared_task, signals
 from celery.exceptions import Ignore, Reject, Retry
+from celery.utils.log import get_task_logger
 from celery.worker import state
 
 from domain.limits import ConcurrencyLimit, RateLimit
@@ -54,6 +59,19 @@ def count(path: str) -> int:
 @app.task(name="lab.add")
 def add(x: int, y: int) -> int:
     return x + y
+
+
+@task("lab.speak", retry_policy=NO_RETRIES)
+def speak(secret: str) -> None:
+    """Say something in every way there is."""
+    sys.stdout.write("printed, ")
+    print(secret)  # noqa: T201
+    print("not ended", end="")  # noqa: T201
+    print("complained", file=sys.stderr)  # noqa: T201
+    logging.getLogger("a.library").warning("logged")
+    get_task_logger("lab").info("logged by celery")
+    structlog.get_logger("lab").info("structured", amount=3)
+    warnings.warn("warned", stacklevel=1)
 
 
 @shared_task(name="lab.shared")

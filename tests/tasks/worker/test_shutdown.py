@@ -12,6 +12,7 @@ from celery.worker import state
 
 from domain.tier import Tier
 from infra.settings import Settings
+from tasks.worker.attempt import Attempt
 from tasks.worker.outcome import Outcome
 from tasks.worker.shutdown import Shutdown
 from tests.infra.broker.relay import Relay
@@ -30,7 +31,7 @@ class Running:
 
     def __init__(self, pid: int | None) -> None:
         self.pid = pid
-        self.attempt = type("Attempt", (), {"run_id": "run-1", "task": "lab.add"})
+        self.attempt = Attempt("run-1", 1, "lab.add", TIER.queue, "a-worker")
 
 
 class Workplace:

@@ -1,0 +1,111 @@
+"""Secrets in log lines: every form of those that we know, and what looks like one.
+
+The finished line is searched and not its parts: a secret may come in a field, a traceback, a library's message or a
+value that only the renderer turns into text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from pydantic import SecretStr
+
+from infra.settings import Settings
+
+STARS: Final = "***"
+SHORTEST: Final = 6
+"""A shorter secret is hidden where a URL or a header gives it away and not wherever its letters occur."""
+
+_LOOKS_LIKE_ONE: Final = re.compile(
+    r"""(://[^\s:/@"'<>]*:)[^\s"'<>]+(?=@)"""  # URL with a password
+    r"""|(\b(?:password|passwd|passphrase|secret|api[_-]?key)["']?\s*=\s*["']?)[^\s"'\\,;&}]+"""  # conninfo, query
+    # A mapping, as Python, JSON, or JSON in JSON.
+    r"""|(["'](?:password|passwd|passphrase|secret|api[_-]?key|token)\\?["']\s*:\s*\\?["'])[^"'\\]+"""
+    # The header Authorization, RFC 9110, section 11.6.2.
+    r"""|(\bauthorization\\?["']?\s*[:=]\s*\\?["']?(?:[a-z]+\s+)?)[a-z0-9._~+/=-]+""",
+    re.IGNORECASE,
+)
+
+
+_HINTS: Final = ("://", "passw", "passphrase", "secret", "api", "token", "authorization")
+"""Without one of these nothing looks like a secret; asked first, for most lines have none and the search takes longer
+than all else about them."""
+
+
+class Redactor:
+    """Hides secrets in text.
+
+    Args:
+        settings: whose secrets are hidden in whatever form they come.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        known = {form for secret in _secrets(settings) for form in _forms(secret)}
+        self._known = sorted(known, key=len, reverse=True)  # one may be part of another
+
+    def __call__(self, text: str) -> str:
+        """The text with stars in the place of every secret."""
+        for form in self._known:
+            if form in text:
+                text = text.replace(form, STARS)
+        lowered = text.lower()
+        if any(hint in lowered for hint in _HINTS):
+            text = _LOOKS_LIKE_ONE.sub(_starred, text)
+        return text
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats as another formatter does, and hides secrets in what comes out."""
+
+    def __init__(self, formatter: logging.Formatter, redact: Redactor) -> None:
+        super().__init__()
+        self._formatter = formatter
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The finished line."""
+        return self._redact(self._formatter.format(record))
+
+
+def _starred(found: re.Match[str]) -> str:
+    return "".join(filter(None, found.groups())) + STARS
+
+
+def _secrets(settings: Settings) -> Iterator[str]:
+    """Every secret of the settings as plain text; of a URL its password, unless that is no secret."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            yield from _parts(value.get_secret_value())
+
+
+def _parts(secret: str) -> Iterator[str]:
+    if "://" not in secret:
+        yield secret
+        yield from (part.strip() for part in secret.split(","))  # a list of keys
+        return
+    url = urlsplit(secret)
+    if url.password and url.password not in {url.username, "guest"}:  # of a server that is no secret to anybody
+        yield url.password
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How a secret may be written: as it is in a URL, decoded, encoded in other ways, as JSON and Python write it."""
+    plain = unquote(secret)
+    spoken: Iterable[str] = (
+        secret,
+        plain,
+        quote(plain, safe=""),
+        quote(plain),
+        quote_plus(plain),
+        plain.encode().decode("latin-1"),
+    )
+    for form in spoken:
+        for said in (form, repr(form)[1:-1]):  # Python's errors quote what they complain of
+            written = (said, json.dumps(said)[1:-1], json.dumps(said, ensure_ascii=False)[1:-1])
+            yield from (each for each in written if len(each) >= SHORTEST)
