@@ -13,10 +13,9 @@ from domain.tier import Tier
 from infra.broker.emitter import Emitter
 from infra.cloudevents import CloudEvent, new_event
 from infra.local.platform import Platform, platform
-from infra.local.ports import choose_block
-from infra.metrics.catalog import SHOWN, Role
+from infra.metrics.catalog import PLATFORM, SHOWN, Role
 from infra.settings import Settings
-from tests.infra.metrics.scraping import Shown, scrape
+from tests.infra.metrics.scraping import Shown, free_block, scrape
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -33,7 +32,7 @@ def request(task: str, tier: Tier = Tier.NORMAL, **kwargs: object) -> CloudEvent
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    return choose_block(25_000, length=1 + len(Role))
+    return free_block()
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +62,14 @@ def shown(port: int, role: Role) -> Shown:
 def test_a_process_shows_what_the_table_says_and_nothing_else(built: Platform, port: int, role: Role) -> None:
     del built
     assert shown(port, role).names == {metric.name for metric in SHOWN[role]}
+
+
+def test_the_monitor_shows_what_the_table_says_of_the_platform(built: Platform) -> None:
+    port = int(built.environment["LEDGERQ_MONITOR_PORT"])
+    seen = scrape(port)
+    assert seen.names == {metric.name for metric in PLATFORM}
+    assert seen.value("ledgerq_up", component="broker") == seen.value("ledgerq_up", component="database") == 1
+    assert not [value for value in seen.label_values() if ID.search(value)]
 
 
 def test_attempts_are_counted_by_task_and_outcome(built: Platform, port: int) -> None:

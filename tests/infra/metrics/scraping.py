@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from infra.local.ports import HIGHEST, LOWEST, choose_block
+from infra.metrics.catalog import Role
 
 PROCESS = "process_"
 """Names of prometheus-client's own, about any process."""
@@ -43,6 +47,11 @@ class Shown:
     def label_values(self) -> Iterable[str]:
         """Every value of every label but the bounds of histograms."""
         return (value for s in self.samples for label, value in s.labels.items() if label != "le")
+
+
+def free_block() -> int:
+    """The first of free ports, one for each process and one before them."""
+    return choose_block(random.randrange(LOWEST, HIGHEST - 2 * len(Role)), length=1 + len(Role))
 
 
 def scrape(port: int) -> Shown:

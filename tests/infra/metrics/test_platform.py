@@ -15,11 +15,10 @@ from domain.task_run import SLOT_REQUESTED, TaskRequested, run_stream
 from domain.tier import Tier
 from infra.broker.connection import connect
 from infra.event_store import EventStore, Log, caused
-from infra.local.ports import choose_block
 from infra.metrics import catalog
 from infra.metrics.platform import PlatformCollector
 from infra.settings import Settings
-from tests.infra.metrics.scraping import Shown
+from tests.infra.metrics.scraping import Shown, free_block
 from tests.waiting import eventually
 
 
@@ -35,7 +34,7 @@ def by_amqp(settings: Settings) -> Settings:
 
 def nobody_there(settings: Settings, *parts: str) -> Settings:
     """The same platform with the addresses of these parts changed to ones where nobody listens."""
-    port = choose_block(25_000, length=1)
+    port = free_block()
     changed = {
         "database": {"database_url": SecretStr(f"postgresql://127.0.0.1:{port}/nothing")},
         "broker": {
