@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from enum import StrEnum
@@ -12,6 +13,8 @@ import msgspec
 
 import domain
 from domain.aggregate import ENVELOPE_FIELDS, EVENT_CLASSES, Event
+from infra.metrics.dashboards import DASHBOARDS
+from infra.metrics.reference import metrics_page
 
 _HEAD = """# Events
 
@@ -122,3 +125,16 @@ def reference() -> None:
 def events() -> None:
     """The page of events (docs/events.md)."""
     click.echo(events_page(), nl=False)
+
+
+@reference.command()
+def metrics() -> None:
+    """The page of metrics (docs/reference/metrics.md)."""
+    click.echo(metrics_page(), nl=False)
+
+
+@reference.command()
+@click.argument("name", type=click.Choice(list(DASHBOARDS)))
+def dashboard(name: str) -> None:
+    """A dashboard for Grafana (infra/deploy/grafana/NAME.json)."""
+    click.echo(json.dumps(DASHBOARDS[name].model(), indent=2))

@@ -149,6 +149,12 @@ class Settings(BaseSettings):
     """Instrumentations for the code of tasks, by their names, after commas (``psycopg,requests``), as installed."""
     trace_url_template: str | None = None
     """Where people look at a trace (``http://127.0.0.1:16686/trace/{trace_id}``); none: commands print ids alone."""
+    celery_events: bool = False
+    """Whether workers also tell Celery's own tools (Flower, celery-exporter) of tasks, by exchange ``celeryev``."""
+    metrics_port: int = Field(default=8000, ge=0, le=65_500)
+    """Port from which each long-lived process counts to its own (``docs/reference/metrics.md``); 0: no metrics."""
+    metrics_host: str = Field(default="127.0.0.1", min_length=1)
+    """Address at which metrics are shown; ``0.0.0.0``: to every host that reaches this one."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """Lowest level of log lines that are written."""
     log_levels: str = ""

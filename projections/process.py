@@ -9,6 +9,8 @@ from typing import Final
 import structlog
 
 from infra import logs
+from infra.metrics.catalog import Role
+from infra.metrics.door import Door
 from infra.pulse import Pulse
 from infra.settings import load_settings
 from infra.stopping import StopRequest
@@ -41,8 +43,14 @@ def run(only: Sequence[str] = ()) -> None:
     settings = load_settings()
     logs.configure(settings)
     expect_pages()
-    projector = Projector(settings, [PROJECTIONS[name] for name in only or PROJECTIONS])
-    with StopRequest() as stop, tracing(settings, service="projector"), Pulse(settings, "projector") as pulse:
+    with (
+        StopRequest() as stop,
+        tracing(settings, service="projector"),
+        Pulse(settings, "projector") as pulse,
+        Door(settings, Role.PROJECTOR) as door,
+    ):
+        chosen = [PROJECTIONS[name] for name in only or PROJECTIONS]
+        projector = Projector(settings, chosen, instruments=door.instruments)
         projector.start()
         _LOG.info("projector started", projections=list(only or PROJECTIONS))
         while not projector.has_failed and not stop.wait(_LOOK_SECONDS):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
 
 import structlog
 
 from infra.database import Leadership, engine
 from infra.event_store import ArchiveMissingError, EventStore
+from infra.metrics import catalog
+from infra.metrics.instruments import Instruments
 from infra.retention.reading import archived_events
 from infra.settings import Settings
 from projections.outage import DATABASE_TROUBLE, Backoff
@@ -36,8 +39,11 @@ class Projector:
     database takes away from a leader whose connection has died.
     """
 
-    def __init__(self, settings: Settings, projections: Sequence[Projection]) -> None:
+    def __init__(
+        self, settings: Settings, projections: Sequence[Projection], *, instruments: Instruments | None = None
+    ) -> None:
         self._settings = settings
+        self._instruments = instruments
         self._store = EventStore(
             settings.database_url.get_secret_value(),
             connections=4,
@@ -46,6 +52,11 @@ class Projector:
         )
         self._engine = engine(settings, name="projector", connections=len(projections))
         logs = {log for projection in projections for log in projection.follows}
+        if instruments is not None:  # there from the start: led by nobody yet, nothing parked yet
+            for projection in projections:
+                instruments.gauge(catalog.LEADS, follower(projection.name))
+                for rare in (catalog.PROJECTION_PARKED, catalog.PROJECTION_TROUBLE):
+                    instruments.counter(rare, projection.name)
         self._watch = LogWatch(self._store, logs, longest_pause=settings.poll_interval_ms / 1000)
         self._stopping = threading.Event()
         self._fault: BaseException | None = None
@@ -95,13 +106,15 @@ class Projector:
         """Lead or stand by, and wait out outages of the database."""
         backoff = Backoff()
         turning = self._turning[projection.name]
-        runner = Runner(projection, self._store, batch_events=self._settings.projection_batch_events)
+        batch = self._settings.projection_batch_events
+        runner = Runner(projection, self._store, batch_events=batch, instruments=self._instruments)
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
                 with Leadership(self._settings, follower(projection.name)) as leadership:
                     if leadership.acquire():
-                        self._lead(runner, leadership, turning)
+                        with self._shown(projection):
+                            self._lead(runner, leadership, turning)
                     else:
                         turning.turn(leads=False)
                         self._stopping.wait(STANDBY_SECONDS)
@@ -110,13 +123,25 @@ class Projector:
                 _LOG.error(
                     "events are in an archive that cannot be read", projection=projection.name, reason=str(error)
                 )
+                self._note_trouble(projection)
                 self._stopping.wait(ARCHIVE_LOOK_SECONDS)
             except DATABASE_TROUBLE as error:
                 turning.turn(troubled=True)
                 _LOG.warning("database trouble; trying again", projection=projection.name, error=str(error))
+                self._note_trouble(projection)
                 self._stopping.wait(backoff.seconds(after=time.monotonic() - began))
             finally:
                 runner.close()
+
+    def _shown(self, projection: Projection) -> AbstractContextManager[Any]:
+        """While it lasts, the metrics say that this process leads the projection."""
+        if self._instruments is None:
+            return nullcontext()
+        return self._instruments.gauge(catalog.LEADS, follower(projection.name)).track_inprogress()
+
+    def _note_trouble(self, projection: Projection) -> None:
+        if self._instruments is not None:
+            self._instruments.counter(catalog.PROJECTION_TROUBLE, projection.name).inc()
 
     def _lead(self, runner: Runner, leadership: Leadership, turning: Turning) -> None:
         _LOG.info("leading", projection=runner.projection.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Final
@@ -10,6 +11,8 @@ import sqlalchemy as sa
 import structlog
 
 from infra.event_store import Checkpoint, CheckpointMovedError, EventStore, Log, Page
+from infra.metrics import catalog
+from infra.metrics.instruments import Instruments
 from projections.parking import Parked, apply_or_park, park, unreadable
 from projections.projection import Projection, follower
 from projections.reading import Reader
@@ -33,16 +36,24 @@ class Runner:
         batch_events: events per page; memory grows with it and with nothing else.
         name: the follower whose checkpoints are moved; None: that of the live tables. Only of those is it an alarm that
             an event is parked.
+        instruments: count what is looked at.
     """
 
     def __init__(
-        self, projection: Projection, store: EventStore, *, batch_events: int, name: str | None = None
+        self,
+        projection: Projection,
+        store: EventStore,
+        *,
+        batch_events: int,
+        name: str | None = None,
+        instruments: Instruments | None = None,
     ) -> None:
         self.projection = projection
         self._follower = name or follower(projection.name)
         self._is_live = name is None
         self._reader = Reader(projection, store, batch_events=batch_events)
         self._positions: dict[Log, int] = {}
+        self._instruments = instruments
 
     @property
     def logs(self) -> Collection[Log]:
@@ -100,7 +111,7 @@ class Runner:
         page = self._reader.page(log, after=self._positions[log])
         if page.position == self._positions[log]:
             return False
-        began = datetime.now(UTC)
+        began, at = time.monotonic(), datetime.now(UTC)
         try:
             with connection.begin():
                 parked = self._apply(connection, log, page)
@@ -108,10 +119,20 @@ class Runner:
             _LOG.info("checkpoint was moved by somebody else", follower=self._follower, log=log.value)
             self.recall(connection)
             return True
-        tell_projected(self._follower, self.projection.name, log, page, began=began)
+        tell_projected(self._follower, self.projection.name, log, page, began=at)
+        if self._instruments is not None:
+            self._count(self._instruments, log, page, parked, seconds=time.monotonic() - began)
         for event in parked if self._is_live else ():
             _LOG.error("event parked", follower=self._follower, log=log.value, **event._asdict())
         return True
+
+    def _count(
+        self, instruments: Instruments, log: Log, page: Page, parked: Collection[Parked], *, seconds: float
+    ) -> None:
+        name = self.projection.name
+        instruments.counter(catalog.PROJECTION_EVENTS, name, log.value).inc(len(page.events))
+        instruments.histogram(catalog.PROJECTION_WRITE, name).observe(seconds)
+        instruments.counter(catalog.PROJECTION_PARKED, name).inc(len(parked))
 
     def _apply(self, connection: sa.Connection, log: Log, page: Page) -> list[Parked]:
         """Rows, parked events and checkpoint, in the caller's transaction."""

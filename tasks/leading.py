@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Final
 
 import structlog
 
 from infra.database import DatabaseUnreachableError, Leadership
 from infra.event_store import CheckpointMovedError
+from infra.metrics import catalog
+from infra.metrics.instruments import Instruments
 from infra.pulse import Pulse
 from infra.settings import Settings
 from infra.stopping import StopRequest
@@ -26,18 +29,28 @@ LEADS: Final = {"leads": True}
 """What a process says of itself."""
 
 
-def lead(settings: Settings, name: str, *, stop: StopRequest, pulse: Pulse, work: Callable[[Leadership], None]) -> None:
+def lead(
+    settings: Settings,
+    name: str,
+    *,
+    stop: StopRequest,
+    pulse: Pulse,
+    work: Callable[[Leadership], None],
+    instruments: Instruments | None = None,
+) -> None:
     """Do ``work``, which keeps up the ``pulse``, whenever the leadership ``name`` is ours, until ``stop``.
 
     ``work`` returns when the leadership is lost or the process is to stop. A database that goes away, or another
-    leader who is already further, ends this term of ours and not the process.
+    leader who is already further, ends this term of ours and not the process. ``instruments`` show whether we lead.
     """
+    leads = instruments.gauge(catalog.LEADS, name) if instruments is not None else None
     while not stop:
         try:
             with Leadership(settings, name) as leadership:
                 if _stand_by(leadership, stop, pulse):
                     log.info("leading", name=name)
-                    work(leadership)
+                    with leads.track_inprogress() if leads is not None else nullcontext():
+                        work(leadership)
                     log.info("stopping" if stop else "leadership lost; giving way", name=name)
         except CheckpointMovedError as error:
             pulse.beat(ready=True, state=STANDS_BY.copy)

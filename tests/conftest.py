@@ -20,6 +20,8 @@ NO_SERVERS = (
     "or set LEDGERQ_TEST_SERVERS=testcontainers where Docker runs"
 )
 
+os.environ.setdefault("LEDGERQ_METRICS_PORT", "0")  # many platforms at once; tests of metrics choose ports of their own
+
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:

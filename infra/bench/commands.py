@@ -32,8 +32,8 @@ from infra.settings import load_settings
 
 RUNNING: Final = ("latency", "singles", "paced", "batches", "million_sessions", "memory")
 """Measurements of the whole platform at work."""
-ALONE: Final = ("tasks", "ten_ms_tasks", "tracing", "dispatch", "sweep")
-"""Measurements of a worker and of dispatch beside their peers, of what spans cost, and of the sweep."""
+ALONE: Final = ("tasks", "ten_ms_tasks", "tracing", "metrics", "dispatch", "sweep")
+"""Measurements of a worker and of dispatch beside their peers, of what spans and metrics cost, and of the sweep."""
 STORE: Final = (
     *("append_batch", "append_batch4", "append_single", "append_single16", "append_lifecycle"),
     *("append_sealed", "heartbeats"),
@@ -120,6 +120,9 @@ def _measure_alone(built: Platform, wanted: list[str], effort: Effort, tell: Tel
             lambda runner: runner.ten_millisecond_tasks(runs=effort.ten_millisecond_tasks, rounds=rounds, tell=tell)
         ),
         "tracing": lambda: tasks(lambda runner: runner.traced_tasks(runs=effort.quick_tasks, rounds=rounds, tell=tell)),
+        "metrics": lambda: tasks(
+            lambda runner: runner.metered_tasks(runs=effort.quick_tasks, rounds=3 * rounds, tell=tell)
+        ),
         "dispatch": lambda: DispatchBench(*where).measure(runs=effort.dispatched_runs, rounds=rounds, tell=tell),
         "sweep": lambda: SweepBench(*where).measure(sessions=effort.silent_sessions, tell=tell),
     }

@@ -36,6 +36,7 @@ _CELERY: Final = (
     *("-m", "celery", "-A", "tasks.sample.bare", "worker", "-P", "prefork", "-O", "fair", "-c", str(CHILDREN)),
     *("-Q", _QUEUE, "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
+_METERED: Final = ("ours_unmetered", "ours")
 _OURS: Final = ("-m", "infra.cli", "worker", "--tier", Tier.NORMAL.value, "--concurrency", str(CHILDREN))
 
 
@@ -55,6 +56,18 @@ class Peer(NamedTuple):
     is_stored: bool = False
 
 
+class Measured(NamedTuple):
+    """What one worker did.
+
+    Attributes:
+        rate: tasks a second.
+        main_seconds_per_run: processor time of its main process for each.
+    """
+
+    rate: float
+    main_seconds_per_run: float
+
+
 def peers(settings: Settings) -> dict[str, Peer]:
     """All of them by name; ``bare`` is what the others are compared with."""
     database = settings.database_url.get_secret_value()
@@ -63,6 +76,7 @@ def peers(settings: Settings) -> dict[str, Peer]:
     return {
         "bare": Peer(_CELERY),
         "ours": Peer(_OURS),
+        "ours_unmetered": Peer(_OURS, {"LEDGERQ_METRICS_PORT": "0"}),
         "ours_strict": Peer(_OURS, {"LEDGERQ_WORKER_AHEAD_MS": "0"}),
         "ours_stored": Peer(_OURS, is_stored=True),
         "celery_events": Peer((*_CELERY, "-E")),
@@ -104,7 +118,7 @@ class TaskBench:
             with_all_peers: otherwise only bare Celery takes part, the one that goals are about.
             tell: called with a line for each round.
         """
-        names = tuple(self._peers) if with_all_peers else ("bare", "ours")
+        names = tuple(each for each in self._peers if each != "ours_unmetered") if with_all_peers else ("bare", "ours")
         figures = self._compare("sample.nothing", names, runs=runs, rounds=rounds, tell=tell)
         named = {
             "task_vs_bare_celery": "ours",
@@ -138,6 +152,16 @@ class TaskBench:
             "traced_all_vs_untraced": figures["ours_traced_all_ratio"],
         }
 
+    def metered_tasks(self, *, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, float]:
+        """Processor time of the worker's main process for a task that does nothing: with metrics, and with them off."""
+        ratios = []
+        for number in range(rounds):
+            without, counting = (self._measure(self._peers[p], "sample.nothing", runs) for p in _METERED)
+            ratios.append(counting.main_seconds_per_run / without.main_seconds_per_run)
+            told = (f"{each.main_seconds_per_run * 1e6:,.0f} µs" for each in (without, counting))
+            tell(f"  metrics, round {number + 1}: {' without, '.join(told)} with")
+        return {"task_with_metrics_processor_ratio": statistics.median(ratios)}
+
     def _compare(
         self,
         task: str,
@@ -151,7 +175,7 @@ class TaskBench:
         measured: list[dict[str, float]] = []
         for number in range(rounds):
             in_turn = names if number % 2 == 0 else names[::-1]  # whoever comes later has a warmer, or busier, machine
-            measured.append({name: self._rate(self._peers[name], task, runs) for name in in_turn})
+            measured.append({name: self._measure(self._peers[name], task, runs).rate for name in in_turn})
             tell(f"  {task}, round {number + 1}: " + ", ".join(f"{n} {r:,.0f}/s" for n, r in measured[-1].items()))
         rates = {name: statistics.median(m[name] for m in measured) for name in names}
         ratios = {
@@ -161,19 +185,19 @@ class TaskBench:
         }
         return {**rates, **ratios}
 
-    def _rate(self, peer: Peer, task: str, runs: int) -> float:
+    def _measure(self, peer: Peer, task: str, runs: int) -> Measured:
         self._channel.queue_declare(_DRAMATIQ_QUEUE, durable=True, arguments=_DRAMATIQ_ARGUMENTS)
         self._channel.queue_bind(_DRAMATIQ_QUEUE, TASKS, _DRAMATIQ_QUEUE)
         self._publish(peer.queue, task, runs)
         storing = self._process("ingest", ("-m", "infra.cli", "ingest"), {}) if peer.is_stored else nullcontext()
         with storing, self._process("worker", peer.command, peer.environment) as worker:
             self._drain(worker, peer.queue, runs * _STARTED_AT)
-            began, before = time.monotonic(), self._depth(peer.queue)
+            began, before, used = time.monotonic(), self._depth(peer.queue), _processor_seconds(worker.pid)
             left = self._drain(worker, peer.queue, runs * _STOPPED_AT)
-            took = time.monotonic() - began
+            took, used = time.monotonic() - began, _processor_seconds(worker.pid) - used
         for queue in (peer.queue, INGEST):
             self._channel.queue_purge(queue)
-        return (before - left) / took
+        return Measured((before - left) / took, used / (before - left))
 
     def _publish(self, queue: str, task: str, runs: int) -> None:
         message = _dramatiq_message if queue == _DRAMATIQ_QUEUE else _celery_message
@@ -217,6 +241,12 @@ _DRAMATIQ_ARGUMENTS: Final = {
     "x-dead-letter-routing-key": f"{_DRAMATIQ_QUEUE}.XQ",
 }
 """As dramatiq declares its queues."""
+
+
+def _processor_seconds(pid: int) -> float:
+    """What a process has used, its children's not (proc(5): fields 14 and 15 of ``stat``)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _celery_message(task: str) -> OutgoingMessage:

@@ -29,11 +29,16 @@ class ManagementApi:
         user: the management URL's, or the broker URL's where that has none.
         vhost: the virtual host of the broker URL.
 
+    Args:
+        settings: for the URLs.
+        timeout_seconds: how long an answer may take.
+
     Raises:
         ManagementUnknownError: the settings name no management API.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> None:
+        self._timeout_seconds = timeout_seconds
         if settings.management_url is None:
             raise ManagementUnknownError(
                 "this needs the broker's management API: set LEDGERQ_MANAGEMENT_URL (http://host:15672) "
@@ -102,7 +107,7 @@ class ManagementApi:
             headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=self._timeout_seconds) as answer:  # noqa: S310
                 return json.loads(answer.read() or b"null"), answer.headers
         except urllib.error.HTTPError as error:
             with error:

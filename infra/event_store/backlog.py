@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Final
 
 from psycopg import Connection
@@ -19,6 +20,12 @@ _COUNT: Final = """
     ) counted
 """
 
+_OLDEST: Final = """
+    select now() - recorded_at from event_store.task_events
+    where name = 'task.requested' and data->>'tier' = %s and position > %s
+    order by position limit 1
+"""
+
 
 def publishing_follower(tier: Tier) -> str:
     """The name under which dispatch keeps the tier's place in the log of tasks."""
@@ -33,3 +40,10 @@ def count_backlog(connection: Connection[Any], tier: Tier, *, most: int) -> int:
     place = Checkpoint.read(connection, publishing_follower(tier), Log.TASKS)
     (counted,) = connection.execute(_COUNT.encode(), (tier.value, place, most)).fetchone() or (0,)
     return int(counted)
+
+
+def oldest_in_backlog(connection: Connection[Any], tier: Tier) -> timedelta | None:
+    """How long ago the oldest of them was recorded; None where there is none."""
+    place = Checkpoint.read(connection, publishing_follower(tier), Log.TASKS)
+    row = connection.execute(_OLDEST.encode(), (tier.value, place)).fetchone()
+    return None if row is None else row[0]

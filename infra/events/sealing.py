@@ -13,6 +13,8 @@ from infra.database.errors import database_faults
 from infra.event_store.log import Log
 from infra.events.seal import Seal, make_seal
 from infra.events.seals import SealTable
+from infra.metrics import catalog
+from infra.metrics.instruments import Instruments
 from infra.settings import Settings
 
 BLOCK_EVENTS: Final = {Log.LICENSING: 1000, Log.TASKS: 1000, Log.HEARTBEATS: 50}
@@ -80,7 +82,11 @@ class Sealing:
     Use it as a context manager, in the one process that leads.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, instruments: Instruments | None = None) -> None:
+        self._instruments = instruments
+        if instruments is not None:  # there from the start: none was refused yet
+            for log in Log:
+                instruments.counter(catalog.SEAL_REFUSALS, log.value)
         self._key = settings.seal_key_bytes
         self._wait = timedelta(seconds=settings.seal_interval_seconds)
         self._connection = connect(settings, name="sealing")
@@ -110,8 +116,12 @@ class Sealing:
         except SealDoubtfulError as error:
             _LOG.error("not sealed", log=log.value, reason=str(error))
             self._next_look[log] = now + COMPLAIN_EVERY
+            if self._instruments is not None:
+                self._instruments.counter(catalog.SEAL_REFUSALS, log.value).inc()
             return False
         if made is not None:
+            if self._instruments is not None:
+                self._instruments.counter(catalog.SEALED_EVENTS, log.value).inc(made.event_count)
             _LOG.info("sealed", head=made.head, number=made.number, events=made.event_count)
         is_full = made is not None and made.event_count == BLOCK_EVENTS[log]
         self._next_look[log] = now if is_full else now + LOOK_EVERY

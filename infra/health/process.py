@@ -11,6 +11,7 @@ import uvicorn
 from infra import logs
 from infra.health.app import application
 from infra.health.monitor import Monitor
+from infra.metrics.route import metrics_route
 from infra.pulse import Pulse
 from infra.settings import Settings, SettingsError, load_settings
 
@@ -39,7 +40,7 @@ def run(settings: Settings | None = None) -> None:
             pulse.beat(ready=not monitor.health().missing)
 
         config = uvicorn.Config(
-            application(monitor.health),
+            application(monitor.health, others=[metrics_route(settings)]),
             log_config=None,  # ours
             access_log=False,  # probes ask every few seconds
             lifespan="off",

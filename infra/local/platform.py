@@ -17,9 +17,10 @@ from infra import database
 from infra.broker import topology
 from infra.broker.connection import connect
 from infra.local.mailbox import Mailbox
-from infra.local.ports import choose_ports, is_free
+from infra.local.ports import choose_block, choose_ports, is_free
 from infra.local.sandbox import Sandbox, create_sandbox, drop_stale
 from infra.local.supervisor import Supervisor
+from infra.metrics.catalog import Role
 from infra.secret_link import new_key
 from infra.settings import Settings
 
@@ -59,6 +60,7 @@ class Platform:
             "LEDGERQ_DATABASE_URL": sandbox.database_url,
             "LEDGERQ_SMTP_URL": mailbox.url,
             "LEDGERQ_LINK_KEY": new_key(),
+            "LEDGERQ_METRICS_PORT": str(self._metrics_port()),
             "LEDGERQ_MONITOR_PORT": str(self._monitor_port()),
         }
         self.supervisor = Supervisor(self.environment, self.directory, tell)
@@ -92,6 +94,13 @@ class Platform:
         self.mailbox.close()
         self.sandbox.drop()
         self._environment_file.unlink(missing_ok=True)
+
+    def _metrics_port(self) -> int:
+        """What is set, and else a row of ports that nobody has: another platform may run on this machine."""
+        port = self.settings.metrics_port
+        if not port or "metrics_port" in self.settings.model_fields_set:
+            return port
+        return choose_block(port, length=1 + len(Role))
 
     @property
     def monitor_url(self) -> str:

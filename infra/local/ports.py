@@ -34,6 +34,13 @@ def choose_ports(memory: Path, *names: str) -> dict[str, int]:
     return chosen
 
 
+def choose_block(first: int, *, length: int) -> int:
+    """The first of ``length`` free ports in a row: ``first`` where those are free, else anywhere in the range."""
+    while not all(is_free(port) for port in range(first, first + length)):
+        first = _CHANCE.randrange(LOWEST, HIGHEST - length)
+    return first
+
+
 def is_free(port: int) -> bool:
     """Whether a server could listen on the port of 127.0.0.1 right now."""
     with socket.socket() as probe:

@@ -18,6 +18,7 @@ from infra.database import DatabaseUnreachableError
 from infra.local.errors import LocalServersError
 from infra.local.platform import Platform, PlatformNotReadyError, platform, timed
 from infra.local.progress import Progress
+from infra.metrics.catalog import Role
 from infra.settings import load_settings
 
 REPORT_DEADLINE_SECONDS: Final = 90
@@ -119,9 +120,17 @@ def _where_to_look(built: Platform) -> str:
             f"  health                {built.monitor_url}/health/detailed",
             f"  e-mail sent           {built.mailbox.directory}",
             f"  logs of the processes {built.directory}",
+            *_metrics(int(built.environment["LEDGERQ_METRICS_PORT"])),
             "  a second terminal     ./dev ledgerq status --watch · report · task show RUN_ID · emit … · --help",
         )
     )
+
+
+def _metrics(port: int) -> list[str]:
+    if not port:
+        return []
+    first, last = port + Role.INGEST.port_offset, port + Role.WORKER_LOW.port_offset
+    return [f"  metrics               http://127.0.0.1:{first}/metrics (ingest) … {last} (docs/reference/metrics.md)"]
 
 
 @contextmanager

@@ -12,6 +12,8 @@ import structlog
 from domain.policies import POLICIES
 from domain.task_run import TaskEvent
 from infra.event_store import EventStore, Log, Page
+from infra.metrics import catalog
+from infra.metrics.instruments import Instruments
 from tasks.dispatch.license_work import end_work
 from tasks.dispatch.place import Place
 from tasks.dispatch.requests import requested_by
@@ -37,6 +39,7 @@ class PolicyFollower:
         page_events: most events of one look.
         log: the one that is followed.
         alert_window: length of the windows in each of which there is one alert per task; None: there is none.
+        instruments: count what is accepted.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class PolicyFollower:
         page_events: int,
         log: Log = Log.LICENSING,
         alert_window: timedelta | None = None,
+        instruments: Instruments | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._page_events = page_events
         self._alert_window = alert_window
+        self._accepted = instruments.counter(catalog.DISPATCH_ACCEPTED) if instruments is not None else None
         self._page: Page | None = None
         self._ending: Iterator[int] = iter(())
         self.place = Place(FOLLOWERS[log], log)
@@ -115,3 +120,5 @@ class PolicyFollower:
                 )
         if accepted := sum(verdict.outcome == "stored" for verdict in verdicts):
             log.info("runs accepted", runs=accepted)
+            if self._accepted is not None:
+                self._accepted.inc(accepted)

@@ -102,6 +102,10 @@ class Pressure:
         self._episodes[lane] = episode
         return True
 
+    def is_held(self, lane: Lane) -> bool:
+        """Whether the lane waits, as far as this knows."""
+        return lane in self._episodes
+
     def note_published(self, lane: Lane, messages: int) -> None:
         """So many more messages may lie in the lane's queue."""
         self._estimates[lane] = self._estimates.get(lane, 0) + messages

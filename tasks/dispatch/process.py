@@ -13,11 +13,15 @@ from infra.broker.errors import BrokerUnreachableError
 from infra.broker.publisher import Publisher
 from infra.database import Leadership
 from infra.event_store import EventStore
+from infra.metrics.catalog import Role
+from infra.metrics.door import Door
+from infra.metrics.instruments import Instruments
 from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from infra.tracing import tracing
 from tasks.dispatch.copies import CopiesFollower
+from tasks.dispatch.meter import DispatchMeter, show_held
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.publishing import PublishingFollower
@@ -42,15 +46,18 @@ def run(settings: Settings | None = None) -> None:
         StopRequest() as stop,
         tracing(settings, service="dispatch"),
         Pulse(settings, "dispatch") as pulse,
-        Dispatcher(settings, stop, pulse) as dispatcher,
+        Door(settings, Role.DISPATCH) as door,
+        Dispatcher(settings, stop, pulse, instruments=door.instruments) as dispatcher,
     ):
-        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=dispatcher.work)
+        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=dispatcher.work, instruments=door.instruments)
 
 
 class Dispatcher:
     """The followers of this process, in one loop: policies ask for runs, accepted runs are published."""
 
-    def __init__(self, settings: Settings, stop: StopRequest, pulse: Pulse) -> None:
+    def __init__(
+        self, settings: Settings, stop: StopRequest, pulse: Pulse, *, instruments: Instruments | None = None
+    ) -> None:
         self._stop = stop
         self._pulse = pulse
         self._pause_seconds = settings.poll_interval_ms / 1000
@@ -59,15 +66,25 @@ class Dispatcher:
         page = settings.dispatch_batch_runs
         window = timedelta(seconds=settings.alert_window_seconds) if settings.alert_email else None
         self._policies = tuple(
-            PolicyFollower(self._store, clock=_now, page_events=page, log=log, alert_window=window) for log in FOLLOWERS
+            PolicyFollower(
+                self._store, clock=_now, page_events=page, log=log, alert_window=window, instruments=instruments
+            )
+            for log in FOLLOWERS
         )
         self._copies = CopiesFollower(self._store, self._publisher)
         self._depths = QueueDepths(settings, role="dispatch depths")
         limit = settings.tier_ready_limit_messages
         pressure = Pressure(self._store, self._depths, clock=_now, limit_messages=limit)
         self._publishing = PublishingFollower(
-            self._store, self._publisher, clock=_now, page_runs=page, pressure=pressure
+            self._store,
+            self._publisher,
+            clock=_now,
+            page_runs=page,
+            pressure=pressure,
+            meter=DispatchMeter(instruments) if instruments is not None else None,
         )
+        if instruments is not None:
+            show_held(instruments, self._publishing.lanes, pressure)
 
     def __enter__(self) -> Self:
         return self

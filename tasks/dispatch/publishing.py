@@ -15,6 +15,7 @@ from infra.broker.errors import BrokerRefusedError, BrokerUnreachableError
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore, Log, Page
 from tasks.dispatch.lane import Lane
+from tasks.dispatch.meter import DispatchMeter
 from tasks.dispatch.parcel import OutgoingRun, Parcel, pack
 from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.spans import tell_dispatched
@@ -43,12 +44,14 @@ class PublishingFollower:
         clock: Callable[[], datetime],
         page_runs: int,
         pressure: Pressure,
+        meter: DispatchMeter | None = None,
     ) -> None:
         self._store = store
         self._pressure = pressure
         self._publisher = publisher
         self._clock = clock
         self._page_runs = page_runs
+        self._meter = meter
         self.lanes = tuple(Lane(tier) for tier in Tier)
 
     @property
@@ -131,6 +134,8 @@ class PublishingFollower:
         for (parcel, run), answer in zip(waiting, answers, strict=True):
             if answer.confirmed:
                 parcel.confirm(run, at=now)
+                if self._meter is not None:
+                    self._meter.published(parcel.lane.tier, waited=now - run.requested.recorded_at)
             else:
                 parcel.leave(run, reason=answer.text)
 
@@ -154,10 +159,13 @@ class PublishingFollower:
         finished = [parcel.lane for parcel in parcels if parcel.is_done]
         facts = [fact for parcel in parcels for fact in parcel.facts]
         if facts or finished:
+            began = time.monotonic()
             with self._store.transaction() as transaction:
                 transaction.append_each(Log.TASKS, facts)
                 for lane in finished:
                     lane.place.store(transaction, to=to)
+            if self._meter is not None:
+                self._meter.recorded(parcels, seconds=time.monotonic() - began)
         for lane in finished:
             lane.place.stored(to)
         for parcel in parcels:

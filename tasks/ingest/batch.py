@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from tasks.ingest.admission import Admission
 from tasks.ingest.blindness import Blindness
 from tasks.ingest.delivery import Delivery
 from tasks.ingest.heartbeats import packed
+from tasks.ingest.meter import IngestMeter
 from tasks.ingest.reading import Reading, Told, read
 from tasks.ingest.rejection import Rejected
 from tasks.ingest.spans import tell_ingested
@@ -44,6 +46,7 @@ class Batches:
         log_time: which markers count; it remembers.
         blindness: what it has missed; it remembers.
         in_company: whether other processes consume the queue at this moment; asked when a marker comes through.
+        meter: told of what is stored.
     """
 
     def __init__(
@@ -54,12 +57,14 @@ class Batches:
         log_time: LogTime,
         blindness: Blindness,
         in_company: Callable[[], bool],
+        meter: IngestMeter | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
         self._in_company = in_company
         self._log_time = log_time
         self._blindness = blindness
+        self._meter = meter
         self._admission = Admission(store, limit_runs=settings.tier_backlog_limit_runs)
 
     def take(self, deliveries: Sequence[Delivery], *, again: bool = False) -> list[Rejected]:
@@ -76,6 +81,7 @@ class Batches:
         Raises:
             LostRaceError: another writer was faster on one of the streams; nothing is stored.
         """
+        began = monotonic()
         reading = read(deliveries, limit_bytes=self._settings.message_limit_bytes)
         rejections = self._rejections(reading.told, again=again)
         decisions = self._decide(reading, rejections)
@@ -85,6 +91,8 @@ class Batches:
             rejected = self._append(transaction, reading, decisions)
         self._blindness.stored(decisions.watermarks)
         tell_ingested(reading.told, rejected, messages=len(deliveries))
+        if self._meter is not None:
+            self._meter.stored(deliveries, reading, seconds=monotonic() - began)
         return rejected
 
     def reject(self, rejected: Rejected) -> None:

@@ -21,6 +21,7 @@ from tasks.ingest.blindness import Blindness
 from tasks.ingest.consumer import Consumer, Inbox
 from tasks.ingest.isolation import Interrupted, Isolation, Taking
 from tasks.ingest.letters import Letters
+from tasks.ingest.meter import IngestMeter
 from tasks.ingest.sending import DeadLetterOffice, Markers
 from tasks.ingest.tally import Tally
 from tasks.ingest.watermark import GIVE_BACK, LogTime
@@ -39,21 +40,37 @@ class Lasting:
         publisher: for markers and for ``ingest.dead``.
         stop: the request to end.
         pulse: what says that the process works.
+        meter: told of what is stored, rejected and met; None: metrics are off.
     """
 
-    def __init__(self, settings: Settings, publisher: Publisher, stop: StopRequest, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        stop: StopRequest,
+        pulse: Pulse,
+        *,
+        meter: IngestMeter | None = None,
+    ) -> None:
         self.settings = settings
         self.publisher = publisher
         self.stop = stop
         self.pulse = pulse
+        self.meter = meter
         self.log_time = LogTime()
         self.blindness = Blindness(interval=timedelta(seconds=settings.watermark_interval_seconds))
         self.markers = Markers(
             publisher,
             every_seconds=settings.watermark_interval_seconds,
-            on_loss=lambda: self.blindness.notice(Away.BROKER),
+            on_loss=lambda: self.met(Away.BROKER),
         )
         self.tally = Tally()
+
+    def met(self, away: Away) -> None:
+        """Something is out of reach at this moment."""
+        self.blindness.notice(away)
+        if self.meter is not None:
+            self.meter.met(away)
 
 
 class Intake:
@@ -74,8 +91,10 @@ class Intake:
             log_time=lasting.log_time,
             blindness=lasting.blindness,
             in_company=self._in_company,
+            meter=lasting.meter,
         )
-        self._letters = Letters(store, body_limit_bytes=lasting.settings.letter_body_limit_bytes)
+        limit = lasting.settings.letter_body_limit_bytes
+        self._letters = Letters(store, body_limit_bytes=limit, meter=lasting.meter)
         self._isolation = Isolation(
             reject=self._batches.reject, database_answers=self._database_answers, pause=self._pause
         )
@@ -104,6 +123,8 @@ class Intake:
         rejected = self._isolation.see_through(take, deliveries)
         self._office.send(rejected)
         inbox.acknowledge(deliveries)
+        if rejected and self._lasting.meter is not None:
+            self._lasting.meter.rejected(rejected)
         self._lasting.tally.add(messages=len(deliveries), batches=1, rejected=len(rejected))
 
     def _pause(self, seconds: float) -> None:
@@ -134,6 +155,6 @@ def database_answers(lasting: Lasting) -> bool:
         connect(lasting.settings, name="ingest, asking").close()
     except DatabaseUnreachableError as error:
         _log.error("the database does not answer", error=str(error))
-        lasting.blindness.notice(Away.DATABASE)
+        lasting.met(Away.DATABASE)
         return False
     return True

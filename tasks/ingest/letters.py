@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
@@ -21,6 +22,7 @@ from infra.broker.headers import clean_headers
 from infra.event_store import EventStore
 from tasks.ingest import runs
 from tasks.ingest.delivery import Delivery
+from tasks.ingest.meter import IngestMeter
 from tasks.ingest.rejection import Rejected
 from tasks.ingest.spans import tell_buried
 
@@ -47,10 +49,14 @@ class Letters:
     Args:
         store: where to.
         body_limit_bytes: size up to which the log keeps a message's body.
+        meter: told of what is stored.
     """
 
-    def __init__(self, store: EventStore, *, body_limit_bytes: int = BODY_LIMIT_BYTES) -> None:
+    def __init__(
+        self, store: EventStore, *, body_limit_bytes: int = BODY_LIMIT_BYTES, meter: IngestMeter | None = None
+    ) -> None:
         self._store = store
+        self._meter = meter
         self._body_limit_bytes = body_limit_bytes
 
     def take(self, deliveries: Sequence[Delivery], *, again: bool = False) -> list[Rejected]:
@@ -59,10 +65,14 @@ class Letters:
         Where the broker ended a run that had ended already, that is recorded as ignored.
         """
         del again  # a letter recorded twice is a repeat, whoever tells it
+        began = monotonic()
         decided = [letter(delivery, body_limit_bytes=self._body_limit_bytes) for delivery in deliveries]
         with self._store.transaction() as transaction:
             runs.append(transaction, decided)
         tell_buried(decided, deliveries)
+        if self._meter is not None:
+            reasons = [each.event.reason for each in decided if isinstance(each.event, TaskDeadLettered)]
+            self._meter.recorded(reasons, seconds=monotonic() - began)
         return []
 
 

@@ -12,6 +12,8 @@ from infra.broker.errors import BrokerError
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
 from infra.logs import configure
+from infra.metrics.catalog import Role
+from infra.metrics.door import Door
 from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
@@ -19,6 +21,7 @@ from infra.tracing import tracing
 from tasks.ingest.consumer import Consumer
 from tasks.ingest.intake import Intake, Lasting, database_answers
 from tasks.ingest.isolation import Interrupted
+from tasks.ingest.meter import IngestMeter
 
 FIRST_BACKOFF_SECONDS: Final = 0.1
 LONGEST_BACKOFF_SECONDS: Final = 5.0
@@ -38,9 +41,11 @@ def run(settings: Settings | None = None) -> None:
         StopRequest() as stop,
         tracing(settings, service="ingest"),
         Pulse(settings, "ingest") as pulse,
+        Door(settings, Role.INGEST) as door,
         Publisher(settings, role="ingest") as publisher,
     ):
-        lasting = Lasting(settings, publisher, stop, pulse)
+        meter = IngestMeter(door.instruments) if door.instruments is not None else None
+        lasting = Lasting(settings, publisher, stop, pulse, meter=meter)
         _log.info("ingest starts", batch_messages=settings.ingest_batch_messages)
         _consume_until_stopped(lasting)
         lasting.tally.tell()
@@ -55,7 +60,7 @@ def _consume_until_stopped(lasting: Lasting) -> None:
             _consume(lasting)
         except BrokerError as error:
             _log.error("the broker is out of reach", error=str(error))
-            lasting.blindness.notice(Away.BROKER)
+            lasting.met(Away.BROKER)
         except Interrupted as reason:
             _log.warning("what was in hand is given back", reason=str(reason))
         if lasting.stop:

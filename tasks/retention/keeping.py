@@ -11,6 +11,9 @@ import structlog
 
 from infra.database import DatabaseUnreachableError, Leadership, connect
 from infra.database.errors import database_faults
+from infra.metrics import catalog
+from infra.metrics.instruments import Instruments
+from infra.metrics.metric import Metric
 from infra.retention.dropping import Dropped
 from infra.retention.parts import make_months
 from infra.settings import Settings
@@ -29,8 +32,9 @@ class Keeping:
     Use it as a context manager, in the one process that leads.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, instruments: Instruments | None = None) -> None:
         self._settings = settings
+        self._instruments = instruments
         self._next_look: datetime | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="retention", daemon=True)
@@ -63,6 +67,7 @@ class Keeping:
                 return
         if made:
             _LOG.info("made months of the log of heartbeats", months=made)
+            self._count(catalog.MONTHS_MADE, made)
 
     def _keep(self) -> None:
         interval = self._settings.retention_interval_seconds
@@ -73,10 +78,13 @@ class Keeping:
                 return
             except RetentionRefusedError as error:
                 _LOG.error("not dropped", reason=str(error))
+                self._count(catalog.RETENTION_FAILURES)
             except (DatabaseUnreachableError, psycopg.Error) as error:
                 _LOG.warning("nothing was archived or dropped: the database is away", reason=str(error))
+                self._count(catalog.RETENTION_FAILURES)
             except Exception:  # noqa: BLE001  whatever it is, the scheduler goes on firing and sealing
                 _LOG.exception("nothing was archived or dropped")
+                self._count(catalog.RETENTION_FAILURES)
             self._over.wait(interval)
 
     def _round(self) -> None:
@@ -85,19 +93,24 @@ class Keeping:
             connect(self._settings, name="retention") as connection,
         ):
             if leadership.acquire():
-                retain(connection, self._settings, by=ACTOR, tell=_tell, watch=self._watch)
+                retain(connection, self._settings, by=ACTOR, tell=self._tell, watch=self._watch)
 
     def _watch(self) -> None:
         if self._over.is_set():
             raise _InterruptedError
 
+    def _tell(self, what: Told) -> None:
+        if isinstance(what, Dropped):
+            _LOG.info("dropped", part=what.part, events=what.events)
+            self._count(catalog.DROPPED_EVENTS, what.events)
+        else:
+            _LOG.info("archived", file=what.path.name, events=what.events, size_bytes=what.size_bytes)
+            self._count(catalog.ARCHIVED_EVENTS, what.events)
+
+    def _count(self, metric: Metric, many: int = 1) -> None:
+        if self._instruments is not None:
+            self._instruments.counter(metric).inc(many)
+
 
 class _InterruptedError(Exception):
     """The process is to stop, or leads no longer."""
-
-
-def _tell(what: Told) -> None:
-    if isinstance(what, Dropped):
-        _LOG.info("dropped", part=what.part, events=what.events)
-    else:
-        _LOG.info("archived", file=what.path.name, events=what.events, size_bytes=what.size_bytes)

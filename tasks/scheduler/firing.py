@@ -12,6 +12,8 @@ import structlog
 from domain.cause import Cause
 from domain.schedule import Schedule
 from infra.event_store import EventStore, Log, NewEvent, caused
+from infra.metrics import catalog
+from infra.metrics.instruments import Instruments
 from tasks.scheduler.shipped import ACTOR
 
 SLOT_NAMESPACE: Final = UUID("0192d7a5-7c11-7d52-8a02-736c6f740000")
@@ -28,8 +30,11 @@ class Firing:
     the slot, so the missed slots in between would find nothing left to do.
     """
 
-    def __init__(self, store: EventStore, schedules: Sequence[Schedule]) -> None:
+    def __init__(
+        self, store: EventStore, schedules: Sequence[Schedule], *, instruments: Instruments | None = None
+    ) -> None:
         self._store = store
+        self._instruments = instruments
         self._schedules = schedules
         self._latest: dict[str, datetime] = {}
 
@@ -44,7 +49,7 @@ class Firing:
             return 0
         verdicts = self._store.append_each(Log.LICENSING, [_fired(schedule, slot, at=now) for schedule, slot in due])
         for (schedule, slot), verdict in zip(due, verdicts, strict=True):
-            self._note(schedule, slot, outcome=verdict.outcome)
+            self._note(schedule, slot, outcome=verdict.outcome, at=now)
         return sum(verdict.outcome == "stored" for verdict in verdicts)
 
     def next_due(self, now: datetime) -> datetime:
@@ -61,14 +66,19 @@ class Firing:
         # A clock that was set back brings old slots again; they have had their turn.
         return slot if latest is None or slot > latest else None
 
-    def _note(self, schedule: Schedule, slot: datetime, *, outcome: str) -> None:
+    def _note(self, schedule: Schedule, slot: datetime, *, outcome: str, at: datetime) -> None:
         latest = self._latest.get(schedule.name)
         self._latest[schedule.name] = slot
         missed = 0 if latest is None else round((slot - latest).total_seconds() / schedule.every_seconds) - 1
+        if self._instruments is not None and latest is not None:  # the first slot of a term may long have passed
+            self._instruments.counter(catalog.SLOTS_MISSED, schedule.name).inc(max(0, missed))
+            self._instruments.histogram(catalog.SLOT_LATENESS, schedule.name).observe((at - slot).total_seconds())
         if missed:
             log.warning("slots were missed; only the latest is fired", schedule=schedule.name, missed=missed)
         if outcome == "stored":
             log.info("slot fired", schedule=schedule.name, slot=slot.isoformat())
+            if self._instruments is not None:
+                self._instruments.counter(catalog.SLOTS_FIRED, schedule.name).inc()
         else:
             log.debug("slot was fired before", schedule=schedule.name, slot=slot.isoformat(), outcome=outcome)
 

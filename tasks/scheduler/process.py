@@ -9,6 +9,8 @@ from infra import logs
 from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.events.sealing import Sealing
+from infra.metrics.catalog import Role
+from infra.metrics.door import Door
 from infra.pulse import Pulse
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
@@ -36,12 +38,17 @@ def run(settings: Settings | None = None) -> None:
         StopRequest() as stop,
         tracing(settings, service="scheduler"),
         Pulse(settings, "scheduler") as pulse,
+        Door(settings, Role.SCHEDULER) as door,
         EventStore(url, connections=1, name="ledgerq scheduler") as store,
     ):
+        instruments = door.instruments
 
         def work(leadership: Leadership) -> None:
-            firing = Firing(store, declare(store, shipped(settings), at=_now()))
-            with Sealing(settings) as sealing, Keeping(settings) as keeping:
+            firing = Firing(store, declare(store, shipped(settings), at=_now()), instruments=instruments)
+            with (
+                Sealing(settings, instruments=instruments) as sealing,
+                Keeping(settings, instruments=instruments) as keeping,
+            ):
                 while not stop and leadership.still_held():
                     pulse.beat(ready=True, state=LEADS.copy)
                     firing.fire_due(_now())
@@ -50,7 +57,7 @@ def run(settings: Settings | None = None) -> None:
                     until_next = (firing.next_due(_now()) - _now()).total_seconds()
                     stop.wait(0.0 if there_is_more else min(until_next, LONGEST_PAUSE_SECONDS))
 
-        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=work)
+        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=work, instruments=instruments)
 
 
 def _now() -> datetime:

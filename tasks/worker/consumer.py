@@ -17,15 +17,20 @@ from celery.worker.consumer.connection import Connection
 from celery.worker.consumer.consumer import Evloop
 from celery.worker.consumer.tasks import Tasks
 
+from domain.tier import Tier
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
 from infra.logs import about
+from infra.metrics import catalog
+from infra.metrics.catalog import Role
+from infra.metrics.door import Door
 from infra.pulse import Pulse
 from infra.settings import load_settings
 from tasks.worker import child
 from tasks.worker.admission import Admission
 from tasks.worker.ahead import TICK_SECONDS, Ahead, cancel
 from tasks.worker.attempt import Attempt
+from tasks.worker.celery_events import CeleryEvents
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
@@ -37,6 +42,7 @@ from tasks.worker.licensed import Licensed
 from tasks.worker.licenses import Licenses
 from tasks.worker.line import Line
 from tasks.worker.malformed import attempt_of_malformed
+from tasks.worker.meter import FOLD_SECONDS, WorkerMeter
 from tasks.worker.odd_properties import tolerate_odd_properties
 from tasks.worker.outcome import Failure, cut
 from tasks.worker.pace import Pace
@@ -112,12 +118,16 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.settlements = Settlements(self.connection_errors)
         self.line = Line(self.controller.semaphore)
         self.pace = Pace(allowance=timedelta(milliseconds=settings.worker_ahead_ms), children=self.pool.limit)
+        self.door = Door(settings, Role.of_worker(self._tier()))
+        self.meter = self._meter()
+        self.celery_events = CeleryEvents(app, hostname=self.hostname) if settings.celery_events else None
         self.registrar = Registrar(
             self.recorder,
             code_version=self.code_version,
             channel=self._channel,
             settlements=self.settlements,
             is_idle=self.line.is_empty,
+            watchers=[each for each in (self.meter, self.celery_events) if each is not None],
         )
         self.inquiry = Inquiry(
             partial(EventStore, settings.database_url.get_secret_value(), connections=1, name="ledgerq worker")
@@ -140,6 +150,9 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         """Begin to record, then to consume; returns when the worker is told to stop."""
         self.vitals.start()
         self.recorder.start()
+        self.door.open()
+        if self.celery_events is not None:
+            self.celery_events.start()
         self.directives.start()
         self.shutting_down.listen()
         self.directives.wait(DIRECTIVES_WITHIN)
@@ -154,6 +167,9 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             _log.error("not everything could be recorded; what is left will be delivered again")
         self.registrar.release()
         super().shutdown()
+        self.door.close()
+        if self.celery_events is not None:
+            self.celery_events.stop()
         self.recorder.stop()
         self.directives.stop()
         self.permits.stop(PERMITS_BACK_WITHIN)
@@ -192,6 +208,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         hub.call_repeatedly(ASK_EVERY_SECONDS, self._ask_after_the_bereft)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.revoking.look)
         hub.call_repeatedly(LOOK_EVERY_SECONDS, self.pausing.look)
+        if self.meter is not None:
+            hub.call_repeatedly(FOLD_SECONDS, self.meter.fold)
 
     def ensure_connected(self, conn: Any) -> Any:
         """As Celery's, with a pulse while it tries again and again: a broker that is away is no reason to restart."""
@@ -241,6 +259,26 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             return list(self.pool.info["processes"])
         except AttributeError:  # it has been stopped
             return []
+
+    def _tier(self) -> Tier:
+        """The first of those whose queues it consumes; a worker of ours has one."""
+        queues = self.app.amqp.queues.consume_from
+        return next((tier for tier in Tier if tier.queue in queues), Tier.NORMAL)
+
+    def _meter(self) -> WorkerMeter | None:
+        if self.door.instruments is None:
+            return None
+        meter = WorkerMeter(self.door.instruments, tier=self._tier(), tasks=self.app.tasks)
+        meter.show(
+            {
+                catalog.WORKER_CHILDREN: lambda: self.pool.limit,
+                catalog.WORKER_BUSY: lambda: len(state.active_requests),
+                catalog.WORKER_IN_HAND: lambda: self.registrar.in_hand_count,
+                catalog.WORKER_UNRECORDED: lambda: self.recorder.outstanding,
+                catalog.WORKER_CONNECTED: self.is_connected,
+            }
+        )
+        return meter
 
     def _look_ahead(self) -> None:
         if self.registrar.is_closed or self.pausing.stands_still:

@@ -160,6 +160,11 @@ class Recorder(threading.Thread):
             self._changed.wait_for(lambda: not self._outstanding or self._death, timeout.total_seconds())
             return not self._outstanding
 
+    @property
+    def outstanding(self) -> int:
+        """How many entries are not confirmed yet."""
+        return self._outstanding
+
     def stop(self) -> None:
         """End the thread after what it is doing; what is not confirmed by then stays unsaid."""
         with self._changed:

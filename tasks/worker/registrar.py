@@ -26,6 +26,7 @@ from tasks.worker.recorder import Entry, Recorder
 from tasks.worker.retry import AttemptRules
 from tasks.worker.spans import next_traceparent, tell_attempt
 from tasks.worker.verdict import Fate, Trial, Verdict, judge
+from tasks.worker.watching import Watcher
 
 REMEMBERED: Final = 1_000
 """How many recorded attempts are remembered whose message could not be let go because its connection was lost."""
@@ -47,6 +48,7 @@ class Registrar:
         settlements: what the broker is told of deliveries.
         is_idle: whether nothing waits in the worker, so that a child's next task has to come from the broker.
         possession: whether what is in hand is still ours.
+        watchers: told of each beginning and each outcome.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Registrar:
         settlements: Settlements,
         is_idle: Callable[[], bool] = lambda: True,
         possession: Possession | None = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         self._recorder = recorder
         self._code_version = code_version
@@ -65,6 +68,7 @@ class Registrar:
         self._settlements = settlements
         self._is_idle = is_idle
         self._possession = possession or Possession()
+        self._watchers = watchers
         self._in_hand: dict[tuple[str, int], InHand] = {}
         self.is_closed = False
         self._let_go: OrderedDict[tuple[str, int], InHand] = OrderedDict()
@@ -110,6 +114,8 @@ class Registrar:
             admitted_by=in_hand.admitted_by,
         )
         self._recorder.submit(Entry([event], is_urgent=False))
+        for watcher in self._watchers:
+            watcher.started(attempt, waited=at - received_at)
         _say(attempt, TaskStarted.TOPIC, logging.DEBUG, pid=pid)
 
     def hold(
@@ -129,6 +135,8 @@ class Registrar:
             self.conclude(in_hand, Raised(Failure.of(error), final=True), NO_RULES)
             return
         in_hand.is_replaced = True
+        for watcher in self._watchers:
+            watcher.held(because)
         if because is None:
             _say(in_hand.attempt, TaskReceived.TOPIC, logging.INFO, eta=eta.isoformat())
             self._record(in_hand, [event], [message], Fate.ACKNOWLEDGED)
@@ -190,6 +198,8 @@ class Registrar:
                 _log.exception("there can be no next attempt")
             final = Raised(Failure.of(error), final=True)
             verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
+        for watcher in self._watchers:
+            watcher.concluded(attempt, verdict, runtime_seconds=runtime_seconds)
         self._record(in_hand, self._told(attempt, verdict, runtime_seconds), messages, verdict.fate)
         tell_attempt(in_hand, verdict, runtime_seconds=runtime_seconds)
 
@@ -200,6 +210,11 @@ class Registrar:
     def close(self) -> None:
         """No attempt is begun any more; what was not goes back when the worker ends."""
         self.is_closed = True
+
+    @property
+    def in_hand_count(self) -> int:
+        """How many attempts are in hand."""
+        return len(self._in_hand)
 
     def running(self) -> list[InHand]:
         """Attempts in hand that a child executes, or was sent."""

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from infra.cli import COMMANDS
+from infra.metrics.catalog import Role
+from infra.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docker-compose.yml"
@@ -51,7 +53,7 @@ def test_passwords_come_from_the_environment() -> None:
 
 def test_the_files_and_commands_that_it_names_exist(services: dict[str, Any]) -> None:
     mounted = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", ())]
-    assert [path for path in mounted if path.startswith("./") and not (ROOT / path).is_file()] == []
+    assert [path for path in mounted if path.startswith("./") and not (ROOT / path).exists()] == []
     ours = [service for service in services.values() if service.get("image") == "ledgerq"]
     assert (ROOT / ours[0]["build"]["dockerfile"]).is_file()
     assert {service["command"][0] for service in ours if "entrypoint" not in service} <= set(COMMANDS)
@@ -61,3 +63,12 @@ def test_the_tests_containers_are_of_the_same_images(services: dict[str, Any]) -
     text = (ROOT / "tests/containers.py").read_text()
     for name in ("rabbitmq", "postgres"):
         assert f'"{services[name]["image"]}"' in text
+
+
+def test_prometheus_looks_at_every_process_at_the_port_it_shows_its_metrics_at(services: dict[str, Any]) -> None:
+    config = yaml.safe_load((ROOT / "infra/deploy/prometheus/prometheus.yml").read_text())
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    port = Settings.model_fields["metrics_port"].default
+    assert sorted(targets["ledgerq"]) == sorted(f"{role.value}:{port + role.port_offset}" for role in Role)
+    assert {target.split(":")[0] for target in targets["ledgerq"]} <= set(services)
+    assert services["ingest"]["environment"]["LEDGERQ_METRICS_HOST"] == "0.0.0.0"  # noqa: S104  of its container

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from domain.cause import Cause
+from domain.heartbeat import WatermarkPassed
+from domain.task_run import SLOT_REQUESTED, TaskRequested, run_stream
+from domain.tier import Tier
+from infra.broker.connection import connect
+from infra.event_store import EventStore, Log, caused
+from infra.metrics import catalog
+from infra.metrics.platform import PlatformCollector
+from infra.settings import Settings
+from tests.infra.metrics.scraping import Shown, free_block
+from tests.waiting import eventually
+
+
+def look(settings: Settings) -> Shown:
+    registry = CollectorRegistry()
+    registry.register(PlatformCollector(settings))
+    return Shown(generate_latest(registry).decode())
+
+
+def by_amqp(settings: Settings) -> Settings:
+    return settings.model_copy(update={"management_url": None})
+
+
+def nobody_there(settings: Settings, *parts: str) -> Settings:
+    """The same platform with the addresses of these parts changed to ones where nobody listens."""
+    port = free_block()
+    changed = {
+        "database": {"database_url": SecretStr(f"postgresql://127.0.0.1:{port}/nothing")},
+        "broker": {
+            "broker_url": SecretStr(f"amqp://guest:guest@127.0.0.1:{port}/nothing"),
+            "management_url": SecretStr(f"http://127.0.0.1:{port}"),
+        },
+    }
+    return settings.model_copy(update={name: url for part in parts for name, url in changed[part].items()})
+
+
+def accept(settings: Settings, tier: Tier, *, many: int) -> None:
+    now = datetime.now(UTC)
+    with EventStore(settings.database_url.get_secret_value(), name="test") as store, store.transaction() as transaction:
+        for _ in range(many):
+            run = uuid4()
+            requested = TaskRequested(
+                originator_id=run_stream(str(run)),
+                originator_version=SLOT_REQUESTED,
+                timestamp=now,
+                task="a.task",
+                tier=tier.value,
+            )
+            transaction.append(Log.TASKS, caused([requested], Cause(id=run, at=now, actor="test")))
+
+
+def test_the_platform_shows_what_the_table_says_and_nothing_else(platform: Settings) -> None:
+    assert look(platform).names == {metric.name for metric in catalog.PLATFORM}
+
+
+def test_what_waits_in_a_queue_is_seen_with_and_without_the_management_api(platform: Settings) -> None:
+    connection = connect(platform, role="test")
+    channel = connection.channel()
+    for _ in range(3):
+        channel.basic_publish("", "unrouted", b"{}")
+    try:
+        eventually(lambda: look(by_amqp(platform)).value("ledgerq_queue_ready_messages", queue="unrouted") == 3)
+        assert look(by_amqp(platform)).value("ledgerq_queue_consumers", queue="tasks.low") == 0
+        eventually(lambda: look(platform).value("ledgerq_queue_ready_messages", queue="unrouted") == 3)
+        shown = look(platform)
+        assert shown.value("ledgerq_queue_unacknowledged_messages", queue="unrouted") == 0
+        assert shown.value("ledgerq_broker_alarm", resource="memory") == 0
+        assert shown.value("ledgerq_broker_disk_free_bytes") > 0
+    finally:
+        channel.queue_purge("unrouted")
+        connection.close()
+
+
+def test_accepted_runs_that_nobody_publishes_are_counted_with_the_age_of_the_oldest(platform: Settings) -> None:
+    before = look(platform).value("ledgerq_backlog_runs", tier="low")
+    accept(platform, Tier.LOW, many=2)
+    shown = look(platform)
+    assert shown.value("ledgerq_backlog_runs", tier="low") == before + 2
+    assert shown.value("ledgerq_backlog_age_seconds", tier="low") > 0
+    assert shown.value("ledgerq_backlog_age_seconds", tier="critical") == 0
+
+
+def test_the_run_that_waits_longest_in_its_queue_is_told_by_its_age(platform: Settings) -> None:
+    url = platform.database_url.get_secret_value()
+    waiting = """
+        insert into read_model.task_runs
+            (run_id, accepted_by, accepted_slot, state_slot, accepted_at, recorded_at, task, queue, state, published_at)
+        values (%s, 'requested', 0, 0, now(), now(), 'a.task', 'tasks.high', 'published', now() - %s::interval)
+    """
+    runs = [str(uuid4()), str(uuid4())]
+    with psycopg.connect(url, autocommit=True) as connection:
+        for run, age in zip(runs, ("90 s", "10 s"), strict=True):
+            connection.execute(waiting, (run, age))
+        shown = look(platform)
+        connection.execute("delete from read_model.task_runs where run_id = any(%s)", (runs,))
+    assert 90 <= shown.value("ledgerq_queue_oldest_age_seconds", queue="tasks.high") < 100
+    assert shown.value("ledgerq_queue_oldest_age_seconds", queue="tasks.critical") == 0
+
+
+def test_a_projector_that_is_down_is_seen_as_lag_and_ingest_by_log_time(platform: Settings) -> None:
+    at = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    with EventStore(platform.database_url.get_secret_value(), name="test") as store:
+        cause = Cause(id=uuid4(), at=at, actor="test")
+        store.append(Log.HEARTBEATS, caused([WatermarkPassed.at(at, marker_id=cause.id)], cause))
+    shown = look(platform)
+    assert shown.value("ledgerq_projection_lag_events", projection="sessions", log="heartbeats") > 0
+    assert shown.value("ledgerq_projection_lag_seconds", projection="sessions", log="heartbeats") > 0
+    assert shown.value("ledgerq_log_time_timestamp_seconds") == at.timestamp()
+    assert shown.value("ledgerq_schedule_last_fired_timestamp_seconds") == 0, "no scheduler has ever run"
+
+
+def test_months_that_are_missing_are_seen(platform: Settings) -> None:
+    before = look(platform).value("ledgerq_heartbeat_months_ahead")
+    with psycopg.connect(platform.database_url.get_secret_value(), autocommit=True) as connection:
+        connection.execute(
+            "select event_store.make_heartbeat_month((date_trunc('month', now()) + interval '7 months')::date)"
+        )
+    assert look(platform).value("ledgerq_heartbeat_months_ahead") == before + 1
+
+
+@pytest.mark.parametrize("part", ["broker", "database"])
+def test_a_part_that_is_away_is_shown_to_be_and_the_others_are_looked_at(platform: Settings, part: str) -> None:
+    shown = look(nobody_there(platform, part))
+    other = "database" if part == "broker" else "broker"
+    assert shown.value("ledgerq_up", component=part) == 0
+    assert shown.value("ledgerq_up", component=other) == 1
+    seen = {"broker": "ledgerq_queue_ready_messages", "database": "ledgerq_log_position"}
+    assert shown.value(seen[other]) >= 0
+    assert not [sample for sample in shown.samples if sample.name == seen[part]]
+
+
+def test_a_database_that_is_not_migrated_is_one_that_does_not_answer(servers: Settings) -> None:
+    assert look(servers).value("ledgerq_up", component="database") == 0
+
+
+def test_trouble_is_said_once_and_its_end_too(platform: Settings) -> None:
+    collector = PlatformCollector(nobody_there(platform, "broker", "database"))
+    with capture_logs() as told:
+        for _ in range(3):
+            list(collector.collect())
+        collector._settings = platform
+        for _ in range(2):
+            list(collector.collect())
+    lines = sorted((line["component"], line["event"]) for line in told)
+    assert lines == [
+        ("broker", "a component of the platform answers again"),
+        ("broker", "a component of the platform does not answer"),
+        ("database", "a component of the platform answers again"),
+        ("database", "a component of the platform does not answer"),
+    ]
