@@ -39,7 +39,8 @@ class Platform:
 
     Attributes:
         settings: the platform's own, pointing at its virtual host and database.
-        environment: the same as environment variables, for every process of the platform.
+        environment: the same as environment variables, for commands; the administrator's login to the broker.
+        logins: broker URL of each role, for the processes.
     """
 
     def __init__(self, settings: Settings, sandbox: Sandbox, mailbox: Mailbox, tell: Callable[[str], None]) -> None:
@@ -56,15 +57,24 @@ class Platform:
             "LEDGERQ_SMTP_URL": mailbox.url,
             "LEDGERQ_LINK_KEY": new_key(),
         }
+        self.logins: dict[str, str] = {}
         self.supervisor = Supervisor(self.environment, self.directory, tell)
 
     def start(self, *names: str) -> None:
         """Start the processes called ``names``, or all of them."""
         for name in names or (*WITHOUT_WORKERS, "scheduler"):
-            self.supervisor.start(name, name)
+            self.start_process(name, name)
         for tier in () if names else Tier:
-            self.supervisor.start(f"worker-{tier.value}", "worker", "--tier", tier.value)
+            self.start_process(f"worker-{tier.value}", "worker", "--tier", tier.value)
         self._write_environment()
+
+    def start_process(self, name: str, command: str, *arguments: str) -> None:
+        """Start ``ledgerq COMMAND ARGUMENTS`` under ``name``, with the login of its role."""
+        self.supervisor.start(name, command, *arguments, own=self.login_of(command))
+
+    def login_of(self, role: str) -> dict[str, str]:
+        """The variable by which a process gets the login of its role; who has none works without the broker."""
+        return {"LEDGERQ_BROKER_URL": self.logins.get(role, self.logins["scheduler"])}
 
     def wait_until_ready(self) -> None:
         """Keep the processes up until somebody consumes every queue of work.
@@ -128,6 +138,7 @@ def platform(
     try:
         timed("database migrated", lambda: database.migrate(own), tell)
         timed("broker topology applied", lambda: topology.apply(own), tell)
+        built.logins = sandbox.make_logins()
         yield built
     finally:
         built.stop()

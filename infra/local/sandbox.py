@@ -69,13 +69,24 @@ class Sandbox:
             f"  database              {self.database_url}",
         ]
 
+    def make_logins(self) -> dict[str, str]:
+        """A user for every role, with its rights in the virtual host and no others; broker URLs by role.
+
+        Raises:
+            SandboxError: the broker refuses or cannot be reached.
+        """
+        own = self.administrator.model_copy(update=self.settings_update())
+        return Management(self.administrator).make_logins(own)
+
     def drop(self) -> None:
-        """Delete the virtual host and the database with all that is in them; nothing happens when they are gone.
+        """Delete the virtual host with its users, and the database; nothing happens when they are gone.
 
         Raises:
             SandboxError: a server refuses or cannot be reached.
         """
-        Management(self.administrator).delete_vhost(self.vhost)
+        management = Management(self.administrator)
+        management.delete_vhost(self.vhost)
+        management.delete_logins(self.vhost)
         _drop_database(self.administrator, self.database)
         self.record.unlink(missing_ok=True)
 

@@ -32,7 +32,7 @@ def run(settings: Settings | None = None) -> None:
     """
     settings = settings or load_settings()
     configure(settings)
-    with StopRequest() as stop, Publisher(settings, role="ingest") as publisher:
+    with StopRequest() as stop, Publisher(settings, role="ingest publisher") as publisher:
         lasting = Lasting(settings, publisher, stop)
         _log.info("ingest starts", batch_messages=settings.ingest_batch_messages)
         _consume_until_stopped(lasting)
