@@ -109,7 +109,7 @@ ROLE: Final = {role.name: role for role in ROLES}
 
 def user_of(role: str, *, vhost: str) -> str:
     """The role's user. Users belong to the whole broker, so the virtual host is in the name: ``staging.ingest``."""
-    return f"{'ledgerq' if vhost == '/' else vhost}.{role}"
+    return f"ledgerq-{role}" if vhost == "/" else f"{vhost}.{role}"
 
 
 def definitions_of_roles(*, vhost: str) -> dict[str, Any]:

@@ -132,4 +132,4 @@ def test_a_login_counts_in_its_own_virtual_host_only(settings: Settings) -> None
     url = login_url(settings, "worker", vhost="elsewhere", password=new_password())
     assert "elsewhere.worker:" in url
     assert url.rpartition("@")[2] == settings.broker_url.get_secret_value().rpartition("@")[2]
-    assert user_of("worker", vhost="/") == "ledgerq.worker"
+    assert user_of("worker", vhost="/") == "ledgerq-worker"
