@@ -125,17 +125,17 @@ TOPOLOGY: Final = Topology(_EXCHANGES, (*_QUEUES, *map(_tier_queue, Tier)), _BIN
 
 _SPREAD: Final = {"queue-leader-locator": "balanced"}
 """In a cluster, leaders are spread over the nodes; else all would stand where ``topology apply`` was connected to."""
+_AS_IT_IS: Final = {"queue-mode": "default"}
+"""Changes nothing. RabbitMQ 3.10 takes no other key for classic queues that does not decide about messages."""
 
 POLICIES: Final = (
-    Policy("inbox", r"^(ingest|dead\.record)$", "What waits to be stored.", _SPREAD),
-    Policy("tier", rf"^{TASKS}\.({'|'.join(tier.value for tier in Tier)})$", "Runs that wait for a worker.", _SPREAD),
-    Policy("delay ladder", r"^delay\.([0-9]{2}|[0-9]+ms)$", "Runs whose time has not come.", _SPREAD),
-    Policy(
-        "for people", r"^(dead|ingest\.dead|unrouted)$", "What somebody should look at, if anything is in it.", _SPREAD
-    ),
-    Policy("takes nothing", r"^unrouted\.refused$", "Makes the broker say no to whoever published it.", _SPREAD),
+    Policy("inbox", r"^(ingest|dead\.record)$", "Waits to be stored.", _SPREAD),
+    Policy("tier", rf"^{TASKS}\.({'|'.join(tier.value for tier in Tier)})$", "Waits for a worker.", _AS_IT_IS),
+    Policy("delay ladder", r"^delay\.([0-9]{2}|[0-9]+ms)$", "Waits for its time.", _SPREAD),
+    Policy("for people", r"^(dead|ingest\.dead|unrouted)$", "Somebody should look at what is in it.", _SPREAD),
+    Policy("takes nothing", r"^unrouted\.refused$", "Makes the broker say no to a publisher.", _AS_IT_IS),
 )
-"""A name for every queue's part, applied before the queues are declared."""
+"""A name for every queue's part in it, applied before the queues are declared."""
 
 VHOST_DESCRIPTION: Final = "Ledgerq: events come in, tasks go out, and what happened to them comes in as events"
 VHOST_TAG: Final = "ledgerq"

@@ -119,7 +119,12 @@ def _consumers(connection: pika.BlockingConnection, queue: str) -> int:
 
 @contextmanager
 def platform(
-    settings: Settings, *, label: str, tell: Callable[[str], None], pace: Mapping[str, str] | None = None
+    settings: Settings,
+    *,
+    label: str,
+    tell: Callable[[str], None],
+    pace: Mapping[str, str] | None = None,
+    is_alone: bool = False,
 ) -> Iterator[Platform]:
     """A migrated database, an applied topology and a platform that has not started a process yet; gone afterwards.
 
@@ -128,9 +133,10 @@ def platform(
         label: becomes part of the names of the virtual host and the database.
         tell: called with a line for each step.
         pace: settings of its own for the platform's processes, as environment variables.
+        is_alone: the label is all of the names; the servers have no other platform of that name.
     """
     drop_stale(settings)
-    sandbox = create_sandbox(settings, label=label)
+    sandbox = create_sandbox(settings, label=label, is_alone=is_alone)
     mailbox = Mailbox(settings.state_dir.resolve() / "mail")
     own = settings.model_copy(update=sandbox.settings_update())
     built = Platform(own, sandbox, mailbox, tell)

@@ -91,12 +91,13 @@ class Sandbox:
         self.record.unlink(missing_ok=True)
 
 
-def create_sandbox(settings: Settings, *, label: str) -> Sandbox:
+def create_sandbox(settings: Settings, *, label: str, is_alone: bool = False) -> Sandbox:
     """Make a virtual host and a database that nobody else uses.
 
     Args:
         settings: the administrator's; ``state_dir`` keeps the record of what was made.
         label: part of the name, lower case letters, digits, underscores.
+        is_alone: make the label all of the name; refused where something of that name stands.
 
     Raises:
         SandboxError: the broker gives no management API, or a server refuses.
@@ -105,7 +106,9 @@ def create_sandbox(settings: Settings, *, label: str) -> Sandbox:
     if not _LABEL.fullmatch(label):
         raise ValueError(f"label {label!r}: 1 to 24 lower case letters, digits and underscores")
     management = Management(settings)
-    name = f"ledgerq_{label}_{secrets.token_hex(5)}"
+    name = label if is_alone else f"ledgerq_{label}_{secrets.token_hex(5)}"
+    if is_alone and management.has_vhost(name):
+        raise SandboxError(f"there is a virtual host {name} already")
     sandbox = Sandbox(
         name,
         broker_url=_with_path(settings.broker_url.get_secret_value(), name),

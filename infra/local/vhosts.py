@@ -33,6 +33,11 @@ class Management:
             self._api = ManagementApi(settings)
         self.url, self.user, self.password = self._api.url, self._api.user, self._api.password
 
+    def has_vhost(self, name: str) -> bool:
+        """Whether there is a virtual host of that name."""
+        with _faults():
+            return self._api.get(f"vhosts/{quote(name, safe='')}") is not None
+
     def create_vhost(self, name: str) -> None:
         """Make a virtual host and give our user every right in it."""
         everything = {"configure": ".*", "write": ".*", "read": ".*"}

@@ -22,7 +22,9 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-SEND_WITH_CELERY = "from tasks.sample.work import stock_task; stock_task.apply_async((), {'number': 7}, queue='tasks.low')"
+SEND_WITH_CELERY = (
+    "from tasks.sample.work import stock_task; stock_task.apply_async((), {'number': 7}, queue='tasks.low')"
+)
 STARTED = ("session.started", "--data", '{"session_id": "s-1", "license_id": "l-1"}')
 ISSUED = ("license.issued", "--data", '{"license_id": "l-1", "valid_until": "2099-01-01T00:00:00Z"}')
 
