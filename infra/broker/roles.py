@@ -4,8 +4,8 @@ Found by letting every process run as its user. A pattern is what the broker mat
 (RabbitMQ documentation, "Access Control"):
 
 - ``configure`` is to declare and to delete. Nobody may: the topology has one owner, who applies it as an administrator.
-- ``write`` to an exchange is to publish there. A queue's name in it lets nobody publish; to ask for its depth, RabbitMQ
-  4.3 wants some right to it.
+- ``write`` to an exchange is to publish there. A queue's name in it lets nobody publish; but who asks for a queue's depth
+  has to have some right to it from RabbitMQ 4.2.7 and 4.3.1 on (release notes; 4.2.6 and 4.3.0 want ``configure``).
 - ``read`` from a queue is to consume, to get and to purge.
 """
 
