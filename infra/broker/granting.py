@@ -13,6 +13,7 @@ from infra.broker.topology import POLICIES, VHOST_DESCRIPTION, VHOST_TAG
 
 ELSEWHERE: Final = "has rights in other virtual hosts"
 """How the difference begins that :func:`grant` does not take away."""
+_SAYS_NOTHING: Final = (None, "", "Default virtual host")
 _EMPTY: Final = re.compile(r"\^?\$?")
 
 
@@ -37,13 +38,17 @@ def user_path(user: str) -> str:
 
 
 def describe(api: ManagementApi) -> None:
-    """Say of the virtual host what it is, and name every queue's part by a policy.
+    """Say of the virtual host what it is, where nobody else has, and name every queue's part by a policy.
 
     Raises:
         BrokerUnreachableError: the management API does not answer.
         BrokerRefusedError: its user is no administrator.
     """
-    api.call("PUT", api.of_vhost("vhosts"), {"description": VHOST_DESCRIPTION, "tags": VHOST_TAG})
+    found = api.get(api.of_vhost("vhosts")) or {}
+    said = found.get("description")
+    tags = sorted({VHOST_TAG, *(found.get("tags") or ())})
+    description = VHOST_DESCRIPTION if said in _SAYS_NOTHING else said
+    api.call("PUT", api.of_vhost("vhosts"), {"description": description, "tags": ",".join(tags)})
     for policy in POLICIES:
         api.call("PUT", api.of_vhost("policies", policy.name), policy.settings)
 

@@ -37,6 +37,8 @@ def _lines(standing: Standing) -> Iterator[str]:
         yield f"  there under    {keys} ({exchange})"
     if role.read != NOTHING:
         yield f"  takes from     {role.read}"
+    if role.configure != NOTHING:
+        yield f"  declares       {role.configure}"
     if role.tags:
         yield f"  management     {', '.join(role.tags)}"
     for difference in standing.differences:

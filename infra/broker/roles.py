@@ -3,9 +3,11 @@
 Found by letting every process run as its user. A pattern is what the broker matches with the name of a resource
 (RabbitMQ documentation, "Access Control"):
 
-- ``configure`` is to declare and to delete. Nobody may: the topology has one owner, who applies it as an administrator.
-- ``write`` to an exchange is to publish there. A queue's name in it lets nobody publish; but who asks for a queue's depth
-  has to have some right to it from RabbitMQ 4.2.7 and 4.3.1 on (release notes; 4.2.6 and 4.3.0 want ``configure``).
+- ``configure`` is to declare and to delete. Nobody may, what is Celery's own apart: the topology has one owner, who
+  applies it as an administrator.
+- ``write`` to an exchange is to publish there. A queue's name in it lets nobody publish, but who asks for a queue's
+  depth has to have some right to it from RabbitMQ 4.2.7 and 4.3.1 on (4.2.6 and 4.3.0 want ``configure``: release
+  notes).
 - ``read`` from a queue is to consume, to get and to purge.
 """
 
@@ -24,6 +26,10 @@ NOTHING: Final = "^$"
 
 _TIERS: Final = rf"{TASKS}\.({'|'.join(tier.value for tier in Tier)})"
 _LADDER: Final = r"delay\.([0-9]{2}|[0-9]+ms)"
+_CELERY_EVENTS: Final = "celeryev"
+"""Exchange of Celery's task events; whoever sends one declares it again (``celery.events.dispatcher``)."""
+_EARS: Final = r"celeryev\.[^.]+"
+"""The queues of those who listen, each its own (``celery.events.receiver``)."""
 _DEFAULT_EXCHANGE: Final = "amq.default"
 """The name by which the broker judges publishing to the exchange without a name."""
 _OF_SERVICES: Final = r"^((session|license)\.|task\.requested$)"
@@ -36,6 +42,7 @@ class Role:
 
     Attributes:
         purpose: who logs in as this, and for what.
+        configure: pattern of what it may declare and delete.
         write: pattern of the exchanges it may publish to.
         read: pattern of the queues it may take from.
         keys: by exchange, the pattern of the routing keys it may publish there; of others every key.
@@ -44,6 +51,7 @@ class Role:
 
     name: str
     purpose: str
+    configure: str = NOTHING
     write: str = NOTHING
     read: str = NOTHING
     keys: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -52,7 +60,7 @@ class Role:
     @property
     def permission(self) -> dict[str, str]:
         """Its rights in the virtual host, as the broker takes them."""
-        return {"configure": NOTHING, "write": self.write, "read": self.read}
+        return {"configure": self.configure, "write": self.write, "read": self.read}
 
 
 def _any_of(*patterns: str) -> str:
@@ -86,7 +94,8 @@ ROLES: Final = (
     Role(
         name="worker",
         purpose="Takes runs from the tiers, tells what happened to them, and puts off what waits.",
-        write=_any_of(EVENTS, TASKS, _LADDER),
+        configure=_any_of(_CELERY_EVENTS),
+        write=_any_of(EVENTS, TASKS, _LADDER, _CELERY_EVENTS),
         read=_any_of(_TIERS),
         keys={EVENTS: r"^task\.lifecycle$"},
     ),
@@ -98,6 +107,13 @@ ROLES: Final = (
         read=_any_of(_TIERS, _LADDER, *_named(INGEST, INGEST_DEAD, DEAD, DEAD_RECORD, UNROUTED)),
         keys={EVENTS: _OF_SERVICES},
         tags=("monitoring",),
+    ),
+    Role(
+        name="tools",
+        purpose="Celery's own tools, such as Flower: hear the task events that workers send if they are told to.",
+        configure=_any_of(_CELERY_EVENTS, _EARS),
+        write=_any_of(_EARS),
+        read=_any_of(_CELERY_EVENTS, _EARS),
     ),
     Role(name="monitoring", purpose="Looks at everything, touches nothing.", tags=("monitoring",)),
 )

@@ -27,6 +27,8 @@ WITHOUT_WORKERS: Final = ("ingest", "dispatch", "projector")
 _KNOWN_TO_OTHERS: Final = ("BROKER_URL", "MANAGEMENT_URL", "DATABASE_URL", "SMTP_URL", "LINK_KEY", "STATE_DIR")
 
 
+_ROLES: Final = {"projector": "scheduler", "monitor": "monitoring"}
+"""Roles of processes that have none of their own name."""
 _WORK: Final = (topology.INGEST, topology.DEAD_RECORD, *(tier.queue for tier in Tier))
 
 
@@ -72,9 +74,13 @@ class Platform:
         """Start ``ledgerq COMMAND ARGUMENTS`` under ``name``, with the login of its role."""
         self.supervisor.start(name, command, *arguments, own=self.login_of(command))
 
-    def login_of(self, role: str) -> dict[str, str]:
-        """The variable by which a process gets the login of its role; who has none works without the broker."""
-        return {"LEDGERQ_BROKER_URL": self.logins.get(role, self.logins["scheduler"])}
+    def login_of(self, command: str) -> dict[str, str]:
+        """The variables by which a command, or a role, gets its login; to the management API, that of monitoring."""
+        role = _ROLES.get(command, command)
+        return {
+            "LEDGERQ_BROKER_URL": self.logins[role],
+            "LEDGERQ_MANAGEMENT_URL": self.sandbox.management_url(self.logins["monitoring"]),
+        }
 
     def wait_until_ready(self) -> None:
         """Keep the processes up until somebody consumes every queue of work.

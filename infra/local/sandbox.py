@@ -60,6 +60,12 @@ class Sandbox:
         """What to change in the administrator's settings to work in the sandbox (``Settings.model_copy(update=…)``)."""
         return {"broker_url": SecretStr(self.broker_url), "database_url": SecretStr(self.database_url)}
 
+    def management_url(self, broker_url: str) -> str:
+        """URL of the management API with the login of a broker URL."""
+        login, _, _ = urlsplit(broker_url).netloc.rpartition("@")
+        parts = urlsplit(Management(self.administrator).url)
+        return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc}"))
+
     def where_to_look(self) -> list[str]:
         """Lines that tell a person where the servers are and how to log in, passwords included."""
         login = Management(self.administrator)

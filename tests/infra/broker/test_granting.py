@@ -117,6 +117,13 @@ def test_importing_the_definitions_file_grants_what_apply_grants(own: Sandbox, a
     assert {queue["name"] for queue in api.get(api.of_vhost("queues"))} == {queue.name for queue in TOPOLOGY.queues}
 
 
+def test_what_somebody_else_says_of_the_virtual_host_is_left_alone(api: ManagementApi) -> None:
+    api.call("PUT", api.of_vhost("vhosts"), {"description": "of the billing team", "tags": "billing"})
+    describe(api)
+    found = api.get(api.of_vhost("vhosts"))
+    assert (found["description"], set(found["tags"])) == ("of the billing team", {"billing", "ledgerq"})
+
+
 def test_users_go_with_their_virtual_host(own: Sandbox) -> None:
     own.make_logins()
     api = ManagementApi(own.administrator)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pika
 import pytest
+from celery import Celery
+from kombu import Consumer
 from pydantic import SecretStr
 
 from domain.messages import LIFECYCLE, MESSAGES
@@ -39,6 +42,7 @@ MAY = {
         *("publish to tasks", "publish to a queue by its name"),
         *out_of("ingest", "ingest.dead", "dead", "dead.record", "unrouted", "tasks.critical", "tasks.low", "delay.16"),
     },
+    "tools": set(),
     "monitoring": set(),
 }
 """All that each may do; whatever else is tried has to be refused."""
@@ -89,7 +93,7 @@ def refused(api: ManagementApi, method: str, path: str, body: dict[str, object] 
     return True
 
 
-@pytest.mark.parametrize("role", ["emitter", "client", "ingest", "dispatch", "worker", "scheduler"])
+@pytest.mark.parametrize("role", ["emitter", "client", "ingest", "dispatch", "worker", "scheduler", "tools"])
 def test_a_process_has_no_business_in_the_management_ui(as_role: dict[str, ManagementApi], role: str) -> None:
     assert refused(as_role[role], "GET", "overview")
 
@@ -126,6 +130,25 @@ def test_an_operator_purges_in_the_management_ui(as_role: dict[str, ManagementAp
     virtual_host.channel.basic_publish("", "unrouted", b"a mistake")
     api.call("DELETE", f"{api.of_vhost('queues', 'unrouted')}/contents")
     assert virtual_host.depth("unrouted") == 0
+
+
+def test_celerys_own_tools_hear_what_a_worker_tells_them(logins: dict[str, str], virtual_host: VirtualHost) -> None:
+    heard: list[dict[str, Any]] = []
+    try:
+        with (
+            Celery(broker=logins["tools"], set_as_current=False) as listening,
+            Celery(broker=logins["worker"], set_as_current=False) as telling,
+            listening.connection_for_read() as ear,
+            telling.connection_for_write() as mouth,
+        ):
+            receiver = listening.events.Receiver(ear, handlers={"*": heard.append})
+            consumer = receiver.get_consumers(lambda queues, **how: Consumer(ear, queues, **how), ear.channel())[0]
+            with consumer, telling.events.Dispatcher(mouth, hostname="low@here") as dispatcher:
+                dispatcher.send("worker-online")
+                ear.drain_events(timeout=10)
+    finally:
+        virtual_host.channel.exchange_delete("celeryev")
+    assert [(event["type"], event["hostname"]) for event in heard] == [("worker-online", "low@here")]
 
 
 def test_a_login_counts_in_its_own_virtual_host_only(settings: Settings) -> None:
