@@ -31,7 +31,7 @@ class Child:
 
     name: str
     arguments: Sequence[str]
-    environment: Mapping[str, str]
+    own: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     start_at: float = 0.0
@@ -62,8 +62,7 @@ class Supervisor:
 
     def start(self, name: str, *arguments: str, own: Mapping[str, str] | None = None) -> Child:
         """Start ``ledgerq ARGUMENTS`` under ``name``, with variables of its ``own``, and keep it running."""
-        command = (sys.executable, "-m", "infra.cli", *arguments)
-        child = Child(name, command, {**self.environment, **(own or {})})
+        child = Child(name, (sys.executable, "-m", "infra.cli", *arguments), own or {})
         self.children.append(child)
         self._spawn(child)
         return child
@@ -111,7 +110,7 @@ class Supervisor:
         child.started_at = time.monotonic()
         child.process = subprocess.Popen(  # noqa: S603  our own command line
             child.arguments,
-            env=dict(child.environment),
+            env={**self.environment, **child.own},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
