@@ -6,9 +6,7 @@ Nothing is read from the environment until the configuration is first needed, so
 from __future__ import annotations
 
 import importlib.util
-import os
 import pkgutil
-import socket
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ from kombu.entity import Exchange, Queue
 
 from domain.limits import ConcurrencyLimit, Limits, RateLimit
 from domain.tier import Tier
+from infra.broker.connection import connection_name
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
 from tasks.client_connection import ClientTransport
@@ -86,7 +85,7 @@ def configuration() -> dict[str, Any]:
         "broker_url": settings.broker_url.get_secret_value(),
         "broker_transport_options": {
             "confirm_publish": True,
-            "client_properties": {"connection_name": f"ledgerq celery (pid {os.getpid()} on {socket.gethostname()})"},
+            "client_properties": {"connection_name": connection_name("celery")},
         },
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,

@@ -15,11 +15,16 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.broker.declarations import Queue
+from infra.broker.definitions import definitions
 from infra.broker.emitter import Emitter, Mode
 from infra.broker.errors import BrokerError
 from infra.broker.event_file import EventInvalidError, completed_event, events_of_file
 from infra.broker.explaining import explain, version_of, version_of_broker
-from infra.broker.topology import TOPOLOGY, apply, definitions
+from infra.broker.granting import describe, grant
+from infra.broker.management import ManagementApi
+from infra.broker.role_commands import password, users
+from infra.broker.roles import ROLES
+from infra.broker.topology import POLICIES, TOPOLOGY, apply
 from infra.cloudevents import CloudEvent
 from infra.settings import load_settings
 
@@ -28,20 +33,33 @@ _SOURCE: Final = "/ledgerq/emit"
 
 @click.group()
 def topology() -> None:
-    """Apply, show or export the broker's topology."""
+    """Apply, show or export the broker's topology; its users and their passwords."""
+
+
+topology.add_command(users)
+topology.add_command(password)
 
 
 @topology.command("apply")
-def apply_topology() -> None:
-    """Declare every exchange, queue and binding; what stands as it should is left alone."""
+@click.option("--all", "everything", is_flag=True, help="Also users and rights of the roles, policies, a description.")
+def apply_topology(*, everything: bool) -> None:
+    """Declare every exchange, queue and binding; what stands as it should is left alone.
+
+    With --all every role's user gets its rights and no others, and keeps its password; a new one has none
+    (`ledgerq topology password`). That wants the management API (LEDGERQ_MANAGEMENT_URL) and an administrator.
+    """
     settings = load_settings()
     try:
+        if everything:
+            describe(ManagementApi(settings))  # a queue's leader is placed when it is declared
         apply(settings)
+        if everything:
+            grant(ManagementApi(settings))
     except BrokerError as error:
         raise click.ClickException(str(error)) from error
     click.echo(
         f"The topology stands: {len(TOPOLOGY.exchanges)} exchanges, {len(TOPOLOGY.queues)} queues, "
-        f"{len(TOPOLOGY.bindings)} bindings."
+        f"{len(TOPOLOGY.bindings)} bindings{f', {len(POLICIES)} policies, {len(ROLES)} roles' if everything else ''}."
     )
 
 

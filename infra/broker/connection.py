@@ -29,6 +29,11 @@ BLOCKED_TIMEOUT: Final = timedelta(seconds=60)
 """How long a pika connection may stay blocked by an alarm before it is given up."""
 
 
+def connection_name(role: str) -> str:
+    """What a connection is called in the management UI: ``ledgerq ingest (pid 4711 on host)``."""
+    return f"ledgerq {role} (pid {os.getpid()} on {socket.gethostname()})"
+
+
 def connection_parameters(settings: Settings, *, role: str) -> pika.ConnectionParameters:
     """Parameters for pika from the broker URL, with a name that says in the management UI who this is.
 
@@ -37,7 +42,7 @@ def connection_parameters(settings: Settings, *, role: str) -> pika.ConnectionPa
         role: what the process is, such as ``ingest``.
     """
     parameters = pika.URLParameters(settings.broker_url.get_secret_value())
-    parameters.client_properties = {"connection_name": _name(role)}
+    parameters.client_properties = {"connection_name": connection_name(role)}
     parameters.heartbeat = int(HEARTBEAT.total_seconds())
     parameters.blocked_connection_timeout = BLOCKED_TIMEOUT.total_seconds()
     parameters.socket_timeout = CONNECT_TIMEOUT.total_seconds()
@@ -75,7 +80,7 @@ def open_amqp(settings: Settings, *, role: str, timeout: timedelta = CONNECT_TIM
         ssl={"server_hostname": url.host} if url.ssl_options else False,
         connect_timeout=timeout.total_seconds(),
         heartbeat=int(HEARTBEAT.total_seconds()),
-        client_properties={"connection_name": _name(role)},
+        client_properties={"connection_name": connection_name(role)},
         # py-amqp's default of one second ends a connection whenever the broker stops reading for that long.
         socket_settings={socket.TCP_USER_TIMEOUT: int(HEARTBEAT / timedelta(milliseconds=1))},
     )
@@ -113,10 +118,6 @@ _REFUSALS: Final = (
     pika.exceptions.ProbableAccessDeniedError,
 )
 _LOSSES: Final = (amqp.exceptions.ConnectionError, pika.exceptions.AMQPConnectionError, OSError)
-
-
-def _name(role: str) -> str:
-    return f"ledgerq {role} (pid {os.getpid()} on {socket.gethostname()})"
 
 
 def _where(settings: Settings) -> str:

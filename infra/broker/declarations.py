@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Any, Final, Literal
 
 _NEVER_REACHED: Final = 2**31 - 1
+_LAST_OF_ALL: Final = -1
 
 Arguments = Mapping[str, str | int]
 Destination = Literal["queue", "exchange"]
@@ -54,6 +55,30 @@ class Binding:
     destination: str
     key: str = ""
     kind: Destination = "queue"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A name for queues that do the same thing, shown beside each in the management UI, and what is set for them.
+
+    Only what decides nothing about messages belongs here: that stands in the queues' own arguments, which nobody can
+    change in passing.
+    """
+
+    name: str
+    pattern: str
+    purpose: str
+    definition: Mapping[str, str] = field(hash=False)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As the broker takes them; any other policy for the same queue counts before this one."""
+        return {
+            "pattern": self.pattern,
+            "apply-to": "queues",
+            "definition": dict(self.definition),
+            "priority": _LAST_OF_ALL,
+        }
 
 
 @dataclass(frozen=True)
@@ -109,17 +134,13 @@ def milliseconds(duration: timedelta) -> int:
     return duration // timedelta(milliseconds=1)
 
 
-def definitions_of(topology: Topology, *, virtual_host: str = "/") -> dict[str, Any]:
-    """The topology as a definitions file of one virtual host (RabbitMQ documentation, "Definition Export and Import").
-
-    No users, no permissions, no policies: those belong to whoever runs the broker.
-    """
+def definitions_of_topology(topology: Topology, *, vhost: str) -> dict[str, Any]:
+    """The topology as parts of a definitions file (RabbitMQ documentation, "Definition Export and Import")."""
     return {
-        "vhosts": [{"name": virtual_host}],
         "exchanges": [
             {
                 "name": exchange.name,
-                "vhost": virtual_host,
+                "vhost": vhost,
                 "type": exchange.kind,
                 "durable": True,
                 "auto_delete": False,
@@ -131,7 +152,7 @@ def definitions_of(topology: Topology, *, virtual_host: str = "/") -> dict[str, 
         "queues": [
             {
                 "name": queue.name,
-                "vhost": virtual_host,
+                "vhost": vhost,
                 "durable": True,
                 "auto_delete": False,
                 "arguments": dict(queue.arguments),
@@ -141,7 +162,7 @@ def definitions_of(topology: Topology, *, virtual_host: str = "/") -> dict[str, 
         "bindings": [
             {
                 "source": binding.source,
-                "vhost": virtual_host,
+                "vhost": vhost,
                 "destination": binding.destination,
                 "destination_type": binding.kind,
                 "routing_key": binding.key,

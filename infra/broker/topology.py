@@ -1,23 +1,23 @@
 """The topology: every exchange, queue and binding, and the one place that says so.
 
-Applied by ``ledgerq topology apply``; workers, ingest and emitters never declare. What each part is for stands with
-it and is shown by ``ledgerq topology show``.
+Applied by ``ledgerq topology apply``; workers, ingest and emitters never declare, and as their own users may not
+(:mod:`infra.broker.roles`). What each part is for stands with it and is shown by ``ledgerq topology show``.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from domain.tier import Tier
 from infra.broker.declarations import (
     Binding,
     Bounds,
     Exchange,
+    Policy,
     Queue,
     Topology,
     classic,
-    definitions_of,
     quorum,
 )
 from infra.broker.declaring import declare
@@ -32,13 +32,15 @@ __all__ = [
     "INGEST",
     "INGEST_DEAD",
     "MAX_DELAY",
+    "POLICIES",
     "TASKS",
     "TOPOLOGY",
     "UNROUTED",
+    "VHOST_DESCRIPTION",
+    "VHOST_TAG",
     "Route",
     "apply",
     "clean_headers",
-    "definitions",
     "delay_route",
 ]
 
@@ -121,6 +123,23 @@ _BINDINGS: Final = (
 TOPOLOGY: Final = Topology(_EXCHANGES, (*_QUEUES, *map(_tier_queue, Tier)), _BINDINGS) + ladder()
 """All of it."""
 
+_SPREAD: Final = {"queue-leader-locator": "balanced"}
+"""In a cluster, leaders are spread over the nodes; else all would stand where ``topology apply`` was connected to."""
+_AS_IT_IS: Final = {"queue-mode": "default"}
+"""Changes nothing. RabbitMQ 3.10 takes no other key for classic queues that does not decide about messages."""
+
+POLICIES: Final = (
+    Policy("inbox", r"^(ingest|dead\.record)$", "Waits to be stored.", _SPREAD),
+    Policy("tier", rf"^{TASKS}\.({'|'.join(tier.value for tier in Tier)})$", "Waits for a worker.", _AS_IT_IS),
+    Policy("delay ladder", r"^delay\.([0-9]{2}|[0-9]+ms)$", "Waits for its time.", _SPREAD),
+    Policy("for people", r"^(dead|ingest\.dead|unrouted)$", "Somebody should look at what is in it.", _SPREAD),
+    Policy("takes nothing", r"^unrouted\.refused$", "Makes the broker say no to a publisher.", _AS_IT_IS),
+)
+"""A name for every queue's part in it, applied before the queues are declared."""
+
+VHOST_DESCRIPTION: Final = "Ledgerq: events come in, tasks go out, and what happened to them comes in as events"
+VHOST_TAG: Final = "ledgerq"
+
 
 def apply(settings: Settings) -> None:
     """Declare the topology on the broker; what stands there already as it should is left alone.
@@ -132,8 +151,3 @@ def apply(settings: Settings) -> None:
             that can be declared has been.
     """
     declare(TOPOLOGY, settings)
-
-
-def definitions() -> dict[str, Any]:
-    """The topology in RabbitMQ's definitions format, for virtual host ``/``."""
-    return definitions_of(TOPOLOGY)

@@ -68,7 +68,7 @@ def _checks(
     settings: Settings, expected: Expected, clock: Callable[[], datetime]
 ) -> Iterator[tuple[str, Callable[[], Iterable[Finding]]]]:
     patient = Patient(settings)
-    for check in (standing.exchanges, standing.queues, standing.bindings, standing.policies):
+    for check in (standing.exchanges, standing.queues, standing.bindings, standing.policies, standing.roles):
         yield check.__name__, partial(check, patient)
     for check in (node.alarms, node.users, node.feature_flags, traffic.consumers, traffic.confirms):
         yield check.__name__, partial(check, patient)

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from infra.broker.granting import Standing, standings
 from infra.broker.guarantees import Version, version_of
 from infra.broker.management import ManagementApi
 from infra.settings import Settings
@@ -43,6 +44,11 @@ class Patient:
     def users(self) -> list[Said]:
         """Everybody who may log in; wants the tag ``administrator``."""
         return list(self._api.get("users"))
+
+    @cached_property
+    def roles(self) -> list[Standing]:
+        """Users of the roles beside what they should be; wants the tag ``administrator``."""
+        return list(standings(self._api))
 
     @cached_property
     def feature_flags(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Does the topology stand as it should? Exchanges, queues, bindings, and the policies that change them."""
+"""Does the topology stand as it should: exchanges, queues, bindings, what policies change, and who may do what?"""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from infra.broker.declarations import Exchange, Queue
+from infra.broker.granting import ELSEWHERE
 from infra.broker.topology import TASKS, TOPOLOGY
 from infra.doctor.finding import Finding
 from infra.doctor.patient import Patient
 
 _APPLY: Final = "Run `ledgerq topology apply`"
 _BY_HAND: Final = "Empty it, delete it, then run `ledgerq topology apply`"
-_HARMFUL: Final = frozenset(
+HARMFUL: Final = frozenset(
     {
         *("max-length", "max-length-bytes", "message-ttl", "expires", "overflow"),
         *("dead-letter-exchange", "dead-letter-routing-key", "dead-letter-strategy", "delivery-limit"),
@@ -85,9 +86,19 @@ def policies(patient: Patient) -> Iterator[Finding]:
     for wanted in TOPOLOGY.queues:
         found = patient.queues.get(wanted.name, {})
         definition = found.get("effective_policy_definition") or {}
-        harmful = {name: definition[name] for name in sorted(_HARMFUL & dict(definition).keys())}
+        harmful = {name: definition[name] for name in sorted(HARMFUL & dict(definition).keys())}
         if harmful:
             names = " and ".join(filter(None, (found.get("policy"), found.get("operator_policy")))) or "?"
             what = f"policy {names} sets {', '.join(f'{name} {value}' for name, value in harmful.items())}"
             remedy = "Have the policy leave it out, or know that messages end there"
             yield Finding(check="policy_on_queue", where=f"queue {wanted.name}", what=what, remedy=remedy)
+
+
+def roles(patient: Patient) -> Iterator[Finding]:
+    """Users of the roles with other rights than their process needs, most of all with more; none need be there."""
+    for standing in patient.roles:
+        for difference in standing.differences:
+            where, remedy = f"user {standing.user}", "Run `ledgerq topology apply --all`"
+            if difference.startswith(ELSEWHERE):
+                remedy = "Take them away: `rabbitmqctl clear_permissions -p VHOST USER`"
+            yield Finding(check="role_rights", where=where, what=difference, remedy=remedy)

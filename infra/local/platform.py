@@ -32,6 +32,8 @@ _KNOWN_TO_OTHERS: Final = (
 )
 
 
+_ROLES: Final = {"projector": "scheduler", "monitor": "monitoring"}
+"""Roles of processes that have none of their own name."""
 _WORK: Final = (topology.INGEST, topology.DEAD_RECORD, *(tier.queue for tier in Tier))
 
 
@@ -44,7 +46,8 @@ class Platform:
 
     Attributes:
         settings: the platform's own, pointing at its virtual host and database.
-        environment: the same as environment variables, for every process of the platform.
+        environment: the same as environment variables, for commands; the administrator's login to the broker.
+        logins: broker URL of each role, for the processes.
     """
 
     def __init__(self, settings: Settings, sandbox: Sandbox, mailbox: Mailbox, tell: Callable[[str], None]) -> None:
@@ -63,15 +66,28 @@ class Platform:
             "LEDGERQ_METRICS_PORT": str(self._metrics_port()),
             "LEDGERQ_MONITOR_PORT": str(self._monitor_port()),
         }
+        self.logins: dict[str, str] = {}
         self.supervisor = Supervisor(self.environment, self.directory, tell)
 
     def start(self, *names: str) -> None:
         """Start the processes called ``names``, or all of them."""
         for name in names or (*WITHOUT_WORKERS, "scheduler", "monitor"):
-            self.supervisor.start(name, name)
+            self.start_process(name, name)
         for tier in () if names else Tier:
-            self.supervisor.start(f"worker-{tier.value}", "worker", "--tier", tier.value)
+            self.start_process(f"worker-{tier.value}", "worker", "--tier", tier.value)
         self._write_environment()
+
+    def start_process(self, name: str, command: str, *arguments: str) -> None:
+        """Start ``ledgerq COMMAND ARGUMENTS`` under ``name``, with the login of its role."""
+        self.supervisor.start(name, command, *arguments, own=self.login_of(command))
+
+    def login_of(self, command: str) -> dict[str, str]:
+        """The variables by which a command, or a role, gets its login; to the management API, that of monitoring."""
+        role = _ROLES.get(command, command)
+        return {
+            "LEDGERQ_BROKER_URL": self.logins[role],
+            "LEDGERQ_MANAGEMENT_URL": self.sandbox.management_url(self.logins["monitoring"]),
+        }
 
     def wait_until_ready(self) -> None:
         """Keep the processes up until somebody consumes every queue of work.
@@ -133,7 +149,12 @@ def _consumers(connection: pika.BlockingConnection, queue: str) -> int:
 
 @contextmanager
 def platform(
-    settings: Settings, *, label: str, tell: Callable[[str], None], pace: Mapping[str, str] | None = None
+    settings: Settings,
+    *,
+    label: str,
+    tell: Callable[[str], None],
+    pace: Mapping[str, str] | None = None,
+    is_alone: bool = False,
 ) -> Iterator[Platform]:
     """A migrated database, an applied topology and a platform that has not started a process yet; gone afterwards.
 
@@ -142,9 +163,10 @@ def platform(
         label: becomes part of the names of the virtual host and the database.
         tell: called with a line for each step.
         pace: settings of its own for the platform's processes, as environment variables.
+        is_alone: the label is all of the names; the servers have no other platform of that name.
     """
     drop_stale(settings)
-    sandbox = create_sandbox(settings, label=label)
+    sandbox = create_sandbox(settings, label=label, is_alone=is_alone)
     mailbox = Mailbox(settings.state_dir.resolve() / "mail")
     own = settings.model_copy(update=sandbox.settings_update())
     built = Platform(own, sandbox, mailbox, tell)
@@ -152,6 +174,7 @@ def platform(
     try:
         timed("database migrated", lambda: database.migrate(own), tell)
         timed("broker topology applied", lambda: topology.apply(own), tell)
+        built.logins = sandbox.make_logins()
         yield built
     finally:
         built.stop()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import http.client
 import json
-import secrets
 import shutil
 import signal
 import socket
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 from urllib.parse import quote
 
+from infra.broker.passwords import HASHING, hash_of
 from infra.local.node import Node, never
 from infra.local.programs import RabbitMQPrograms
 from infra.local.slot import CHECKOUT, write_private
@@ -173,11 +172,9 @@ load_definitions = {self.directory / "definitions.json"}
 
 
 def _definitions(password: str) -> dict[str, object]:
-    """Our one user, by its password's hash (RabbitMQ documentation, "Credentials and Passwords"); no guest is made."""
-    salt = secrets.token_bytes(4)
-    salted = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+    """Our one user, by its password's hash; no guest is made."""
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
-    user = {"name": USER, "password_hash": salted, "hashing_algorithm": "rabbit_password_hashing_sha256"}
+    user = {"name": USER, "password_hash": hash_of(password), "hashing_algorithm": HASHING}
     return {
         "users": [{**user, "tags": "administrator"}],
         "vhosts": [{"name": "/"}],

@@ -68,7 +68,7 @@ def command(*, exit_after: bool, seed: int) -> None:
 
 def _play(built: Platform, progress: Progress, *, seed: int) -> int:
     """Let the sample fleet live, then report; the report's exit status, or the fleet's where that failed."""
-    with _command(built, "fleet", "--seed", str(seed), stdout=subprocess.PIPE) as fleet:
+    with _command(built, "fleet", "--seed", str(seed), role="operator", stdout=subprocess.PIPE) as fleet:
         while fleet.poll() is None:
             built.supervisor.look()
             progress.show()
@@ -78,7 +78,7 @@ def _play(built: Platform, progress: Progress, *, seed: int) -> int:
     if fleet.returncode:
         return fleet.returncode
     progress.tell("waiting until every accepted task has ended; the failures in the report are part of the sample")
-    with _command(built, "report", "--wait", str(REPORT_DEADLINE_SECONDS)) as report:
+    with _command(built, "report", "--wait", str(REPORT_DEADLINE_SECONDS), role="operator") as report:
         while report.poll() is None:
             built.supervisor.look()
             time.sleep(0.1)
@@ -86,11 +86,11 @@ def _play(built: Platform, progress: Progress, *, seed: int) -> int:
 
 
 @contextmanager
-def _command(built: Platform, *arguments: str, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A command of ours on the platform; ended with the block, if it has not ended before."""
+def _command(built: Platform, *arguments: str, role: str, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A command of ours on the platform, with a role's login; ended with the block, if it has not ended before."""
     process = subprocess.Popen(  # noqa: S603  our own command line
         (sys.executable, "-m", "infra.cli", *arguments),
-        env=built.environment,
+        env={**built.environment, **built.login_of(role)},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         text=True,

@@ -60,6 +60,12 @@ class Sandbox:
         """What to change in the administrator's settings to work in the sandbox (``Settings.model_copy(update=…)``)."""
         return {"broker_url": SecretStr(self.broker_url), "database_url": SecretStr(self.database_url)}
 
+    def management_url(self, broker_url: str) -> str:
+        """URL of the management API with the login of a broker URL."""
+        login, _, _ = urlsplit(broker_url).netloc.rpartition("@")
+        parts = urlsplit(Management(self.administrator).url)
+        return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc}"))
+
     def where_to_look(self) -> list[str]:
         """Lines that tell a person where the servers are and how to log in, passwords included."""
         login = Management(self.administrator)
@@ -69,23 +75,35 @@ class Sandbox:
             f"  database              {self.database_url}",
         ]
 
+    def make_logins(self) -> dict[str, str]:
+        """A user for every role, with its rights in the virtual host and no others; broker URLs by role.
+
+        Raises:
+            SandboxError: the broker refuses or cannot be reached.
+        """
+        own = self.administrator.model_copy(update=self.settings_update())
+        return Management(self.administrator).make_logins(own)
+
     def drop(self) -> None:
-        """Delete the virtual host and the database with all that is in them; nothing happens when they are gone.
+        """Delete the virtual host with its users, and the database; nothing happens when they are gone.
 
         Raises:
             SandboxError: a server refuses or cannot be reached.
         """
-        Management(self.administrator).delete_vhost(self.vhost)
+        management = Management(self.administrator)
+        management.delete_vhost(self.vhost)
+        management.delete_logins(self.vhost)
         _drop_database(self.administrator, self.database)
         self.record.unlink(missing_ok=True)
 
 
-def create_sandbox(settings: Settings, *, label: str) -> Sandbox:
+def create_sandbox(settings: Settings, *, label: str, is_alone: bool = False) -> Sandbox:
     """Make a virtual host and a database that nobody else uses.
 
     Args:
         settings: the administrator's; ``state_dir`` keeps the record of what was made.
         label: part of the name, lower case letters, digits, underscores.
+        is_alone: make the label all of the name; refused where something of that name stands.
 
     Raises:
         SandboxError: the broker gives no management API, or a server refuses.
@@ -94,7 +112,9 @@ def create_sandbox(settings: Settings, *, label: str) -> Sandbox:
     if not _LABEL.fullmatch(label):
         raise ValueError(f"label {label!r}: 1 to 24 lower case letters, digits and underscores")
     management = Management(settings)
-    name = f"ledgerq_{label}_{secrets.token_hex(5)}"
+    name = label if is_alone else f"ledgerq_{label}_{secrets.token_hex(5)}"
+    if is_alone and management.has_vhost(name):
+        raise SandboxError(f"there is a virtual host {name} already")
     sandbox = Sandbox(
         name,
         broker_url=_with_path(settings.broker_url.get_secret_value(), name),

@@ -31,6 +31,7 @@ class Child:
 
     name: str
     arguments: Sequence[str]
+    own: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
     restarts: int = 0
     start_at: float = 0.0
@@ -59,9 +60,9 @@ class Supervisor:
     children: list[Child] = field(default_factory=list)
     _logs: dict[str, IO[bytes]] = field(default_factory=dict)
 
-    def start(self, name: str, *arguments: str) -> Child:
-        """Start ``ledgerq ARGUMENTS`` under ``name`` and keep it running."""
-        child = Child(name, (sys.executable, "-m", "infra.cli", *arguments))
+    def start(self, name: str, *arguments: str, own: Mapping[str, str] | None = None) -> Child:
+        """Start ``ledgerq ARGUMENTS`` under ``name``, with variables of its ``own``, and keep it running."""
+        child = Child(name, (sys.executable, "-m", "infra.cli", *arguments), own or {})
         self.children.append(child)
         self._spawn(child)
         return child
@@ -109,7 +110,7 @@ class Supervisor:
         child.started_at = time.monotonic()
         child.process = subprocess.Popen(  # noqa: S603  our own command line
             child.arguments,
-            env=dict(self.environment),
+            env={**self.environment, **child.own},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

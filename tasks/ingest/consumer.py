@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -44,7 +46,7 @@ class Inbox:
         self._bytes = 0
         channel.basic_qos(prefetch_count=prefetch)
         channel.add_on_cancel_callback(self._on_cancel)
-        channel.basic_consume(queue, self._on_message)
+        channel.basic_consume(queue, self._on_message, consumer_tag=f"ingest@{socket.gethostname()}:{os.getpid()}")
 
     def __len__(self) -> int:
         return len(self._waiting)

@@ -42,7 +42,7 @@ def run(settings: Settings | None = None) -> None:
         tracing(settings, service="ingest"),
         Pulse(settings, "ingest") as pulse,
         Door(settings, Role.INGEST) as door,
-        Publisher(settings, role="ingest") as publisher,
+        Publisher(settings, role="ingest publisher") as publisher,
     ):
         meter = IngestMeter(door.instruments) if door.instruments is not None else None
         lasting = Lasting(settings, publisher, stop, pulse, meter=meter)

@@ -77,6 +77,7 @@ class Deliveries(Tasks):  # type: ignore[misc]  # Celery is untyped
         channel = c.connection.default_channel
         read_in_large_pieces(channel.connection)
         super().start(c)
+        c.task_consumer.tag_prefix = f"{c.worker_name} "
         receive = c.task_consumer._receive_callback  # noqa: SLF001  kombu's way from a message of py-amqp's to ours
         queues = sorted(c.app.amqp.queues.consume_from)
         c.ahead = Ahead(channel, queues, receive=receive, children=c.initial_prefetch_count)
@@ -113,7 +114,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         signals.worker_process_init.connect(child.install, weak=False)
         settings = load_settings()
         self.worker_name = worker_name(app.amqp.queues.consume_from)
-        self.recorder = Recorder(Publisher(settings, role=f"worker {self.worker_name}"), wake=self._wake)
+        tiers, _, _ = self.worker_name.partition("@")
+        self.recorder = Recorder(Publisher(settings, role=f"worker {tiers} recorder"), wake=self._wake)
         self.code_version = code_version()
         self.settlements = Settlements(self.connection_errors)
         self.line = Line(self.controller.semaphore)

@@ -14,6 +14,7 @@ from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from domain.tier import Tier
 from infra import logs
+from infra.broker.connection import connection_name
 from infra.settings import Settings, load_settings
 from infra.tracing import tracing
 from tasks.app import app
@@ -36,7 +37,9 @@ def run(tier: Tier | None = None, concurrency: int | None = None) -> None:
 
 def _run_tier(tier: Tier, concurrency: int, settings: Settings) -> int:
     _quieten(settings)
-    app.conf.broker_transport_options["client_properties"]["ledgerq_children"] = concurrency  # `ledgerq doctor` asks
+    shown = app.conf.broker_transport_options["client_properties"]
+    shown["connection_name"] = connection_name(f"worker {tier}")
+    shown["ledgerq_children"] = concurrency  # `ledgerq doctor` asks
     worker = Worker(
         app=app,
         hostname=f"{tier.value}@%h",

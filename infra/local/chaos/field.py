@@ -57,10 +57,10 @@ class Field:
     def start(self) -> None:
         """Start every process, two children to a worker, and wait until all queues of work are consumed."""
         for name in ("ingest", "dispatch", "projector", "scheduler"):
-            self.built.supervisor.start(name, name)
+            self.built.start_process(name, name)
         for tier in Tier:
             command = ("worker", "--tier", tier.value, "--concurrency", CHILDREN)
-            self.built.supervisor.start(f"{WORKER}{tier.value}", *command)
+            self.built.start_process(f"{WORKER}{tier.value}", *command)
         self.built.wait_until_ready()
 
     def waiting(self) -> dict[str, int]:

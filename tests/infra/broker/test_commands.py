@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from infra.broker.commands import emit, topology
+from infra.broker.definitions import definitions
 from infra.broker.explaining import guarantees_of
-from infra.broker.topology import TOPOLOGY, definitions
+from infra.broker.topology import TOPOLOGY
 from infra.cloudevents import CloudEvent, decode
 from infra.settings import Settings
 from tests.infra.broker.virtual_host import VirtualHost

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,9 +11,11 @@ import pika
 import pytest
 
 from domain.tier import Tier
+from infra.broker.definitions import definitions
 from infra.broker.errors import TopologyDriftError
 from infra.broker.publisher import Outcome, OutgoingMessage, Publisher
-from infra.broker.topology import EVENTS, TASKS, TOPOLOGY, apply, definitions
+from infra.broker.topology import EVENTS, POLICIES, TASKS, TOPOLOGY, apply
+from infra.doctor.standing import HARMFUL
 from infra.settings import Settings
 from tests.infra.broker.virtual_host import VirtualHost
 from tests.waiting import eventually
@@ -32,7 +35,24 @@ def test_the_definitions_file_is_the_topologys() -> None:
 
 
 def test_the_definitions_hold_nobodys_password() -> None:
-    assert set(definitions()) == {"vhosts", "exchanges", "queues", "bindings"}
+    users = definitions()["users"]
+    assert users
+    assert {user["password_hash"] for user in users} == {""}
+    assert not any("password" in user for user in users)
+
+
+def test_every_queue_has_one_policy_that_says_what_it_is_for() -> None:
+    found = {
+        queue.name: [policy.name for policy in POLICIES if re.search(policy.pattern, queue.name)]
+        for queue in TOPOLOGY.queues
+    }
+    assert {len(policies) for policies in found.values()} == {1}
+    assert {policy for policies in found.values() for policy in policies} == {policy.name for policy in POLICIES}
+    assert (found["tasks.low"], found["delay.125ms"], found["dead"]) == (["tier"], ["delay ladder"], ["for people"])
+
+
+def test_no_policy_decides_where_a_message_ends() -> None:
+    assert not {key for policy in POLICIES for key in policy.definition} & HARMFUL
 
 
 def test_every_binding_joins_what_there_is() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from domain.tier import Tier
+from infra.broker.roles import ROLES
 from infra.cli import COMMANDS
 from infra.metrics.catalog import Role
 from infra.settings import Settings
@@ -46,15 +48,39 @@ def test_without_a_profile_only_the_servers_start(services: dict[str, Any]) -> N
 
 
 def test_passwords_come_from_the_environment() -> None:
-    passwords = re.findall(r"(?:PASS\w*:|//ledgerq:)\s*(.+?)(?:@|\n)", FILE.read_text())
+    passwords = re.findall(r"(?:PASS\w*:|//ledgerq[\w-]*:)\s*(.+?)(?:@|\n)", FILE.read_text())
     assert passwords
     assert [password for password in passwords if not password.startswith("${")] == []
+
+
+def test_every_process_logs_in_as_its_role_and_setup_gives_each_its_password(services: dict[str, Any]) -> None:
+    urls = {
+        name: service["environment"]["LEDGERQ_BROKER_URL"] for name, service in services.items() if _is_ours(service)
+    }
+    logins = {name: re.findall(r"//([\w-]+):(\$\{.+?\})@", url) for name, url in urls.items()}
+    assert {name: login[0][0] for name, login in logins.items()} == {
+        **{name: f"ledgerq-{name}" for name in ("ingest", "dispatch", "scheduler")},
+        **{f"worker-{tier}": "ledgerq-worker" for tier in Tier},
+        "projector": "ledgerq-scheduler",  # both work in the log alone
+        "monitor": "ledgerq-monitoring",
+        "setup": "ledgerq",
+    }
+    setup = services["setup"]
+    for role in ROLES:
+        variable = f"{role.name.upper()}_PASSWORD"
+        assert f'"{role.name} $${variable}"' in setup["command"][0]
+        given = setup["environment"][variable]
+        assert {login[0][1] for login in logins.values() if login[0][0] == f"ledgerq-{role.name}"} <= {given}
+
+
+def _is_ours(service: dict[str, Any]) -> bool:
+    return service.get("image") == "ledgerq"
 
 
 def test_the_files_and_commands_that_it_names_exist(services: dict[str, Any]) -> None:
     mounted = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", ())]
     assert [path for path in mounted if path.startswith("./") and not (ROOT / path).exists()] == []
-    ours = [service for service in services.values() if service.get("image") == "ledgerq"]
+    ours = [service for service in services.values() if _is_ours(service)]
     assert (ROOT / ours[0]["build"]["dockerfile"]).is_file()
     assert {service["command"][0] for service in ours if "entrypoint" not in service} <= set(COMMANDS)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from infra.broker.granting import grant
+from infra.broker.roles import user_of
 from infra.broker.topology import TOPOLOGY
 from tests.infra.doctor.ward import SECONDS, Ward
 from tests.waiting import eventually
@@ -64,3 +66,15 @@ def test_a_policy_that_ends_messages_is_named(ward: Ward) -> None:
     assert finding.where == "queue tasks.low"
     assert finding.what == "policy short sets max-length 10, overflow drop-head"
     eventually(lambda: not ward.examine().findings, seconds=SECONDS)
+
+
+def test_a_role_with_more_rights_than_it_needs_is_named(ward: Ward) -> None:
+    assert ward.examine().findings == []
+    grant(ward.api)
+    assert ward.examine().findings == []
+    user = user_of("emitter", vhost=ward.api.vhost)
+    ward.api.call("PUT", ward.api.of_vhost("permissions", user), {"configure": "", "write": ".*", "read": ""})
+    finding = ward.finding("role_rights")
+    assert finding.where == f"user {user}"
+    assert finding.what == "may write .*, wanted is ^(events)$"
+    grant(ward.api)

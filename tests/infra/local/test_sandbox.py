@@ -81,6 +81,12 @@ def test_a_sandbox_is_empty_and_nobody_elses(administrator: Settings, mine: Sand
     other.drop()
 
 
+def test_a_name_that_is_somebodys_is_refused_and_left_alone(administrator: Settings, mine: Sandbox) -> None:
+    with pytest.raises(SandboxError, match=f"there is a virtual host {mine.vhost} already"):
+        create_sandbox(administrator, label=mine.vhost, is_alone=True)
+    assert accepts(mine.broker_url)
+
+
 def test_a_dropped_sandbox_is_gone_though_somebody_is_still_connected(administrator: Settings) -> None:
     made = create_sandbox(administrator, label="dropped")
     idle = psycopg.connect(made.database_url)

@@ -19,8 +19,8 @@ def platform_without_workers(servers: Settings, tmp_path_factory: pytest.TempPat
         "LEDGERQ_MANAGEMENT_URL": servers.management_url.get_secret_value(),
     }
     with platform(settings, label="reconcile", tell=lambda _line: None, pace=pace) as built:
-        built.supervisor.start("ingest", "ingest")
-        built.supervisor.start("dispatch", "dispatch")
+        built.start_process("ingest", "ingest")
+        built.start_process("dispatch", "dispatch")
         ground = Ground(built, directory)
         try:
             yield ground
