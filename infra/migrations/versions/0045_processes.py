@@ -2,9 +2,9 @@
 
 from infra.database.migration import run_sql
 
-revision = "0043"
-down_revision = "0042"
+revision = "0045"
+down_revision = "0044"
 
 
 def upgrade() -> None:
-    run_sql("0043_processes")
+    run_sql("0045_processes")
