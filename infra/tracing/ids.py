@@ -104,6 +104,12 @@ def trace_id(name: str) -> str:
     return hashlib.md5(name.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest()
 
 
+def trace_of(traceparent: object, correlation_id: str) -> str:
+    """The trace of what carries a ``traceparent``, or no usable one, and a correlation id."""
+    told = Context.read(traceparent)
+    return told.trace_id if told is not None else trace_id(correlation_id)
+
+
 def is_sampled(trace: str, ratio: float) -> bool:
     """Whether a trace is among the share ``ratio`` (0 to 1) of all; as ``TraceIdRatioBased`` decides."""
     return int(trace[-16:], 16) < round(ratio * (1 << _RATIO_BITS))

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.task_run import RUN_STREAM_PREFIX, TaskRequested
 from infra.event_store import Recorded
-from infra.logs.tracing import trace_id
+from infra.tracing.ids import trace_of
 
 
 def fields_of(run: Recorded) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def fields_of(run: Recorded) -> dict[str, Any]:
     return {
         "run_id": run_id_of(event.originator_id),
         "correlation_id": correlation_id,
-        "trace_id": trace_id(metadata.get("traceparent"), correlation_id),
+        "trace_id": trace_of(metadata.get("traceparent"), correlation_id),
         **asked,
     }
 

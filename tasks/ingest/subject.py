@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.cloudevents import CloudEvent, decode
-from infra.logs.tracing import trace_id
+from infra.tracing.ids import trace_of
 from tasks.ingest.delivery import Delivery
 
 
@@ -21,5 +21,5 @@ def fields_of(delivery: Delivery) -> dict[str, Any]:
     return {
         "message_type": event.type,
         "correlation_id": correlation_id,
-        "trace_id": trace_id(event.traceparent, correlation_id),
+        "trace_id": trace_of(event.traceparent, correlation_id),
     }

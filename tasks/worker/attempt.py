@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from infra.cloudevents import CloudEvent
-from infra.logs.tracing import attempt_span_id, trace_id
+from infra.tracing.ids import attempted, trace_of
 from tasks.worker.envelope import Envelope
 
 SOURCE: Final = "ledgerq/worker"
@@ -64,8 +64,8 @@ class Attempt(NamedTuple):
             "queue": self.queue,
             "correlation_id": correlation_id,
             "license_id": (known.license_id if known else None) or None,
-            "trace_id": trace_id(known.traceparent if known else self.traceparent, correlation_id),
-            "span_id": attempt_span_id(self.run_id, self.number),
+            "trace_id": trace_of(known.traceparent if known else self.traceparent, correlation_id),
+            "span_id": attempted(self.run_id, self.number),
         }
 
     def is_later_than(self, other: Attempt) -> bool:

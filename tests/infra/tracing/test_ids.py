@@ -45,6 +45,11 @@ def test_a_story_that_nobody_traced_has_the_trace_that_follows_from_its_correlat
     assert not Story.of(None, "order-17", ratio=0.0).is_sampled
 
 
+def test_the_trace_is_that_of_the_traceparent_and_without_a_usable_one_that_of_the_story() -> None:
+    assert ids.trace_of(f"00-{TRACE}-{SPAN}-00", "order-17") == TRACE
+    assert ids.trace_of(f"ff-{TRACE}-{SPAN}-00", "order-17") == ids.trace_id("order-17")
+
+
 def test_as_many_stories_are_sampled_as_the_ratio_says_whatever_their_correlation_ids_are() -> None:
     sampled = sum(ids.is_sampled(ids.trace_id(str(uuid4())), 0.1) for _ in range(5000))
     assert 380 < sampled < 620  # six standard deviations
