@@ -12,6 +12,11 @@ FRAGMENT_CHARACTERS = 500
 """How much of a refused message's text the event keeps; the whole message is in the queue ``ingest.dead``."""
 
 
+def dead_message_stream(message_id: UUID | str) -> str:
+    """Stream of what became of a message that was not taken in."""
+    return f"dead_message-{message_id}"
+
+
 class MessageDeadLettered(Event, frozen=True, kw_only=True):
     """A message could not be read, broke its schema, was too large, or was refused by the domain."""
 
@@ -23,6 +28,11 @@ class MessageDeadLettered(Event, frozen=True, kw_only=True):
     source: str | None
     source_event_id: str | None
     fragment: str
+
+    @property
+    def message_id(self) -> str:
+        """The message's id in the whole system."""
+        return self.originator_id.removeprefix(dead_message_stream(""))
 
     @classmethod
     def record(
@@ -39,7 +49,7 @@ class MessageDeadLettered(Event, frozen=True, kw_only=True):
     ) -> Self:
         """The fact for the message known as ``message_id``; the same message gives the same stream, once."""
         return cls(
-            originator_id=f"dead_message-{message_id}",
+            originator_id=dead_message_stream(message_id),
             originator_version=1,
             timestamp=at,
             reason=reason,

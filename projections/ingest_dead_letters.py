@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from domain.aggregate import Event
-from domain.ingest import MessageDeadLettered
+from domain.ingest import MessageDeadLettered, dead_message_stream
 from infra.event_store import Log, Recorded
 from projections import tables
 from projections.projection import Fold
@@ -43,7 +43,7 @@ class IngestDeadLetters(Fold[MessageRow]):
 
     def key(self, event: Event) -> Key:
         """The message."""
-        return (event.originator_id.removeprefix("dead_message-"),)
+        return (event.originator_id.removeprefix(dead_message_stream("")),)
 
     def fold(self, row: MessageRow, recorded: Recorded) -> None:
         """Take over what the event says."""

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from domain.aggregate import Event
+from domain.ingest import MessageDeadLettered
 from domain.task_run import AttemptEvent, TaskDeadLettered, TaskPublished, run_stream
 from infra.tracing import ids
 from infra.tracing.ids import Story
@@ -33,15 +34,26 @@ def append_parent(event: Event, metadata: dict[str, Any], story: Story) -> str |
         metadata: what is stored beside it.
         story: the trace that follows from that.
     """
-    run_id = event.originator_id.removeprefix(run_stream(""))
-    if isinstance(event, TaskPublished):
-        return ids.dispatched(run_id)
-    if isinstance(event, TaskDeadLettered):
-        return ids.buried(run_id)
-    if isinstance(event, AttemptEvent):
-        return ids.attempted(run_id, event.attempt)
+    if (of_its_run := _of_its_run(event)) is not None:
+        return of_its_run
+    if isinstance(event, MessageDeadLettered) and story.told is not None:
+        return ids.ingested(story.trace_id, event.source_event_id or event.message_id)
     if source_event_id := metadata.get("source_event_id"):  # a message told it
         return ids.ingested(story.trace_id, source_event_id)
     if str(metadata.get("actor", "")).startswith(_POLICY):
         return ids.appended(str(metadata.get("causation_id")))
     return story.above
+
+
+def _of_its_run(event: Event) -> str | None:
+    """The step of a run that the event tells of; None where it tells of none."""
+    run_id = event.originator_id.removeprefix(run_stream(""))
+    match event:
+        case TaskPublished():
+            return ids.dispatched(run_id)
+        case TaskDeadLettered():
+            return ids.buried(run_id)
+        case AttemptEvent():
+            return ids.attempted(run_id, event.attempt)
+        case _:
+            return None

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.ingest import MessageDeadLettered
+from domain.ingest import MessageDeadLettered, dead_message_stream
 from domain.license import license_stream
 from domain.messages import WatermarkData
 from domain.refusal import Refusal
@@ -104,7 +104,7 @@ class Batches:
 
         It counts only for a message that may be the very same one; sent anew, a message may have its chance.
         """
-        dead = {each.cause.id: f"dead_message-{each.cause.id}" for each in told if again or each.redelivered}
+        dead = {each.cause.id: dead_message_stream(each.cause.id) for each in told if again or each.redelivered}
         letters = self._store.load(Log.LICENSING, dead.values()) if dead else {}
         found = {message: letters[stream][0] for message, stream in dead.items() if stream in letters}
         return {message: fact for message, fact in found.items() if isinstance(fact, MessageDeadLettered)}

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from infra.cloudevents.encoding import BATCH, STRUCTURED
+from infra.tracing import Context
 
 _UNIDENTIFIED: Final = UUID("0192d7a5-7a10-7e55-8c21-696e67657374")
 _elements: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -38,6 +39,12 @@ class Delivery(NamedTuple):
     redelivered: bool
     received_at: datetime
     content_encoding: str | None = None
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that its headers name (W3C Trace Context); None where they name none that is usable."""
+        told = self.headers.get("traceparent") if self.headers else None
+        return str(told) if Context.read(told) else None
 
     def elements(self) -> list[Delivery]:
         """The elements of a CloudEvents batch as messages of their own; any other message is its own one element."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -13,7 +13,6 @@ from domain.cause import Cause
 from domain.heartbeat import Heartbeat
 from domain.messages import MessageInvalid, MessageTypeUnknown, SessionHeartbeatData, decode_data
 from infra.cloudevents import CloudEvent, Unreadable, decode
-from infra.tracing import Context
 from tasks.ingest.delivery import Delivery, Parts
 from tasks.ingest.rejection import FAULT, INVALID, TOO_LARGE, UNKNOWN_TYPE, UNREADABLE, Rejected
 
@@ -95,29 +94,23 @@ def _heartbeat(session_id: str, at: datetime, received_at: datetime) -> Heartbea
     return Heartbeat(session_id, received_at, ahead // MILLISECOND if ahead > AHEAD else 0)
 
 
-def cause_of(event: CloudEvent, headers: Mapping[str, Any] | None = None) -> Cause:
+def cause_of(event: CloudEvent, delivery: Delivery) -> Cause:
     """The message as the cause of what is recorded because of it.
 
     Args:
         event: what it says.
-        headers: of the message; a sender whose tools know nothing of CloudEvents names its trace there.
+        delivery: the message; a sender whose tools know nothing of CloudEvents names its trace in the headers.
     """
     return Cause(
         id=event.unique_id,
         at=event.time,
         actor=event.actor or event.source,
         correlation_id=event.correlationid or "",
-        traceparent=event.traceparent or traceparent_of(headers),
+        traceparent=event.traceparent or delivery.traceparent,
         tenant=event.tenant,
         source_event_id=event.id,
         causation_id=event.causationid,
     )
-
-
-def traceparent_of(headers: Mapping[str, Any] | None) -> str | None:
-    """The trace that a message's headers name (W3C Trace Context); None where they name none that is usable."""
-    told = headers.get("traceparent") if headers else None
-    return str(told) if Context.read(told) else None
 
 
 def _said(delivery: Delivery) -> Reading:
@@ -138,5 +131,5 @@ def _said(delivery: Delivery) -> Reading:
         if isinstance(data, SessionHeartbeatData):
             said.heartbeats.append(_heartbeat(data.session_id, event.time, delivery.received_at))
         else:
-            said.told.append(Told(event, data, cause_of(event, delivery.headers), parts, index))
+            said.told.append(Told(event, data, cause_of(event, delivery), parts, index))
     return said

@@ -44,14 +44,17 @@ class Rejected(NamedTuple):
     @classmethod
     def bytes_of(cls, delivery: Delivery, *, reason: str, detail: str) -> Rejected:
         """A message of which no event could be read."""
-        return cls(delivery, delivery.identity(), reason, _printable(detail[:DETAIL_CHARACTERS]))
+        told = _printable(detail[:DETAIL_CHARACTERS])
+        return cls(delivery, delivery.identity(), reason, told, traceparent=delivery.traceparent)
 
     @classmethod
     def event_of(cls, delivery: Delivery, event: CloudEvent, *, reason: str, detail: str) -> Rejected:
         """A message whose event was read."""
         told = _printable(detail[:DETAIL_CHARACTERS])
         said = {"message_type": event.type, "source": event.source, "source_event_id": event.id}
-        return cls(delivery, event.unique_id, reason, told, **said, traceparent=event.traceparent)
+        return cls(
+            delivery, event.unique_id, reason, told, **said, traceparent=event.traceparent or delivery.traceparent
+        )
 
     def fact(self) -> NewEvent:
         """``ingest.message_dead_lettered``, the same event each time the message is rejected."""

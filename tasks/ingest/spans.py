@@ -19,7 +19,7 @@ from infra.tracing import Context, Link, Span, Story, Tracer, current, harmless,
 from infra.tracing.messaging import about_message
 from infra.tracing.names import Kind
 from tasks.ingest.delivery import Delivery
-from tasks.ingest.reading import Told, traceparent_of
+from tasks.ingest.reading import Told
 from tasks.ingest.rejection import Rejected
 from tasks.ingest.runs import Decided
 
@@ -73,7 +73,7 @@ def _story(told: Told, tracer: Tracer) -> Story:
 
 def _above(delivery: Delivery) -> Context | None:
     """Where a message that could not be read says it comes from, if that is sampled."""
-    found = Context.read(traceparent_of(delivery.headers))
+    found = Context.read(delivery.traceparent)
     return found if found is not None and found.is_sampled else None
 
 

@@ -294,12 +294,12 @@ def test_a_foreign_senders_trace_goes_on(fleet: Fleet) -> None:
 def test_what_ingest_does_not_take_in_is_an_error_of_its_senders_trace(fleet: Fleet) -> None:
     unreadable, span = secrets.token_hex(16), secrets.token_hex(8)
     fleet.send("events", "task.requested", b"{", {"traceparent": f"00-{unreadable}-{span}-01"}, STRUCTURED)
-    fleet.collector.until_tree(unreadable, ["CONSUMER process ingest !unreadable"])
+    refusal = ["CONSUMER process ingest !unreadable", "  INTERNAL append licensing"]
+    fleet.collector.until_tree(unreadable, refusal)
     asked = fleet.request("traced.looks")
     again = fleet.request("traced.looks", run_id=asked.run_id)
-    fleet.collector.until_tree(
-        again.trace_id, ["PRODUCER publish events", "  CONSUMER process ingest !RunAlreadyRequested"]
-    )
+    refusal = ["  CONSUMER process ingest !RunAlreadyRequested", "    INTERNAL append licensing"]
+    fleet.collector.until_tree(again.trace_id, ["PRODUCER publish events", *refusal])
 
 
 def roots(collector: Collector, trace_id: str) -> list[Got]:
