@@ -7,6 +7,7 @@ prefix that is not known stops the program: a misspelt setting must not be a sil
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,10 @@ _SCHEMES: Final = {
 
 _TRACED_BY_US: Final = frozenset({"celery", "kombu", "pika"})
 """Instrumentations beside which every message would be in a trace twice."""
+_HOST: Final = r"(?:\[[^\]]*\]|[^:,\[\]]*)(?::\d*)?"
+_HOSTS: Final = re.compile(rf"{_HOST}(?:,{_HOST})*")
+"""Where a URL points, with ports; of PostgreSQL's maybe several."""
+
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -193,6 +198,17 @@ class Settings(BaseSettings):
         allowed = _SCHEMES[info.field_name or ""]
         if url is not None and urlsplit(url.get_secret_value()).scheme not in allowed:
             raise ValueError(f"a URL beginning with {' or '.join(f'{scheme}://' for scheme in allowed)} is allowed")
+        # Whoever stumbled over such a URL later would quote it, and with it a piece of the password.
+        if url is not None and not _HOSTS.fullmatch(urlsplit(url.get_secret_value()).netloc.rpartition("@")[2]):
+            raise ValueError("a URL in whose password / ? # @ and : are percent-encoded is allowed")
+        return url
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_percent_encoded(cls, url: SecretStr) -> SecretStr:
+        # libpq would say so too, at the first connection, and quote the password.
+        if re.search(r"%(?![0-9a-fA-F]{2})", url.get_secret_value()):
+            raise ValueError("a URL in which a % that stands for itself is written as %25 is allowed")
         return url
 
     @field_validator("log_levels")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import ClassVar, Final
@@ -52,13 +52,17 @@ class Lookout(threading.Thread):
         sight: used by this thread alone.
         interval_seconds: pause between two looks.
         patience_seconds: how long a look may take before its components count as unhealthy.
+        redact: hides secrets in what errors say: a URL that cannot be read is quoted by whoever could not.
     """
 
-    def __init__(self, sight: Sight, *, interval_seconds: float, patience_seconds: float) -> None:
+    def __init__(
+        self, sight: Sight, *, interval_seconds: float, patience_seconds: float, redact: Callable[[str], str]
+    ) -> None:
         super().__init__(name=f"lookout {sight.names[0]}", daemon=True)
         self._sight = sight
         self._interval_seconds = interval_seconds
         self._patience_seconds = patience_seconds
+        self._redact = redact
         self._closing = threading.Event()
         self._changed = threading.Lock()
         self._began: float | None = None
@@ -71,8 +75,10 @@ class Lookout(threading.Thread):
         with closing(self._sight) as sight:
             while not self._closing.is_set():
                 self._began = time.monotonic()
-                self._note(self._look(sight))
-                self._began = None
+                seen = self._look(sight)
+                with self._changed:
+                    self._began = None
+                    self._keep(seen)
                 self.has_looked.set()
                 self._closing.wait(self._interval_seconds)
 
@@ -82,19 +88,19 @@ class Lookout(threading.Thread):
 
     def components(self) -> dict[str, Component]:
         """What was seen last, or that the server says nothing; returns at once."""
-        began = self._began
-        waited = 0.0 if began is None else time.monotonic() - began
-        if waited > self._patience_seconds:
-            self._note(self._all_unhealthy(f"no answer for {self._patience_seconds:g} s and more"))
-        elif not self._seen:
-            return self._all_unhealthy("not looked at yet")
-        return dict(self._seen)
+        with self._changed:
+            waited = 0.0 if self._began is None else time.monotonic() - self._began
+            if waited > self._patience_seconds:
+                self._keep(self._all_unhealthy(f"no answer for {self._patience_seconds:g} s and more"))
+            elif not self._seen:
+                return self._all_unhealthy("not looked at yet")
+            return dict(self._seen)
 
     def _look(self, sight: Sight) -> Mapping[str, Component]:
         try:
             return sight.look()
         except AWAY as error:
-            return self._all_unhealthy(str(error))
+            return self._all_unhealthy(self._redact(" ".join(str(error).split())))
         except Exception as error:  # noqa: BLE001  a lookout that ended would tell for ever what it saw last
             _LOG.exception("health cannot be looked at", of=sight.names[0])
             return self._all_unhealthy(f"cannot be looked at: {type(error).__name__}; the monitor's log says more")
@@ -104,9 +110,8 @@ class Lookout(threading.Thread):
         unknown = Component(Status.UNHEALTHY, f"not known without the {server}")
         return {server: Component(Status.UNHEALTHY, why), **dict.fromkeys(others, unknown)}
 
-    def _note(self, seen: Mapping[str, Component]) -> None:
-        with self._changed:
-            self._seen = {name: self._since(name, component) for name, component in seen.items()}
+    def _keep(self, seen: Mapping[str, Component]) -> None:
+        self._seen = {name: self._since(name, component) for name, component in seen.items()}
 
     def _since(self, name: str, component: Component) -> Component:
         before = self._seen.get(name)

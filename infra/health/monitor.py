@@ -11,6 +11,7 @@ from infra.health.broker import AlarmSight, BrokerSight
 from infra.health.component import Component, Status, worst
 from infra.health.database import DatabaseSight
 from infra.health.lookout import Lookout, Sight
+from infra.logs.redaction import Redactor
 from infra.settings import Settings
 
 REQUIRED: Final = ("broker", "database")
@@ -52,12 +53,14 @@ class Monitor:
         sights: list[Sight] = [BrokerSight(settings), DatabaseSight(settings)]
         if settings.management_url is not None:
             sights.append(AlarmSight(settings))
+        redact = Redactor(settings)
         self._patience_seconds = settings.monitor_patience_seconds
         self._lookouts: Sequence[Lookout] = [
             Lookout(
                 sight,
                 interval_seconds=settings.monitor_interval_seconds,
                 patience_seconds=settings.monitor_patience_seconds,
+                redact=redact,
             )
             for sight in sights
         ]

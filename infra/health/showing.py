@@ -26,7 +26,7 @@ def lines(health: Health) -> Iterator[Text]:
     yield Text.assemble("the platform is ", (health.status.value, COLORS[health.status]))
     for name, component in health.components.items():
         color = COLORS[component.status]
-        said = [(_brief(name, component), ""), (component.detail or "", color), _since(component, now)]
+        said = [(_brief(component), ""), (component.detail or "", color), _since(component, now)]
         yield Text.assemble((f"{MARKS[component.status]} {name:<11}", color), *_joined(said))
 
 
@@ -55,7 +55,7 @@ def _since(component: Component, now: datetime) -> tuple[str, str]:
     return (f"(for {_span((now - component.since).total_seconds())})", "dim")
 
 
-def _brief(name: str, component: Component) -> str:
+def _brief(component: Component) -> str:
     facts = component.facts
     if "answers_in_ms" in facts:
         return f"answers in {facts['answers_in_ms']} ms"
@@ -69,7 +69,7 @@ def _brief(name: str, component: Component) -> str:
         events = sum(row["events"] or 0 for row in facts["lag"])
         seconds = max((row["seconds"] or 0.0 for row in facts["lag"]), default=0.0)
         return f"{events:,} events, {seconds:.1f} s behind"
-    return "none" if name == "alarms" and component.status is Status.HEALTHY else ""
+    return "none" if facts.get("nodes") and component.status is Status.HEALTHY else ""
 
 
 def _of_queues(queues: Mapping[str, Mapping[str, int] | None]) -> str:

@@ -13,13 +13,16 @@ def fields_of(run: Recorded) -> dict[str, Any]:
     """The fields of a requested run (docs/logs.md)."""
     event, metadata = run.event, run.metadata
     correlation_id = str(metadata.get("correlation_id", ""))
-    asked = {"task": event.task, "license_id": event.license_id} if isinstance(event, TaskRequested) else {}
-    return {
+    fields = {
         "run_id": run_id_of(event.originator_id),
         "correlation_id": correlation_id,
         "trace_id": trace_of(metadata.get("traceparent"), correlation_id),
-        **asked,
     }
+    if isinstance(event, TaskRequested):
+        fields |= {"task": event.task, "tier": event.tier}
+        if event.license_id is not None:
+            fields["license_id"] = event.license_id
+    return fields
 
 
 def run_id_of(stream: str) -> str:

@@ -57,15 +57,16 @@ class Attempt(NamedTuple):
         """What a log line about it says of it (docs/logs.md)."""
         known = self.envelope
         correlation_id = known.correlation_id if known else self.run_id
+        license_id = known.license_id if known else None
         return {
             "run_id": self.run_id,
             "task": self.task,
             "attempt": self.number,
             "queue": self.queue,
             "correlation_id": correlation_id,
-            "license_id": (known.license_id if known else None) or None,
             "trace_id": trace_of(known.traceparent if known else self.traceparent, correlation_id),
             "span_id": attempted(self.run_id, self.number),
+            **({"license_id": license_id} if license_id else {}),
         }
 
     def is_later_than(self, other: Attempt) -> bool:

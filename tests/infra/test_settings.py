@@ -79,3 +79,48 @@ def test_a_setting_of_tracing_that_is_not_allowed_is_told_with_what_is(
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"{name}.*{allowed}"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql://me:never%zzsay@h/db"),
+        ("DATABASE_URL", "postgresql://me:never/zzsay@h/db"),
+        ("BROKER_URL", "amqp://me:never#zzsay@h/v"),
+        ("SMTP_URL", "smtp://me:never?zzsay@h"),
+    ],
+)
+def test_a_url_whose_password_breaks_it_is_refused_without_showing_any_of_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    monkeypatch.setenv(f"LEDGERQ_{name}", url)
+    with pytest.raises(SettingsError, match=rf"LEDGERQ_{name}: .* is allowed") as refused:
+        load_settings()
+    assert "never" not in str(refused.value)
+    assert "zzsay" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql://me:s@h1:5432,h2,[::1]:5433/db?options=-c%20x%3D1"),
+        ("DATABASE_URL", "postgresql:///db?host=/run/postgresql"),
+        ("DATABASE_URL", "postgresql://%2Frun%2Fpostgresql/db"),
+        ("BROKER_URL", "amqps://me:p%40ss%2F@[::1]:5671/%2F"),
+        ("BROKER_URL", "amqp://me:p:ss@h"),
+    ],
+)
+def test_urls_of_every_shape_that_clients_read_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    monkeypatch.setenv(f"LEDGERQ_{name}", url)
+    load_settings()
+
+
+@pytest.mark.parametrize("levels", ["pika", "=debug", "pika=loud", "pika=debug;x=info"])
+def test_levels_of_loggers_that_cannot_be_read_are_refused_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, levels: str
+) -> None:
+    monkeypatch.setenv("LEDGERQ_LOG_LEVELS", levels)
+    with pytest.raises(SettingsError, match=r"LEDGERQ_LOG_LEVELS: .*LOGGER=LEVEL.*debug, info, warning, error"):
+        load_settings()

@@ -12,6 +12,10 @@ from tests.waiting import eventually
 WELL = {"server": Component(Status.HEALTHY), "part": Component(Status.HEALTHY)}
 
 
+def hidden(text: str) -> str:
+    return text.replace("sesame", "***")
+
+
 class Scripted(Sight):
     """Looks the way a test says."""
 
@@ -38,7 +42,7 @@ def sight() -> Scripted:
 
 @pytest.fixture
 def lookout(sight: Scripted) -> Iterator[Lookout]:
-    made = Lookout(sight, interval_seconds=0.01, patience_seconds=0.2)
+    made = Lookout(sight, interval_seconds=0.01, patience_seconds=0.2, redact=hidden)
     made.start()
     yield made
     made.stop()
@@ -73,12 +77,12 @@ def test_a_server_that_hangs_has_one_look_waiting_for_it_and_nobody_who_asks_wai
 
 def test_since_is_when_the_status_changed_and_not_when_it_was_seen_last(sight: Scripted, lookout: Lookout) -> None:
     def away() -> None:
-        raise BrokerUnreachableError("gone fishing")
+        raise BrokerUnreachableError("gone\n  fishing with sesame")
 
     eventually(lambda: statuses(lookout) == ["healthy", "healthy"])
     healthy_since = lookout.components()["server"].since
     sight.then = away
-    eventually(lambda: lookout.components()["server"].detail == "gone fishing")
+    eventually(lambda: lookout.components()["server"].detail == "gone fishing with ***")
     away_since, looks = lookout.components()["server"].since, sight.looks
     eventually(lambda: sight.looks > looks + 3)
     assert lookout.components()["server"].since == away_since
@@ -98,6 +102,6 @@ def test_a_look_that_breaks_ends_no_lookout(sight: Scripted, lookout: Lookout) -
 
 
 def test_before_the_first_look_nothing_is_called_healthy(sight: Scripted) -> None:
-    unstarted = Lookout(sight, interval_seconds=1, patience_seconds=1)
+    unstarted = Lookout(sight, interval_seconds=1, patience_seconds=1, redact=hidden)
     assert statuses(unstarted) == ["unhealthy", "unhealthy"]
     assert unstarted.components()["server"].detail == "not looked at yet"
