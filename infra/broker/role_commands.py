@@ -32,7 +32,7 @@ def _lines(standing: Standing) -> Iterator[str]:
     role = standing.role
     yield f"{standing.user}: {role.purpose}"
     if role.write != NOTHING:
-        yield f"  publishes to   {role.write}"
+        yield f"  writes to      {role.write}"
     for exchange, keys in role.keys.items():
         yield f"  there under    {keys} ({exchange})"
     if role.read != NOTHING:

@@ -17,15 +17,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from domain.tier import Tier
-from infra.broker.delay import TASKS
-from infra.broker.topology import DEAD, DEAD_RECORD, EVENTS, INGEST, INGEST_DEAD, UNROUTED
+from infra.broker.delay import RUNGS, TASKS
+from infra.broker.topology import DEAD, DEAD_RECORD, EVENTS, INGEST, INGEST_DEAD, REFUSING, TIERS, UNROUTED
 
 NOTHING: Final = "^$"
 """The pattern that no name matches."""
 
-_TIERS: Final = rf"{TASKS}\.({'|'.join(tier.value for tier in Tier)})"
-_LADDER: Final = r"delay\.([0-9]{2}|[0-9]+ms)"
 _CELERY_EVENTS: Final = "celeryev"
 """Exchange of Celery's task events; whoever sends one declares it again (``celery.events.dispatcher``)."""
 _EARS: Final = r"celeryev\.[^.]+"
@@ -89,22 +86,22 @@ ROLES: Final = (
     Role(
         name="dispatch",
         purpose="Publishes runs to their tiers, as far as those have room.",
-        write=_any_of(TASKS, _TIERS),
+        write=_any_of(TASKS, TIERS),
     ),
     Role(
         name="worker",
         purpose="Takes runs from the tiers, tells what happened to them, and puts off what waits.",
         configure=_any_of(_CELERY_EVENTS),
-        write=_any_of(EVENTS, TASKS, _LADDER, _CELERY_EVENTS),
-        read=_any_of(_TIERS),
+        write=_any_of(EVENTS, TASKS, RUNGS, _CELERY_EVENTS),
+        read=_any_of(TIERS),
         keys={EVENTS: r"^task\.lifecycle$"},
     ),
     Role(name="scheduler", purpose="Works in the log alone: may log in, and nothing else."),
     Role(
         name="operator",
         purpose="People: look, take out, purge, fill `dead` again, publish again what is nowhere.",
-        write=_any_of(EVENTS, TASKS, _LADDER, *_named(_DEFAULT_EXCHANGE)),
-        read=_any_of(_TIERS, _LADDER, *_named(INGEST, INGEST_DEAD, DEAD, DEAD_RECORD, UNROUTED)),
+        write=_any_of(EVENTS, TASKS, RUNGS, *_named(_DEFAULT_EXCHANGE)),
+        read=_any_of(TIERS, RUNGS, *_named(INGEST, INGEST_DEAD, DEAD, DEAD_RECORD, UNROUTED)),
         keys={EVENTS: _OF_SERVICES},
         tags=("monitoring",),
     ),
@@ -115,7 +112,12 @@ ROLES: Final = (
         write=_any_of(_EARS),
         read=_any_of(_CELERY_EVENTS, _EARS),
     ),
-    Role(name="monitoring", purpose="Looks at everything, touches nothing.", tags=("monitoring",)),
+    Role(
+        name="monitoring",
+        purpose="Looks at everything, touches nothing.",
+        write=_any_of(TIERS, *_named(INGEST, DEAD_RECORD, REFUSING)),  # queues no exchange shares its name with
+        tags=("monitoring",),
+    ),
 )
 """All of them."""
 

@@ -21,7 +21,7 @@ from infra.broker.declarations import (
     quorum,
 )
 from infra.broker.declaring import declare
-from infra.broker.delay import MAX_DELAY, STRAY, TASKS, Route, delay_route, ladder
+from infra.broker.delay import MAX_DELAY, RUNGS, STRAY, TASKS, Route, delay_route, ladder
 from infra.broker.headers import clean_headers
 from infra.settings import Settings
 
@@ -33,7 +33,9 @@ __all__ = [
     "INGEST_DEAD",
     "MAX_DELAY",
     "POLICIES",
+    "REFUSING",
     "TASKS",
+    "TIERS",
     "TOPOLOGY",
     "UNROUTED",
     "VHOST_DESCRIPTION",
@@ -50,9 +52,12 @@ INGEST_DEAD: Final = "ingest.dead"
 DEAD: Final = "dead"
 DEAD_RECORD: Final = "dead.record"
 UNROUTED: Final = "unrouted"
+REFUSING: Final = "unrouted.refused"
+
+TIERS: Final = rf"{TASKS}\.({'|'.join(tier.value for tier in Tier)})"
+"""Pattern of the tiers' queues."""
 
 _ALL: Final = "#"
-_REFUSING: Final = "unrouted.refused"
 
 _EXCHANGES: Final = (
     Exchange(EVENTS, "topic", "What services and workers emit; routing key: the event's type.", alternate=UNROUTED),
@@ -90,7 +95,7 @@ _QUEUES: Final = (
     # An alternate exchange counts as a route, so neither `mandatory` nor a confirm would tell the publisher.
     # A queue that takes nothing makes the broker refuse the message to its publisher, while `unrouted` keeps it.
     classic(
-        _REFUSING,
+        REFUSING,
         "Takes nothing, so that the publisher of an unroutable message gets a nack.",
         max_length=0,
         overflow="reject-publish",
@@ -116,7 +121,7 @@ _BINDINGS: Final = (
     Binding(DEAD, DEAD_RECORD, _ALL),
     Binding(INGEST_DEAD, INGEST_DEAD),
     Binding(UNROUTED, UNROUTED),
-    Binding(UNROUTED, _REFUSING),
+    Binding(UNROUTED, REFUSING),
     Binding(STRAY, UNROUTED),
 )
 
@@ -130,8 +135,8 @@ _AS_IT_IS: Final = {"queue-mode": "default"}
 
 POLICIES: Final = (
     Policy("inbox", r"^(ingest|dead\.record)$", "Waits to be stored.", _SPREAD),
-    Policy("tier", rf"^{TASKS}\.({'|'.join(tier.value for tier in Tier)})$", "Waits for a worker.", _AS_IT_IS),
-    Policy("delay ladder", r"^delay\.([0-9]{2}|[0-9]+ms)$", "Waits for its time.", _SPREAD),
+    Policy("tier", rf"^{TIERS}$", "Waits for a worker.", _AS_IT_IS),
+    Policy("delay ladder", rf"^{RUNGS}$", "Waits for its time.", _SPREAD),
     Policy("for people", r"^(dead|ingest\.dead|unrouted)$", "Somebody should look at what is in it.", _SPREAD),
     Policy("takes nothing", r"^unrouted\.refused$", "Makes the broker say no to a publisher.", _AS_IT_IS),
 )

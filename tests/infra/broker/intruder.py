@@ -28,6 +28,7 @@ def attempts() -> dict[str, Attempt]:
         "delete a queue": lambda channel: channel.queue_delete("unrouted.refused", if_unused=True),
         "delete an exchange": lambda channel: channel.exchange_delete("unrouted.late", if_unused=True),
         "bind": lambda channel: channel.queue_bind("unrouted", "events", "session.#"),
+        "bind a queue of work": lambda channel: channel.queue_bind("tasks.low", "events", "session.#"),
         "unbind": lambda channel: channel.queue_unbind("ingest", "events", "no.such.key"),
     }
 

@@ -128,7 +128,9 @@ def test_what_nobody_had_begun_when_its_worker_was_killed_spends_no_attempt(
     eventually(started.exists)
     killed.kill()  # the log knows nothing of its start: nobody stores what this virtual host's workers tell
     following = lab.worker(TIER, **database)
-    story = eventually(lambda: [e for run in lab.ear.heard.values() for e in run if e.name == "task.retry_scheduled"])
+    story = eventually(
+        lambda: [e for run in list(lab.ear.heard.values()) for e in run if e.name == "task.retry_scheduled"]
+    )
     assert [(e.data["spent_by"], e.data["is_spared"]) for e in story] == [("redelivered", True)]
     go.touch()
     assert following.stop() == 0
