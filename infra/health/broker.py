@@ -18,7 +18,7 @@ from infra.settings import Settings
 CONSUMED: Final = (INGEST, DEAD_RECORD, *(tier.queue for tier in Tier))
 """Queues that somebody has to consume."""
 KEPT: Final = (DEAD, INGEST_DEAD, UNROUTED)
-"""Queues that people look into."""
+"""Queues that people look into; the role `monitoring` may not ask for them on every version (docs/rabbitmq.md)."""
 
 
 class BrokerSight(Sight):
@@ -32,21 +32,32 @@ class BrokerSight(Sight):
 
     def __init__(self, settings: Settings) -> None:
         self._depths = QueueDepths(settings, role="monitor")
+        self._kept = list(KEPT)
 
     def close(self) -> None:
         """Say goodbye."""
         self._depths.close()
 
     def look(self) -> dict[str, Component]:
-        """One question per queue.
+        """One question per queue; of those that people look into, only what the user may ask for.
 
         Raises:
             BrokerError: the broker is away, or refuses.
         """
         began = time.monotonic()
-        states = {queue: self._depths.state(queue) for queue in (*CONSUMED, *KEPT)}
+        states = {queue: self._depths.state(queue) for queue in CONSUMED} | self._look_into_kept()
         answered_ms = round((time.monotonic() - began) * 1000 / len(states), 1)
         return {"broker": Component(Status.HEALTHY, facts={"answers_in_ms": answered_ms}), "queues": _queues(states)}
+
+    def _look_into_kept(self) -> dict[str, QueueState | None]:
+        """What is refused once is not asked for again: each refusal costs the connection."""
+        states = {}
+        for queue in tuple(self._kept):
+            try:
+                states[queue] = self._depths.state(queue)
+            except BrokerRefusedError:
+                self._kept.remove(queue)
+        return states
 
 
 def _queues(states: Mapping[str, QueueState | None]) -> Component:
