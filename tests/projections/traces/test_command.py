@@ -76,6 +76,15 @@ def test_lines_fit_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, width
     assert any("process tasks.normal" in line for line in lines)
 
 
+def test_a_trace_that_a_late_attempt_began_is_found_by_its_id(world: World, run: Run) -> None:
+    root = ids.retried(RUN, 2, is_sampled=True)
+    world.record(Log.TASKS, *died(delay_seconds=900)[:5], correlation_id=STORY)
+    world.record(Log.TASKS, *died(delay_seconds=900)[5:], correlation_id=STORY, traceparent=root.traceparent)
+    world.catch_up("task_runs", "task_attempts")
+    assert shown(run, root.trace_id) == shown(run, RUN)
+    assert {trace for trace, *_ in shown(run, RUN)} == {TRACE, root.trace_id}
+
+
 def test_a_trace_is_found_by_its_id_told_or_derived(past: World, run: Run) -> None:
     past.catch_up("task_runs", "task_attempts")
     assert shown(run, TRACE) == shown(run, RUN)
