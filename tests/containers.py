@@ -47,6 +47,7 @@ def rabbitmq(password: str) -> DockerContainer:
     container = DockerContainer("rabbitmq:4.3-management", hostname="rabbitmq")
     container.with_env("RABBITMQ_DEFAULT_USER", USER).with_env("RABBITMQ_DEFAULT_PASS", password)
     container.with_volume_mapping(ROOT / "rabbitmq" / "rabbitmq.conf", "/etc/rabbitmq/conf.d/20-ledgerq.conf")
+    container.with_volume_mapping(ROOT / "rabbitmq" / "advanced.config", "/etc/rabbitmq/advanced.config")
     container.with_volume_mapping(ROOT / "rabbitmq" / "enabled_plugins", "/etc/rabbitmq/enabled_plugins")
     container.with_exposed_ports(AMQP, MANAGEMENT)
     return container.waiting_for(ExecWaitStrategy(["rabbitmq-diagnostics", "--quiet", "check_port_connectivity"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final, Self
 
@@ -57,11 +58,15 @@ class Leadership:
         return self._is_held
 
     def release(self) -> None:
-        """Give way."""
-        self._is_held = False
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Give way, at once: the server hears of a closed connection a moment later than whoever asks next."""
+        if self._connection is None:
+            return
+        if self._is_held:
+            self._is_held = False
+            with suppress(psycopg.Error):  # the session was cut, and the lock went with it
+                self._connection.execute("select pg_advisory_unlock(%s)", (lock_key(self.name),))
+        self._connection.close()
+        self._connection = None
 
     def __enter__(self) -> Self:
         return self

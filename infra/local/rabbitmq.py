@@ -72,6 +72,7 @@ class RabbitMQNode(Node):
         write_private(self.directory / "definitions.json", json.dumps(_definitions(self.password)))
         shared = (CHECKOUT / "rabbitmq" / "rabbitmq.conf").read_text()
         write_private(self.directory / "rabbitmq.conf", f"{shared}\n{self._own_configuration()}")
+        shutil.copyfile(CHECKOUT / "rabbitmq" / "advanced.config", self.directory / "advanced.config")
         self.environment.update(self._variables())
         if self.programs.epmd:
             mapper = (self.programs.epmd, "-address", "127.0.0.1", "-port", str(self.ports["epmd"]))

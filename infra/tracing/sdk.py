@@ -14,7 +14,7 @@ from opentelemetry.context import Context as ActiveContext
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
@@ -70,20 +70,32 @@ class _Handing(SpanProcessor):
             self.put(span)
 
 
+class _Sampling(Sampler):
+    """Decides about traces that the code itself begins; the settings may be others at the next start."""
+
+    def __init__(self) -> None:
+        self.by: Sampler = ALWAYS_OFF
+
+    def should_sample(self, *given: Any, **named: Any) -> SamplingResult:
+        """As the one in force does."""
+        return self.by.should_sample(*given, **named)
+
+    def get_description(self) -> str:
+        """Likewise."""
+        return self.by.get_description()
+
+
 _handing: Final = _Handing()
-"""Outlives a fork: OpenTelemetry lets a process set its provider once, and a pool's child inherits the set one."""
+_sampling: Final = _Sampling()
+"""Both outlive a fork: OpenTelemetry lets a process set its provider once, and a pool's child inherits the set one."""
 
 
 def provide(settings: Settings, *, service: str, put: Callable[[Any], None]) -> None:
     """Let spans of the code that runs in this process go the same way, unless it has a provider of its own."""
-    _handing.put = put
+    _handing.put, _sampling.by = put, TraceIdRatioBased(settings.tracing_sampled)
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return
-    provider = TracerProvider(
-        sampler=ParentBased(TraceIdRatioBased(settings.tracing_sampled)),
-        resource=resource_of(service),
-        shutdown_on_exit=False,
-    )
+    provider = TracerProvider(sampler=ParentBased(_sampling), resource=resource_of(service), shutdown_on_exit=False)
     provider.add_span_processor(_handing)
     trace.set_tracer_provider(provider)
 

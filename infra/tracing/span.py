@@ -13,7 +13,7 @@ from infra.tracing.names import LINK, Kind
 Value = str | int | float | bool
 Attributes = Mapping[str, Value | None]
 """Those that are None are left out."""
-NOTHING: Final[Attributes] = MappingProxyType({})
+NOTHING: Final[Mapping[str, Value]] = MappingProxyType({})
 
 
 class Link(NamedTuple):

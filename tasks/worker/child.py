@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from celery.exceptions import Reject, Retry
 from domain.refusal import Refusal
 from infra.settings import load_settings
 from tasks.worker.outcome import (
+    Annotated,
     Died,
     Failure,
     HandedOver,
@@ -54,15 +55,17 @@ def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
     def run(run_id: str, args: Any, kwargs: Any, request: Any = None) -> Any:
         began = time.monotonic()
         desk.clear()
+        told: Mapping[str, Any] = {}
         try:
-            with within(request or {}):
+            with within(request or {}) as told:
                 value, info, _runtime, _text = trace(run_id, args, kwargs, request)
             outcome = _outcome(task, value, info, desk)
         except BaseException as error:
             if terminate_handler_fired():
                 raise  # the pool is stopping this process; there is no outcome
             outcome = _raised(error)
-        return trace_ok_t(None, None, time.monotonic() - began, outcome)
+        reported = Annotated(outcome, dict(told)) if told else outcome
+        return trace_ok_t(None, None, time.monotonic() - began, reported)
 
     return run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from infra.broker.frames import OutgoingMessage
 from infra.cloudevents import CloudEvent
 from infra.event_store.revocations import Revocation
+from infra.tracing.span import Value
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery
 from tasks.worker.licenses import FollowedLicense
@@ -34,6 +35,7 @@ class InHand:
         revocation: because of which what executes it was told to end.
         license: the license that decides about it, as it is followed.
         admitted_by: id of the event of that license because of which it was let in.
+        span_attributes: what the task's own code has said of its attempt's span.
     """
 
     attempt: Attempt
@@ -52,6 +54,7 @@ class InHand:
     revoked_at: float | None = None
     license: FollowedLicense | None = None
     admitted_by: str | None = None
+    span_attributes: Mapping[str, Value] | None = None
     let_go: Callable[[], None] | None = None
     """Gives back what it holds among all workers, once it is decided what becomes of it."""
 

@@ -128,6 +128,13 @@ Unsuccessful = Raised | Refused | Died | TimedOut | NotRun
 Outcome = Returned | HandedOver | RetryAsked | Snoozed | Unsuccessful
 
 
+class Annotated(msgspec.Struct, frozen=True):
+    """An outcome, with the attributes that the task's code has set on the attempt's span."""
+
+    outcome: Outcome
+    attributes: dict[str, Any]
+
+
 def cut(text: str, limit: int = TEXT_LIMIT) -> str:
     """``text`` with at most ``limit`` characters of its beginning; what was cut is said. Always valid Unicode."""
     sound = text[: limit + 1].encode(errors="replace").decode()

@@ -17,7 +17,7 @@ from celery.worker.request import Request
 from domain.task_run import TaskExpired, TaskRejected, TaskRevoked
 from infra.event_store.revocations import Revocation
 from tasks.worker.in_hand import InHand
-from tasks.worker.outcome import Died, Failure, NotRun, Outcome, Raised, TimedOut
+from tasks.worker.outcome import Annotated, Died, Failure, NotRun, Outcome, Raised, TimedOut
 from tasks.worker.pace import Pace
 from tasks.worker.registrar import NO_RULES, Registrar
 from tasks.worker.retry import AttemptRules
@@ -92,6 +92,8 @@ class RecordedRequest(Request):  # type: ignore[misc]  # Celery is untyped
         if failed:
             self.on_failure(reported)
         else:
+            if isinstance(reported, Annotated):
+                self._in_hand.span_attributes, reported = reported.attributes, reported.outcome
             self._conclude(reported, runtime_seconds=runtime)
 
     def on_failure(self, exc_info: Any, **_kwargs: Any) -> None:

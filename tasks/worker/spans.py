@@ -15,6 +15,7 @@ from infra.broker.topology import TASKS
 from infra.tracing import Context, Link, Mark, Span, Story, Tracer, current, harmless, ids, names
 from infra.tracing.messaging import about_message
 from infra.tracing.names import Kind
+from infra.tracing.span import Attributes
 from infra.tracing.story import LONG_WAIT
 from tasks.worker.attempt import Attempt
 from tasks.worker.verdict import Fate, Verdict
@@ -82,6 +83,7 @@ def _attempt(in_hand: InHand, story: Story, verdict: Verdict, *, began: datetime
         began=began,
         ended=ended,
         attributes={
+            **(in_hand.span_attributes or {}),
             **_about(attempt, names.PROCESS),
             names.PRIORITY: in_hand.message.properties.get("priority"),
             names.LICENSE_ID: attempt.envelope.license_id if attempt.envelope else None,
@@ -94,7 +96,7 @@ def _attempt(in_hand: InHand, story: Story, verdict: Verdict, *, began: datetime
     )
 
 
-def _about(attempt: Attempt, operation: str) -> dict[str, str | int | float | bool | None]:
+def _about(attempt: Attempt, operation: str) -> Attributes:
     said = about_message(
         operation,
         exchange=TASKS,

@@ -16,11 +16,12 @@ from celery import signals
 
 from infra.settings import Settings
 from infra.tracing import Context, Story, current, ids, start, stop
+from infra.tracing.span import NOTHING, Value
 
 SERVICE: Final = "worker"
 _INSTRUMENTORS: Final = "opentelemetry_instrumentor"
 """Entry points by which instrumentations are found."""
-_NOTHING: Final = nullcontext()
+_NOTHING: Final = nullcontext(NOTHING)
 
 _log = structlog.get_logger("ledgerq.worker")
 
@@ -32,8 +33,11 @@ def begin_tracing(settings: Settings) -> None:
         _instrument([name.strip() for name in settings.tracing_instrument.split(",") if name.strip()])
 
 
-def within(request: Mapping[str, Any]) -> AbstractContextManager[object]:
-    """Around the execution of the attempt that ``request`` (Celery's, of headers) is of."""
+def within(request: Mapping[str, Any]) -> AbstractContextManager[Mapping[str, Value]]:
+    """Around the execution of the attempt that ``request`` (Celery's, of headers) is of.
+
+    Gives the attributes that the task's code sets on the span, as they come.
+    """
     tracer = current()
     if tracer is None:
         return _NOTHING
@@ -51,13 +55,15 @@ def _number(request: Mapping[str, Any]) -> int:
 
 
 @contextmanager
-def _current_span(context: Context) -> Iterator[None]:
+def _current_span(context: Context) -> Iterator[Mapping[str, Value]]:
+    """The attempt's span is the current one; gives what it is told, as far as its trace is sampled."""
     from opentelemetry import trace  # noqa: PLC0415  not where tracing is off
 
-    from infra.tracing.sdk import span_context  # noqa: PLC0415
+    from infra.tracing.open_span import OpenSpan  # noqa: PLC0415
 
-    with trace.use_span(trace.NonRecordingSpan(span_context(context)), record_exception=False):
-        yield
+    span = OpenSpan(context)
+    with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+        yield span.told
 
 
 def _stop(**_signal: Any) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from domain.aggregate import replay
+from msgspec.structs import replace
+
+from domain.aggregate import Event, replay
 from domain.heartbeat import HeartbeatsReceived, WatermarkPassed
 from domain.ingest import MessageDeadLettered
 from domain.license import License
@@ -67,12 +69,16 @@ class Facts:
         ]
 
     def licenses(self, *, until: datetime | None = None) -> dict[str, License]:
-        """Licenses as the domain has them after all events, or after those that had happened by then."""
+        """Licenses as the domain has them after all events, or after those that had happened by then.
+
+        An expiry happened when the term ended, however late it was found: others may have happened between, which stand
+        before it in the stream.
+        """
         streams: dict[str, list[Any]] = {}
         for each in self.licensing:
             if each.event.originator_id.startswith("license-") and (until is None or each.event.timestamp <= until):
                 streams.setdefault(each.event.originator_id, []).append(each.event)
-        found = [replay(sorted(events, key=lambda event: event.originator_version)) for events in streams.values()]
+        found = [replay(_closed_up(events)) for events in streams.values()]
         return {each.license_id: each for each in found if isinstance(each, License)}
 
     def span(self, session: SessionFacts) -> tuple[datetime, datetime]:
@@ -112,6 +118,12 @@ def sessions_told(events: list[Recorded]) -> list[SessionFacts]:
             case SessionEnded():
                 found[stream] = known._replace(state="ended", ended_at=event.timestamp)
     return list(found.values())
+
+
+def _closed_up(events: list[Event]) -> list[Event]:
+    """A stream's events in order, as if there had never been others between them."""
+    ordered = sorted(events, key=lambda event: event.originator_version)
+    return [replace(event, originator_version=number) for number, event in enumerate(ordered, 1)]
 
 
 def _runs(told: list[Recorded]) -> list[RunFacts]:

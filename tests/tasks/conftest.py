@@ -11,7 +11,6 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from domain.tier import Tier
 from infra import database
 from infra.broker import topology
 from infra.broker.connection import connect
@@ -37,7 +36,7 @@ def model(servers: Settings) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def fresh_platform(servers: Settings, model: Sandbox, tmp_path: Path) -> Iterator[Settings]:
-    """Settings of a platform with empty logs and empty tier queues."""
+    """Settings of a platform with empty logs and empty queues."""
     name = f"{model.database}_{next(_number)}"
     copied = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(model.database))
     dropped = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
@@ -45,7 +44,7 @@ def fresh_platform(servers: Settings, model: Sandbox, tmp_path: Path) -> Iterato
     settings = servers.model_copy(
         update={**model.settings_update(), "database_url": SecretStr(url), "state_dir": tmp_path}
     )
-    _empty_the_tiers(settings)
+    _empty_the_queues(settings)
     with psycopg.connect(servers.database_url.get_secret_value(), autocommit=True) as administrator:
         administrator.execute(copied)
         yield settings
@@ -59,9 +58,9 @@ def store(fresh_platform: Settings) -> Iterator[EventStore]:
         yield opened
 
 
-def _empty_the_tiers(settings: Settings) -> None:
+def _empty_the_queues(settings: Settings) -> None:
     connection = connect(settings, role="test")
     channel = connection.channel()
-    for tier in Tier:
-        channel.queue_purge(tier.queue)
+    for queue in topology.TOPOLOGY.queues:
+        channel.queue_purge(queue.name)
     connection.close()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from pydantic import SecretStr
@@ -53,6 +54,18 @@ def test_a_standby_takes_over_within_a_second_after_the_leader_gives_way(
         released_at = time.monotonic()
         assert waiting.result(5)
         assert time.monotonic() - released_at < 1
+
+
+def test_who_gives_way_has_given_way_when_it_says_so(settings: Settings) -> None:
+    with Leadership(settings, "handed on") as first, ExitStack() as later:
+        leader = first
+        assert leader.acquire()
+        for _ in range(50):
+            standby = later.enter_context(Leadership(settings, "handed on"))
+            assert not standby.acquire()
+            leader.release()
+            assert standby.acquire()
+            leader = standby
 
 
 def test_a_leader_whose_session_was_cut_learns_it_when_it_asks_and_another_can_lead(

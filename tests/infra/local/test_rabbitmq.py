@@ -29,6 +29,18 @@ def test_nobody_gets_in_as_guest(node: RabbitMQNode) -> None:
         pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", node.ports["amqp"], credentials=login))
 
 
+def test_what_could_not_leave_the_delay_ladder_is_tried_again_within_half_a_minute(node: RabbitMQNode) -> None:
+    asked = "application:get_env(rabbit, dead_letter_worker_publisher_confirm_timeout)."
+    said = subprocess.run(
+        [str(node.programs.control), "--quiet", "eval", asked],
+        env=node.environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout.strip() == "{ok,30000}"
+
+
 def test_what_was_confirmed_outlives_a_kill(node: RabbitMQNode) -> None:
     url = node.broker_url
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:

@@ -166,7 +166,8 @@ def test_a_run_that_succeeds_is_one_story_with_what_its_task_did(fleet: Fleet) -
     done = by_name["process tasks.normal"]
     assert done.span_id == ids.attempted(asked.run_id, 1)
     assert (done.attributes["ledgerq.task.id"], done.attributes["ledgerq.task.name"]) == (asked.run_id, "traced.looks")
-    assert done.attributes["messaging.system"] == "rabbitmq"
+    assert (done.attributes["messaging.system"], done.attributes["customer"]) == ("rabbitmq", "c-17")
+    assert len(done.attributes["note"]) == 1000
     assert done.attributes["messaging.destination.name"] == "tasks:tasks.normal"
     assert done.attributes["ledgerq.task.outcome"] == "task.succeeded"
     assert 0 < done.ended - done.began < 10**10

@@ -15,6 +15,7 @@ from tasks.worker.retry import NO_RETRIES, RetryPolicy
 
 @app.task(name="traced.looks")
 def looks() -> str:
+    trace.get_current_span().set_attributes({"customer": "c-17", "messaging.system": "mine", "note": "n" * 2000})
     with (
         trace.get_tracer("mine").start_as_current_span("by hand"),
         psycopg.connect(load_settings().database_url.get_secret_value()) as connection,

@@ -35,7 +35,7 @@ def test_spans_of_a_tasks_code_hang_under_their_own_attempt_in_this_pool_too(
 
     app, together = Celery("pools", set_as_current=False), threading.Barrier(runs)
 
-    @app.task(name="pools.looks")  # type: ignore[untyped-decorator]  # Celery is untyped
+    @app.task(name="pools.looks", shared=False)  # type: ignore[untyped-decorator]  # Celery is untyped
     def looks() -> None:
         together.wait(10)  # all are executed at the same time
         with trace.get_tracer("mine").start_as_current_span("by hand"):
