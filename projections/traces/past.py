@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Event
@@ -20,8 +20,6 @@ CAUSES_AT_MOST: Final = 16
 """How many events are gone back from a run to what brought it about."""
 RUNS_AT_MOST: Final = 1_000
 """How many runs are looked at, with their replays."""
-
-Kind = TypeVar("Kind", bound=Event)
 
 
 class Fact(NamedTuple):
