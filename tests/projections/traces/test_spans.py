@@ -92,6 +92,23 @@ def test_what_brought_two_runs_about_is_told_once_and_above_both() -> None:
     assert drawn(spans) == {TRACE: ["append tasks", *asked_for, *asked_for]}
 
 
+def test_what_a_task_recorded_hangs_under_the_attempt_that_did() -> None:
+    again = {**RETRY, "delay_seconds": 1.0}
+    tried = [told(RUN, "started", 1, attempt=1, **ON), told(RUN, "retry_scheduled", 2, attempt=1, **again)]
+    tried += [told(RUN, "started", 4, attempt=2, **ON), told(RUN, "succeeded", 6, attempt=2, **ON)]
+    sweep = run([*asked(), *tried])
+    (cause,) = facts([told("r-0", "lost", 5, attempt=1, **FAILED)], actor="task:sweep", causation_id=RUN)
+    by_policy = {"actor": "policy:alert", "causation_id": str(cause.event_id)}
+    followed = PastRun("r-9", facts(asked("r-9", 5), **by_policy), causes=[cause])
+    assert followed.origin == RUN
+    spans = told_of([followed, sweep])
+    stored = next(each for each in spans if each.span.context.span_id == ids.appended(cause.event_id))
+    assert (stored.service, stored.span.parent) == ("worker", ids.attempted(RUN, 2))
+    assert len(drawn(spans)) == 1
+    alone = told_of([followed])
+    assert drawn(alone)[TRACE][0] == "append tasks", "without its run it is a root"
+
+
 def test_an_attempt_lasts_as_long_as_it_ran_and_says_what_it_came_to() -> None:
     (attempt,) = named(told_of([run(succeeded())]), "process tasks.normal")
     span = attempt.span
