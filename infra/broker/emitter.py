@@ -104,19 +104,19 @@ class Emitter:
         parcels = list(_parcels(publication.events, Mode(mode)))
         with publication:
             confirmations = self._publisher.publish([parcel.message for parcel in parcels], timeout=self._timeout)
-        refused = [
-            (parcel, confirmation)
-            for parcel, confirmation in zip(parcels, confirmations, strict=True)
-            if not confirmation.confirmed
-        ]
-        if refused:
-            raise _not_emitted(refused, len(events))
+            refused = [
+                (parcel, confirmation)
+                for parcel, confirmation in zip(parcels, confirmations, strict=True)
+                if not confirmation.confirmed
+            ]
+            if refused:
+                lost = publication.lose([event for parcel, _ in refused for event in parcel.events])
+                raise _not_emitted(lost, [confirmation for _, confirmation in refused], len(events))
         return len(parcels)
 
 
-def _not_emitted(refused: Sequence[tuple[_Parcel, Confirmation]], total: int) -> NotEmittedError:
-    lost = [event for parcel, _ in refused for event in parcel.events]
-    reasons = sorted({f"{confirmation.outcome.value}: {confirmation.text}" for _, confirmation in refused})
+def _not_emitted(lost: Sequence[CloudEvent], answers: Sequence[Confirmation], total: int) -> NotEmittedError:
+    reasons = sorted({f"{answer.outcome.value}: {answer.text}" for answer in answers})
     return NotEmittedError(f"{len(lost)} of {total} events did not arrive ({'; '.join(reasons)})", lost)
 
 

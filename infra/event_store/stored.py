@@ -22,7 +22,7 @@ class Stored:
     def note(self, log: Log, events: Sequence[NewEvent], appended: Appended) -> None:
         """Note what an append has stored."""
         outcomes = appended.outcomes or ["stored"] * len(events)
-        self.events += [(log, new) for new, outcome in zip(events, outcomes, strict=True) if outcome == "stored"]
+        self.events += [(log, new) for new, outcome in zip(events, outcomes, strict=False) if outcome == "stored"]
 
 
 @contextmanager

@@ -34,6 +34,8 @@ class Publication:
         self._tracer = tracer
         self._stories: list[tuple[CloudEvent, Story]] = []
         self._began = datetime.now(UTC)
+        self._given: dict[int, CloudEvent] = {}
+        self._lost: set[int] = set()
         self.events = events
         if tracer is not None:
             self._stories = [(event, _story(event, active, tracer)) for event in events if event.type not in UNTRACED]
@@ -41,6 +43,14 @@ class Publication:
             self.events = [told.get(id(event), event) for event in events]
         elif active is not None:
             self.events = [event if event.traceparent else _under(event, active) for event in events]
+        if self.events is not events:
+            self._given = {id(told): event for told, event in zip(self.events, events, strict=True)}
+
+    def lose(self, events: Sequence[CloudEvent]) -> list[CloudEvent]:
+        """Note that some of :attr:`events` did not arrive; gives them as they were given, to be published again."""
+        given = [self._given.get(id(event), event) for event in events]
+        self._lost = {id(event) for event in given}
+        return given
 
     def __enter__(self) -> Self:
         return self
@@ -53,9 +63,10 @@ class Publication:
         ended = datetime.now(UTC)
         for event, story in self._stories:
             if story.is_sampled:
-                self._tracer.send(self._span(event, story, ended, kind))
+                is_lost = kind is not None and (not self._lost or id(event) in self._lost)
+                self._tracer.send(self._span(event, story, ended, error=kind.__name__ if kind and is_lost else None))
 
-    def _span(self, event: CloudEvent, story: Story, ended: datetime, kind: type[BaseException] | None) -> Span:
+    def _span(self, event: CloudEvent, story: Story, ended: datetime, *, error: str | None) -> Span:
         said = about_message(
             names.PUBLISH,
             exchange=EXCHANGE,
@@ -72,7 +83,7 @@ class Publication:
             began=self._began,
             ended=ended,
             attributes={**said, names.EVENT_NAME: event.type},
-            error=kind.__name__ if kind else None,
+            error=error,
         )
 
 

@@ -101,7 +101,7 @@ class Story(NamedTuple):
 
 def trace_id(name: str) -> str:
     """The trace of what nobody has traced before us: of the story (correlation id) ``name``."""
-    return hashlib.md5(name.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest()
+    return hashlib.md5(name.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def trace_of(traceparent: object, correlation_id: str) -> str:

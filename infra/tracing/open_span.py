@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
-from opentelemetry.trace import NonRecordingSpan
+from opentelemetry.trace import NonRecordingSpan, use_span
 
 from infra.tracing.ids import Context
 from infra.tracing.sdk import span_context
@@ -42,3 +43,10 @@ class OpenSpan(NonRecordingSpan):
         has_room = key in self.told or len(self.told) < MOST_ATTRIBUTES
         if self._is_sampled and has_room and isinstance(value, (str, int, float)):
             self.told[str(key)] = value[:LONGEST_TEXT] if isinstance(value, str) else value
+
+
+@contextmanager
+def entered(span: OpenSpan) -> Iterator[Mapping[str, Value]]:
+    """While it is the current span; gives what it is told."""
+    with use_span(span, record_exception=False, set_status_on_exception=False):
+        yield span.told

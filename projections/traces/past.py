@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from domain.aggregate import Event
 from domain.dead_letter import LetterReplayed
-from domain.task_run import AttemptEvent, TaskDeadLettered, TaskEnd, TaskPublished, TaskRequested, order_of, run_stream
+from domain.task_run import (
+    AttemptEvent,
+    TaskDeadLettered,
+    TaskEnd,
+    TaskPublished,
+    TaskRequested,
+    TaskStarted,
+    order_of,
+    run_stream,
+)
 from infra.event_store import EventStore, EventUnreadableError, Log, Recorded
 from infra.event_store.mapper import EventMapper
 from infra.events.reading import LogReader
@@ -19,9 +28,9 @@ from infra.tracing import Context, Story, ids
 CAUSES_AT_MOST: Final = 16
 """How many events are gone back from a run to what brought it about."""
 RUNS_AT_MOST: Final = 1_000
-"""How many runs are looked at, with their replays."""
-
-Kind = TypeVar("Kind", bound=Event)
+"""How many runs are looked at, with their replays and what brought them about."""
+_TASK: Final = "task:"
+"""How the actor begins where a task recorded something; the cause is then its run."""
 
 
 class Fact(NamedTuple):
@@ -32,6 +41,12 @@ class Fact(NamedTuple):
     event_id: UUID
     metadata: dict[str, Any]
     recorded_at: datetime
+
+    @property
+    def recorder(self) -> str | None:
+        """The run whose task recorded it; None where it was no task."""
+        is_task = str(self.metadata.get("actor", "")).startswith(_TASK)
+        return str(self.metadata.get("causation_id")) if is_task else None
 
     @property
     def story(self) -> Story:
@@ -73,6 +88,18 @@ class PastRun:
         return next((fact for fact in self.facts if isinstance(fact.event, TaskRequested)), None)
 
     @property
+    def origin(self) -> str | None:
+        """The run whose task recorded what brought this one about, as far back as the log has it."""
+        first = self.causes[-1] if self.causes else self.request
+        return first.recorder if first else None
+
+    def attempt_at(self, moment: datetime) -> int | None:
+        """The latest attempt that had begun by then; the first where none had, None where there is none."""
+        started = [fact.event for fact in self.facts if isinstance(fact.event, TaskStarted)]
+        begun = [event.attempt for event in started if event.timestamp <= moment]
+        return max(begun, default=min(self.attempts, default=None))
+
+    @property
     def replays(self) -> list[str]:
         """Runs that somebody had in its place."""
         return [fact.event.new_run_id for fact in self.facts if isinstance(fact.event, LetterReplayed)]
@@ -101,7 +128,7 @@ class PastRun:
 
 
 def past_runs(store: EventStore, reader: LogReader, run_ids: Sequence[str]) -> list[PastRun]:
-    """The runs that are in the log, and those that were had in their place, each once.
+    """The runs that are in the log, those that were had in their place, and those that brought them about, each once.
 
     Raises:
         DatabaseUnreachableError: the database cannot serve.
@@ -113,7 +140,7 @@ def past_runs(store: EventStore, reader: LogReader, run_ids: Sequence[str]) -> l
         run_id = wanted.pop(0)
         if run_id not in found and (run := _past_run(store, reader, run_id)) is not None:
             found[run_id] = run
-            wanted += run.replays
+            wanted += [*run.replays, *([run.origin] if run.origin else [])]
     return list(found.values())
 
 

@@ -6,7 +6,7 @@ published. Those spans have none here. An attempt has its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from domain.dead_letter import LetterDecision
@@ -34,19 +34,20 @@ class Told(NamedTuple):
 def told_of(runs: Sequence[PastRun]) -> list[Told]:
     """The spans of runs, each once, in order of time within their trace."""
     found: dict[Context, Told] = {}
+    known = {run.run_id: run for run in runs}
     for run in runs:
-        for told in _told(run):
+        for told in _told(run, known):
             found.setdefault(told.span.context, told)
     return sorted(found.values(), key=lambda told: told.span.began)
 
 
-def _told(run: PastRun) -> Iterator[Told]:
+def _told(run: PastRun, known: Mapping[str, PastRun]) -> Iterator[Told]:
     for fact in reversed(run.causes):
-        yield from _stored(fact)
+        yield from _stored(fact, known)
     if (replay := _replay(run)) is not None:
         yield Told("command", replay)
     for fact in run.facts:
-        yield from _stored(fact)
+        yield from _stored(fact, known)
         if isinstance(fact.event, TaskPublished):
             yield Told("dispatch", _dispatched(run, fact, fact.event))
         if isinstance(fact.event, TaskDeadLettered):
@@ -54,10 +55,10 @@ def _told(run: PastRun) -> Iterator[Told]:
     yield from (Told("worker", span) for span in attempt_spans(run))
 
 
-def _stored(fact: Fact) -> Iterator[Told]:
+def _stored(fact: Fact, known: Mapping[str, PastRun]) -> Iterator[Told]:
     """An event being stored and, where a message of its own told it, that being taken in."""
     story, source_event_id = fact.story, fact.metadata.get("source_event_id")
-    parent = append_parent(fact.event, fact.metadata, story)
+    parent = _within(fact, known) or append_parent(fact.event, fact.metadata, story)
     if source_event_id is not None and parent == ids.ingested(story.trace_id, source_event_id):
         if (emitted := _emitted(fact)) is not None:
             yield Told("service", emitted)
@@ -76,8 +77,17 @@ def _stored(fact: Fact) -> Iterator[Told]:
     yield Told(_writer(fact), _instant(name, Kind.INTERNAL, context, parent, fact, attributes))
 
 
+def _within(fact: Fact, known: Mapping[str, PastRun]) -> str | None:
+    """Id of the span of the attempt whose task recorded the event; None where no task did, or its run is not known."""
+    run = known.get(fact.recorder or "")
+    number = run.attempt_at(fact.recorded_at) if run else None
+    return ids.attempted(run.run_id, number) if run and number else None
+
+
 def _writer(fact: Fact) -> str:
     """The process that stores such events."""
+    if fact.recorder is not None:
+        return "worker"
     if "source_event_id" in fact.metadata or isinstance(fact.event, TaskDeadLettered):
         return "ingest"
     is_replay = isinstance(fact.event, TaskRequested) and fact.event.replay_of is not None

@@ -32,10 +32,10 @@ def tell_attempt(in_hand: InHand, verdict: Verdict, *, runtime_seconds: float | 
     tracer = current()
     if tracer is None:
         return
-    story = _story(in_hand.attempt, tracer)
-    if not story.is_sampled:
-        return
     with harmless():
+        story = _story(in_hand.attempt, tracer)
+        if not story.is_sampled:
+            return
         now = datetime.now(UTC)
         began = in_hand.started_at or now
         ended = now if runtime_seconds is None else min(now, began + timedelta(seconds=runtime_seconds))

@@ -6,8 +6,8 @@ sends to others says where it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import structlog
 from celery import signals
 
 from infra.settings import Settings
-from infra.tracing import Context, Story, current, ids, start, stop
+from infra.tracing import Context, Story, current, harmless, ids, start, stop
 from infra.tracing.span import NOTHING, Value
 
 SERVICE: Final = "worker"
@@ -41,10 +41,13 @@ def within(request: Mapping[str, Any]) -> AbstractContextManager[Mapping[str, Va
     tracer = current()
     if tracer is None:
         return _NOTHING
-    run_id = str(request.get("id"))
-    correlation_id = request.get("ledgerq-correlation-id") or request.get("root_id") or run_id
-    story = Story.of(request.get("traceparent"), str(correlation_id), ratio=tracer.ratio)
-    return _current_span(story.at(ids.attempted(run_id, _number(request))))
+    context: Context | None = None
+    with harmless():
+        run_id = str(request.get("id"))
+        correlation_id = request.get("ledgerq-correlation-id") or request.get("root_id") or run_id
+        story = Story.of(request.get("traceparent"), str(correlation_id), ratio=tracer.ratio)
+        context = story.at(ids.attempted(run_id, _number(request)))
+    return _NOTHING if context is None else _current_span(context)
 
 
 def _number(request: Mapping[str, Any]) -> int:
@@ -54,16 +57,11 @@ def _number(request: Mapping[str, Any]) -> int:
     return int(told) if told else 1 + int(counted)
 
 
-@contextmanager
-def _current_span(context: Context) -> Iterator[Mapping[str, Value]]:
+def _current_span(context: Context) -> AbstractContextManager[Mapping[str, Value]]:
     """The attempt's span is the current one; gives what it is told, as far as its trace is sampled."""
-    from opentelemetry import trace  # noqa: PLC0415  not where tracing is off
+    from infra.tracing.open_span import OpenSpan, entered  # noqa: PLC0415  not where tracing is off
 
-    from infra.tracing.open_span import OpenSpan  # noqa: PLC0415
-
-    span = OpenSpan(context)
-    with trace.use_span(span, record_exception=False, set_status_on_exception=False):
-        yield span.told
+    return entered(OpenSpan(context))
 
 
 def _stop(**_signal: Any) -> None:

@@ -172,6 +172,18 @@ def test_a_run_taken_back_while_it_waited_for_its_retry_waited_for_that(world: W
     assert (row["running_seconds"], row["retry_wait_seconds"], row["total_seconds"]) == (1, 28, 30)
 
 
+def test_a_retry_that_came_sooner_than_it_was_to_waited_until_it_came(world: World) -> None:
+    run = minted("run")
+    facts = [requested(run, 0), published(run, 0), told(run, "started", 1, attempt=1, received_at=at(1))]
+    facts.append(told(run, "retry_scheduled", 2, attempt=1, delay_seconds=60.0, **RETRY))
+    facts.append(told(run, "started", 10, attempt=2, received_at=at(9)))
+    world.record(Log.TASKS, *facts, told(run, "succeeded", 12, attempt=2))
+    world.catch_up("task_runs", "task_attempts")
+    row = world.row(WAITS)
+    assert (row["retry_wait_seconds"], row["prefetched_seconds"], row["running_seconds"]) == (7, 1, 3)
+    assert row["moved_count"] == 0
+
+
 def test_a_run_that_was_never_published_spent_its_time_in_dispatch(world: World) -> None:
     run = minted("run")
     world.record(

@@ -51,9 +51,10 @@ def died(world: World, **metadata: str) -> None:
     world.catch_up()
 
 
+FACT_VIEWS = ("fct_license_changes", "fct_seat_denials", "fct_folded_requests")
 RUN_VIEWS = (
     *("fct_task_runs", "fct_task_attempts", "fct_task_waits", "fct_dead_letters", "fct_replayed_runs"),
-    *("fct_revocations", "fct_events"),
+    *("fct_revocations", "fct_accepted_runs", "fct_events"),
 )
 
 
@@ -94,6 +95,14 @@ def test_a_message_that_was_put_aside_names_its_trace_all_the_same(world: World)
     assert set(traces(world, "fct_ingest_dead_letters")) == {ids.trace_id(str(minted("m1"))), TRACE_ID}
 
 
+@pytest.mark.parametrize("view", FACT_VIEWS)
+def test_a_fact_of_a_license_names_the_trace_that_it_was_told(world: World, view: str) -> None:
+    facts = History(3, size=20).events[Log.LICENSING]
+    world.record(Log.LICENSING, *facts, correlation_id="order 7", traceparent=traceparent(TRACE_ID))
+    world.catch_up()
+    assert set(traces(world, view)) == {TRACE_ID}
+
+
 def test_no_row_of_a_story_is_without_a_trace(world: World) -> None:
     for log, events in History(3, size=20).chunks():
         world.store.append(log, events)
@@ -104,8 +113,8 @@ def test_no_row_of_a_story_is_without_a_trace(world: World) -> None:
         select table_name as view from information_schema.columns
         where table_schema = 'analytics' and column_name = 'trace_id'""")
     ]
-    assert {*RUN_VIEWS, "fct_ingest_dead_letters", "fct_flow_changes"} <= set(views)
-    for view in {*views} - {"fct_flow_changes", "fct_replayed_runs"}:  # in this story no replay was accepted
+    assert {*RUN_VIEWS, *FACT_VIEWS, "fct_ingest_dead_letters", "fct_flow_changes", "fct_notices"} <= set(views)
+    for view in {*views} - {"fct_flow_changes", "fct_replayed_runs", "fct_notices", "fct_priority_inversions"}:
         found = traces(world, view)
         assert found, view
         assert None not in found, view

@@ -14,10 +14,14 @@ import pytest
 
 from infra import database
 from infra.event_store import EventStore
+from infra.events.reading import LogReader
 from infra.local.platform import Platform, platform
 from infra.local.run import SAMPLE_PACE
 from infra.settings import Settings
+from infra.tracing import names
 from projections.queries import aggregate_usage, count_heartbeat_minutes
+from projections.traces.past import past_runs
+from projections.traces.spans import Told, told_of
 from tests.projections.facts import Facts
 from tests.projections.test_example_queries import ANSWERS, QUERIES, Rows, as_found, as_said
 from tests.projections.test_task_waits import PARTS
@@ -30,11 +34,12 @@ UNANSWERED = {"denials_and_peaks_by_hour", "sessions_known_by_then", "what_becam
 
 
 class Asked(NamedTuple):
-    """What the fleet left in the logs, what the queries say of it, and where the time of its runs went."""
+    """What the fleet left in the logs, what the queries say of it, where the time of its runs went, and their spans."""
 
     facts: Facts
     said: dict[str, Rows]
     waits: list[dict[str, Any]]
+    spans: list[Told]
 
 
 def told(built: Platform, *arguments: str) -> str:
@@ -76,13 +81,14 @@ def asked(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             with connection.begin():
                 said = {file.stem: world.psycopg.execute(file.read_bytes()).fetchall() for file in QUERIES}
             waits = world.rows("select * from analytics.fct_task_waits")
-            yield Asked(Facts(store), said, waits)
+            runs = past_runs(store, LogReader(world.psycopg), [row["run_id"] for row in waits])
+            yield Asked(Facts(store), said, waits, told_of(runs))
         engine.dispose()
 
 
 @pytest.mark.parametrize("file", QUERIES, ids=[file.stem for file in QUERIES])
 def test_a_query_s_answer_is_what_the_fleet_left_in_the_logs(asked: Asked, file: Path) -> None:
-    facts, said, _ = asked
+    facts, said = asked.facts, asked.said
     expected = ANSWERS[file.stem](facts)
     assert [tuple(map(as_found, row)) for row in expected] == [tuple(map(as_said, row)) for row in said[file.stem]]
 
@@ -103,3 +109,16 @@ def test_the_time_of_every_run_that_ended_is_split_without_rest(asked: Asked) ->
         assert row["most_moved_seconds"] < 1, "it all ran on one machine"
     for part in ("dispatch", "queue", "prefetched", "running", "retry_wait"):
         assert any(row[f"{part}_seconds"] for row in ended), part
+
+
+def test_every_run_of_the_sample_which_nobody_traced_has_its_past_trace(asked: Asked) -> None:
+    spans = {told.span.context: told.span for told in asked.spans}
+    orphans = [each for each in spans.values() if each.parent and each.context.at(each.parent) not in spans]
+    assert orphans == []
+    attempts = {each.attributes[names.RUN_ID]: each for each in spans.values() if names.ATTEMPT in each.attributes}
+    for row in asked.waits:
+        if row["attempt_count"]:
+            assert attempts[row["run_id"]].context.trace_id == row["trace_id"], row["run_id"]
+    recorded = [event for run in asked.facts.runs for event in run.events]
+    assert len([each for each in spans.values() if each.name == "append tasks"]) == len(recorded)
+    assert {each.error for each in spans.values()} > {None, "TimeLimitExceeded", "WorkerLostError"}

@@ -210,6 +210,123 @@ comment on column analytics.fct_events.causation_id is 'What caused it: a messag
 comment on column analytics.fct_events.correlation_id is 'Names the whole story it belongs to; the same in every log.';
 comment on column analytics.fct_events.trace_id is 'Its trace (W3C Trace Context): the one it was told, else the one that follows from its correlation id.';
 
+-- Where a read model has no trace, the run or the fact itself is asked, and only by who wants to know.
+
+create or replace view analytics.fct_accepted_runs as
+select coalesce(told.run_id, known.run_id)           as run_id,
+       coalesce(told.recorded_at, known.recorded_at) as recorded_at,
+       told.run_id is not null                       as is_in_log,
+       known.run_id is not null                      as is_in_read_model,
+       known.state,
+       known.ended_at is not null                    as is_ended,
+       coalesce(known.trace_id, md5(known.correlation_id)) as trace_id
+from (
+    select substr(stream_id, length('task_run-') + 1) as run_id, min(recorded_at) as recorded_at
+    from event_store.task_events
+    where stream_id like 'task\_run-%'
+    group by stream_id
+) told
+full join read_model.task_runs known using (run_id);
+
+create or replace view analytics.fct_priority_inversions as
+select waiting.run_id,
+       waiting.task,
+       waiting.queue,
+       waiting.priority,
+       waiting.published_at,
+       waiting.first_started_at,
+       passing.run_id           as lower_run_id,
+       passing.task             as lower_task,
+       passing.priority         as lower_priority,
+       passing.received_at      as lower_received_at,
+       passing.first_started_at as lower_started_at,
+       extract(epoch from coalesce(waiting.first_started_at, now()) - passing.first_started_at)::double precision
+                                as inverted_seconds,
+       coalesce(waiting.trace_id, md5(waiting.correlation_id)) as trace_id
+from read_model.task_runs waiting
+left join read_model.task_attempts mine on mine.run_id = waiting.run_id and mine.attempt = 1
+cross join lateral (
+    select lower.run_id, lower.task, lower.priority, begun.received_at, lower.first_started_at
+    from generate_series(0, waiting.priority - 1) as level
+    cross join lateral (
+        select run_id, task, priority, first_started_at
+        from read_model.task_runs
+        where queue = waiting.queue and priority = level
+            and first_started_at > waiting.published_at
+            and first_started_at < coalesce(mine.received_at, waiting.first_started_at, waiting.ended_at, now())
+        order by first_started_at
+        limit 64
+    ) lower
+    join read_model.task_attempts begun on begun.run_id = lower.run_id and begun.attempt = 1
+        and begun.received_at > waiting.published_at
+    order by lower.first_started_at
+    limit 1
+) passing
+where waiting.published_at is not null and waiting.queue is not null and waiting.priority > 0
+    and not exists (  -- raised: it had a lower priority while it waited
+        select from event_store.task_events copy
+        where copy.stream_id = 'task_run-' || waiting.run_id and copy.version between 2147483649 and 2148483648);
+
+create or replace view analytics.fct_notices as
+select notice_id,
+       template,
+       cause,
+       license_id,
+       recipient,
+       state,
+       state = 'sent' as is_sent,
+       sent_at,
+       last_outcome_at,
+       message_id,
+       reply_code,
+       reply,
+       reason,
+       detail,
+       run_id,
+       attempt,
+       refusals as refusal_count,
+       failures as failure_count,
+       (select coalesce(r.trace_id, md5(r.correlation_id)) from read_model.task_runs r where r.run_id = n.run_id) as trace_id
+from read_model.notices n;
+
+create or replace view analytics.fct_license_changes as
+select license_id,
+       version,
+       change,
+       field,
+       case when field = 'holder_email' then case when before is not null then 'an address' end else before end as before,
+       case when field = 'holder_email' then case when after is not null then 'an address' end else after end   as after,
+       changed_at,
+       recorded_at,
+       actor,
+       reason,
+       event_id,
+       (select analytics.trace_id(e.metadata->>'traceparent', e.metadata->>'correlation_id')
+        from event_store.licensing_events e
+        where e.stream_id = 'license-' || c.license_id and e.version = c.version) as trace_id
+from read_model.license_changes c;
+
+create or replace view analytics.fct_seat_denials as
+select denial_id, license_id, session_id, wish, reason, seats, seat_limit, seats_taken, host, denied_at, recorded_at,
+       (select analytics.trace_id(e.metadata->>'traceparent', e.metadata->>'correlation_id')
+        from event_store.licensing_events e
+        where e.stream_id = 'session_denial-' || d.denial_id and e.version = 1) as trace_id
+from read_model.seat_denials d;
+
+create or replace view analytics.fct_folded_requests as
+select message_id, task, unique_key, run_id, asked_run_id, asked_by, folded_at,
+       (select analytics.trace_id(e.metadata->>'traceparent', e.metadata->>'correlation_id')
+        from event_store.licensing_events e
+        where e.stream_id = 'folded_request-' || f.message_id and e.version = 1) as trace_id
+from read_model.folded_requests f;
+
+comment on column analytics.fct_accepted_runs.trace_id is 'Its trace (W3C Trace Context); empty where only the log has it.';
+comment on column analytics.fct_priority_inversions.trace_id is 'The trace of the run that waited (W3C Trace Context).';
+comment on column analytics.fct_notices.trace_id is 'The trace of the run that says so (W3C Trace Context).';
+comment on column analytics.fct_license_changes.trace_id is 'The trace of the fact (W3C Trace Context).';
+comment on column analytics.fct_seat_denials.trace_id is 'The trace of the denial (W3C Trace Context): that of the message that asked.';
+comment on column analytics.fct_folded_requests.trace_id is 'The trace of the request (W3C Trace Context); the run that had the key has its own.';
+
 create or replace function analytics.task_as_of(id text, at timestamptz default null, by text default 'occurred')
 returns table (
     run_id text, task text, tier text, queue text, priority integer, state text, is_ended boolean,

@@ -59,6 +59,15 @@ def test_what_could_not_be_published_is_an_error(sent: Sent) -> None:
     assert [span.error for span in sent.spans] == ["ConnectionError"]
 
 
+def test_what_did_not_arrive_is_given_back_as_it_was_and_is_the_only_error(sent: Sent) -> None:
+    arrived, lost = ended(), replace(ended(), id="another")
+    publication = Publication([arrived, lost])
+    with pytest.raises(LookupError) as raised, publication:
+        raise LookupError(publication.lose(publication.events[1:]))
+    assert raised.value.args == ([lost],)
+    assert [span.error for span in sent.spans] == [None, "LookupError"]
+
+
 def test_a_heartbeat_has_no_span(sent: Sent) -> None:
     heartbeat = new_event("session.heartbeat", source="/test", data={"session_id": "s-1"}, time=AT)
     with Publication([heartbeat]) as publication:

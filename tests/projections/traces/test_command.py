@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.license import License
 from infra.event_store import Log
 from infra.tracing import ids
 from projections.traces import command
@@ -17,7 +18,7 @@ from projections.traces.past import PastRun
 from projections.traces.spans import told_of
 from tests.infra.tracing.collector import Collector, grpc_collector, http_collector
 from tests.projections.conftest import Run
-from tests.projections.histories import told
+from tests.projections.histories import at, changes, told
 from tests.projections.traces.stories import ON, REPLAY, RUN, STORY, TRACE, asked, died, traced
 from tests.projections.world import World
 
@@ -74,6 +75,28 @@ def test_lines_fit_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, width
     assert max(map(len, lines)) <= max(width, 40)
     assert any(line.endswith("…") for line in lines)
     assert any("process tasks.normal" in line for line in lines)
+
+
+def test_the_event_that_a_policy_followed_is_above_the_run(world: World, run: Run) -> None:
+    license_events = changes(License.issue("l1", valid_until=at(86_400), at=at(0), seats=5))
+    world.record(Log.LICENSING, *license_events, correlation_id=STORY, source_event_id="7", causation_id="m-1")
+    issued = world.store.read(Log.LICENSING, after=0, limit=1).events[0].event_id
+    world.record(Log.TASKS, *asked(), correlation_id=STORY, actor="policy:welcome", causation_id=str(issued))
+    spans = [json.loads(line) for line in run("trace", "show", RUN, "--json").stdout.splitlines()]
+    by_id = {each["span_id"]: each for each in spans}
+    request = next(each for each in spans if each["attributes"].get("ledgerq.event.name") == "task.requested")
+    above = by_id[request["parent_id"]]
+    assert (above["name"], above["attributes"]["ledgerq.event.name"]) == ("append licensing", "license.issued")
+    assert (by_id[above["parent_id"]]["name"], by_id[above["parent_id"]]["parent_id"]) == ("process ingest", None)
+
+
+def test_a_trace_that_a_late_attempt_began_is_found_by_its_id(world: World, run: Run) -> None:
+    root = ids.retried(RUN, 2, is_sampled=True)
+    world.record(Log.TASKS, *died(delay_seconds=900)[:5], correlation_id=STORY)
+    world.record(Log.TASKS, *died(delay_seconds=900)[5:], correlation_id=STORY, traceparent=root.traceparent)
+    world.catch_up("task_runs", "task_attempts")
+    assert shown(run, root.trace_id) == shown(run, RUN)
+    assert {trace for trace, *_ in shown(run, RUN)} == {TRACE, root.trace_id}
 
 
 def test_a_trace_is_found_by_its_id_told_or_derived(past: World, run: Run) -> None:

@@ -12,6 +12,7 @@ from projections.traces.past import PastRun
 from projections.traces.spans import Told, told_of
 from tests.projections.histories import at, told
 from tests.projections.traces.stories import (
+    FAILED,
     ON,
     REPLAY,
     RETRY,
@@ -75,6 +76,39 @@ def test_what_a_foreign_sender_told_is_above_and_not_ours_to_tell() -> None:
     assert all(each.span.context.is_sampled for each in spans), "what is asked for is told"
 
 
+def test_a_message_that_was_emitted_within_a_trace_of_its_sender_s_is_not_told_as_its_root() -> None:
+    emitted = Context("ab" * 16, ids.emitted("m-1"), is_sampled=True)
+    spans = told_of([run(succeeded(), source_event_id="77", causation_id="m-1", traceparent=emitted.traceparent)])
+    assert named(spans, "publish events") == []
+    assert named(spans, "process ingest")[0].span.parent == emitted.span_id
+
+
+def test_what_brought_two_runs_about_is_told_once_and_above_both() -> None:
+    (cause,) = facts([told("r-0", "lost", 0, attempt=1, **FAILED)], source_event_id="r-0/1")
+    by_policy = {"actor": "policy:alert", "causation_id": str(cause.event_id)}
+    runs = [PastRun(each, facts(asked(each, 1), **by_policy), causes=[cause]) for each in ("r-1", "r-2")]
+    spans = told_of(runs)
+    asked_for = ["  append tasks", "    publish tasks.normal", "      append tasks"]
+    assert drawn(spans) == {TRACE: ["append tasks", *asked_for, *asked_for]}
+
+
+def test_what_a_task_recorded_hangs_under_the_attempt_that_did() -> None:
+    again = {**RETRY, "delay_seconds": 1.0}
+    tried = [told(RUN, "started", 1, attempt=1, **ON), told(RUN, "retry_scheduled", 2, attempt=1, **again)]
+    tried += [told(RUN, "started", 4, attempt=2, **ON), told(RUN, "succeeded", 6, attempt=2, **ON)]
+    sweep = run([*asked(), *tried])
+    (cause,) = facts([told("r-0", "lost", 5, attempt=1, **FAILED)], actor="task:sweep", causation_id=RUN)
+    by_policy = {"actor": "policy:alert", "causation_id": str(cause.event_id)}
+    followed = PastRun("r-9", facts(asked("r-9", 5), **by_policy), causes=[cause])
+    assert followed.origin == RUN
+    spans = told_of([followed, sweep])
+    stored = next(each for each in spans if each.span.context.span_id == ids.appended(cause.event_id))
+    assert (stored.service, stored.span.parent) == ("worker", ids.attempted(RUN, 2))
+    assert len(drawn(spans)) == 1
+    alone = told_of([followed])
+    assert drawn(alone)[TRACE][0] == "append tasks", "without its run it is a root"
+
+
 def test_an_attempt_lasts_as_long_as_it_ran_and_says_what_it_came_to() -> None:
     (attempt,) = named(told_of([run(succeeded())]), "process tasks.normal")
     span = attempt.span
@@ -106,7 +140,8 @@ def test_an_attempt_that_began_a_trace_of_its_own_is_there_and_linked() -> None:
         *("    append tasks", "    append tasks"),
         *("    process dead.record", "      append tasks"),
     ]
-    first, _ = (each.span for each in named(spans, "process tasks.normal"))
+    first, second = (each.span for each in named(spans, "process tasks.normal"))
+    assert [link.to for link in second.links] == [root], "its root has the link to the attempt before"
     begun = next(each.span for each in spans if each.span.context == root)
     assert (begun.parent, begun.began) == (None, at(2))
     assert Link(first.context, names.LINK_PREVIOUS_ATTEMPT) in begun.links
