@@ -19,6 +19,7 @@ from infra.bench.goals import GOALS
 from infra.bench.ingest import IngestBench
 from infra.bench.long_log import LongLogBench
 from infra.bench.memory import by_process
+from infra.bench.metering import metered_tasks
 from infra.bench.projections import ProjectionBench
 from infra.bench.retention import RetentionBench
 from infra.bench.sealed import SealBench
@@ -26,6 +27,7 @@ from infra.bench.store import StoreBench
 from infra.bench.sweep import SweepBench
 from infra.bench.table import rendered
 from infra.bench.tasks import TaskBench
+from infra.bench.tracing import traced_tasks
 from infra.local.platform import Platform, platform, timed
 from infra.local.run import stoppable
 from infra.settings import load_settings
@@ -119,9 +121,11 @@ def _measure_alone(built: Platform, wanted: list[str], effort: Effort, tell: Tel
         "ten_ms_tasks": lambda: tasks(
             lambda runner: runner.ten_millisecond_tasks(runs=effort.ten_millisecond_tasks, rounds=rounds, tell=tell)
         ),
-        "tracing": lambda: tasks(lambda runner: runner.traced_tasks(runs=effort.quick_tasks, rounds=rounds, tell=tell)),
+        "tracing": lambda: tasks(
+            lambda runner: traced_tasks(runner, runs=effort.quick_tasks, rounds=rounds, tell=tell)
+        ),
         "metrics": lambda: tasks(
-            lambda runner: runner.metered_tasks(runs=effort.quick_tasks, rounds=3 * rounds, tell=tell)
+            lambda runner: metered_tasks(runner, runs=effort.quick_tasks, rounds=3 * rounds, tell=tell)
         ),
         "dispatch": lambda: DispatchBench(*where).measure(runs=effort.dispatched_runs, rounds=rounds, tell=tell),
         "sweep": lambda: SweepBench(*where).measure(sessions=effort.silent_sessions, tell=tell),

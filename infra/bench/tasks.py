@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import uuid4
 
 from domain.tier import Tier
-from infra.bench.collector import collector
 from infra.broker.connection import connect
 from infra.broker.publisher import OutgoingMessage, Publisher
 from infra.broker.topology import INGEST, TASKS
@@ -36,8 +35,7 @@ _CELERY: Final = (
     *("-m", "celery", "-A", "tasks.sample.bare", "worker", "-P", "prefork", "-O", "fair", "-c", str(CHILDREN)),
     *("-Q", _QUEUE, "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
-_METERED: Final = ("ours_unmetered", "ours")
-_OURS: Final = ("-m", "infra.cli", "worker", "--tier", Tier.NORMAL.value, "--concurrency", str(CHILDREN))
+OURS: Final = ("-m", "infra.cli", "worker", "--tier", Tier.NORMAL.value, "--concurrency", str(CHILDREN))
 
 
 class Peer(NamedTuple):
@@ -57,15 +55,17 @@ class Peer(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one worker did.
+    """A worker's speed.
 
     Attributes:
         rate: tasks a second.
-        main_seconds_per_run: processor time of its main process for each.
+        processor_seconds: that a task takes, of the worker and its children together; others disturb it less.
+        main_seconds: that a task takes of the worker's main process alone.
     """
 
     rate: float
-    main_seconds_per_run: float
+    processor_seconds: float
+    main_seconds: float
 
 
 def peers(settings: Settings) -> dict[str, Peer]:
@@ -75,10 +75,9 @@ def peers(settings: Settings) -> dict[str, Peer]:
     dramatiq = ("-m", "dramatiq", "tasks.sample.dramatiq_peer", "--processes", "1", "--threads")
     return {
         "bare": Peer(_CELERY),
-        "ours": Peer(_OURS),
-        "ours_unmetered": Peer(_OURS, {"LEDGERQ_METRICS_PORT": "0"}),
-        "ours_strict": Peer(_OURS, {"LEDGERQ_WORKER_AHEAD_MS": "0"}),
-        "ours_stored": Peer(_OURS, is_stored=True),
+        "ours": Peer(OURS),
+        "ours_strict": Peer(OURS, {"LEDGERQ_WORKER_AHEAD_MS": "0"}),
+        "ours_stored": Peer(OURS, is_stored=True),
         "celery_events": Peer((*_CELERY, "-E")),
         "celery_database": Peer(_CELERY, {"BENCH_RESULTS": results}),
         "dramatiq_2_threads": Peer((*dramatiq, "2"), queue=_DRAMATIQ_QUEUE),
@@ -118,7 +117,7 @@ class TaskBench:
             with_all_peers: otherwise only bare Celery takes part, the one that goals are about.
             tell: called with a line for each round.
         """
-        names = tuple(each for each in self._peers if each != "ours_unmetered") if with_all_peers else ("bare", "ours")
+        names = tuple(self._peers) if with_all_peers else ("bare", "ours")
         figures = self._compare("sample.nothing", names, runs=runs, rounds=rounds, tell=tell)
         named = {
             "task_vs_bare_celery": "ours",
@@ -139,65 +138,56 @@ class TaskBench:
             "task_10ms_strict_vs_bare_celery": figures["ours_strict_ratio"],
         }
 
-    def traced_tasks(self, *, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, float]:
-        """Tasks that do nothing, with a tenth of their stories and with all of them sent as spans, against none."""
-        with collector() as endpoint:
-            for name, ratio in (("ours_traced_tenth", "0.1"), ("ours_traced_all", "1")):
-                traced = {"LEDGERQ_TRACING_ENDPOINT": endpoint, "LEDGERQ_TRACING_SAMPLED": ratio}
-                self._peers[name] = Peer(_OURS, traced)
-            names = ("ours", "ours_traced_tenth", "ours_traced_all")
-            figures = self._compare("sample.nothing", names, runs=runs, rounds=rounds, tell=tell, against="ours")
-        return {
-            "traced_tenth_vs_untraced": figures["ours_traced_tenth_ratio"],
-            "traced_all_vs_untraced": figures["ours_traced_all_ratio"],
-        }
-
-    def metered_tasks(self, *, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, float]:
-        """Processor time of the worker's main process for a task that does nothing: with metrics, and with them off."""
-        ratios = []
-        for number in range(rounds):
-            without, counting = (self._measure(self._peers[p], "sample.nothing", runs) for p in _METERED)
-            ratios.append(counting.main_seconds_per_run / without.main_seconds_per_run)
-            told = (f"{each.main_seconds_per_run * 1e6:,.0f} µs" for each in (without, counting))
-            tell(f"  metrics, round {number + 1}: {' without, '.join(told)} with")
-        return {"task_with_metrics_processor_ratio": statistics.median(ratios)}
-
     def _compare(
-        self,
-        task: str,
-        names: tuple[str, ...],
-        *,
-        runs: int,
-        rounds: int,
-        tell: Callable[[str], None],
-        against: str = "bare",
+        self, task: str, names: tuple[str, ...], *, runs: int, rounds: int, tell: Callable[[str], None]
     ) -> dict[str, float]:
         measured: list[dict[str, float]] = []
         for number in range(rounds):
-            in_turn = names if number % 2 == 0 else names[::-1]  # whoever comes later has a warmer, or busier, machine
-            measured.append({name: self._measure(self._peers[name], task, runs).rate for name in in_turn})
+            measured.append({name: self.measure(self._peers[name], task, runs).rate for name in names})
             tell(f"  {task}, round {number + 1}: " + ", ".join(f"{n} {r:,.0f}/s" for n, r in measured[-1].items()))
         rates = {name: statistics.median(m[name] for m in measured) for name in names}
         ratios = {
-            f"{name}_ratio": statistics.median(m[name] / m[against] for m in measured)
+            f"{name}_ratio": statistics.median(m[name] / m["bare"] for m in measured)
             for name in names
-            if name != against
+            if name != "bare"
         }
         return {**rates, **ratios}
 
-    def _measure(self, peer: Peer, task: str, runs: int) -> Measured:
+    def take_turns(
+        self, task: str, peers: Mapping[str, Peer], *, runs: int, rounds: int, tell: Callable[[str], None]
+    ) -> list[dict[str, Measured]]:
+        """What each round measured, by peer; each measures all, in turn and the next time in the opposite order.
+
+        Args:
+            task: what they run.
+            peers: by name.
+            runs: of each in each round.
+            rounds: how many.
+            tell: called with a line for each round.
+        """
+        measured: list[dict[str, Measured]] = []
+        for number in range(rounds):
+            in_turn = list(peers) if number % 2 == 0 else list(peers)[::-1]
+            measured.append({name: self.measure(peers[name], task, runs) for name in in_turn})
+            said = (f"{n} {m.rate:,.0f}/s, {m.processor_seconds * 1e6:,.0f} us" for n, m in measured[-1].items())
+            tell(f"  {task}, round {number + 1}: {'; '.join(said)}")
+        return measured
+
+    def measure(self, peer: Peer, task: str, runs: int) -> Measured:
+        """How fast a worker runs ``runs`` tasks, and what that takes."""
         self._channel.queue_declare(_DRAMATIQ_QUEUE, durable=True, arguments=_DRAMATIQ_ARGUMENTS)
         self._channel.queue_bind(_DRAMATIQ_QUEUE, TASKS, _DRAMATIQ_QUEUE)
         self._publish(peer.queue, task, runs)
         storing = self._process("ingest", ("-m", "infra.cli", "ingest"), {}) if peer.is_stored else nullcontext()
         with storing, self._process("worker", peer.command, peer.environment) as worker:
             self._drain(worker, peer.queue, runs * _STARTED_AT)
-            began, before, used = time.monotonic(), self._depth(peer.queue), _processor_seconds(worker.pid)
+            began, before, spent = time.monotonic(), self._depth(peer.queue), processor_seconds(worker.pid)
             left = self._drain(worker, peer.queue, runs * _STOPPED_AT)
-            took, used = time.monotonic() - began, _processor_seconds(worker.pid) - used
+            took, until = time.monotonic() - began, processor_seconds(worker.pid)
         for queue in (peer.queue, INGEST):
             self._channel.queue_purge(queue)
-        return Measured((before - left) / took, used / (before - left))
+        count = before - left
+        return Measured(count / took, (until.all - spent.all) / count, (until.main - spent.main) / count)
 
     def _publish(self, queue: str, task: str, runs: int) -> None:
         message = _dramatiq_message if queue == _DRAMATIQ_QUEUE else _celery_message
@@ -236,17 +226,13 @@ class TaskBench:
             process.wait()
 
 
+_GROUP, _USER_TICKS, _SYSTEM_TICKS = 2, 11, 12
+"""Places in ``/proc/PID/stat``, counted from after the name."""
 _DRAMATIQ_ARGUMENTS: Final = {
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": f"{_DRAMATIQ_QUEUE}.XQ",
 }
 """As dramatiq declares its queues."""
-
-
-def _processor_seconds(pid: int) -> float:
-    """What a process has used, its children's not (proc(5): fields 14 and 15 of ``stat``)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _celery_message(task: str) -> OutgoingMessage:
@@ -285,3 +271,22 @@ def _dramatiq_message(task: str) -> OutgoingMessage:
         "message_timestamp": int(time.time() * 1000),
     }
     return OutgoingMessage(exchange=TASKS, routing_key=_DRAMATIQ_QUEUE, body=json.dumps(said).encode())
+
+
+class Spent(NamedTuple):
+    """Seconds of processor time: of a group of processes, and of the one that leads it."""
+
+    all: float
+    main: float
+
+
+def processor_seconds(group: int) -> Spent:
+    """What the processes of a group have had of the processors so far (Linux, proc(5))."""
+    ticks = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            after_name = stat.read_text().rpartition(")")[2].split()
+            if int(after_name[_GROUP]) == group:
+                ticks[int(stat.parent.name)] = int(after_name[_USER_TICKS]) + int(after_name[_SYSTEM_TICKS])
+    in_a_second = os.sysconf("SC_CLK_TCK")
+    return Spent(sum(ticks.values()) / in_a_second, ticks.get(group, 0) / in_a_second)
