@@ -33,6 +33,10 @@ def told_world(world: World) -> World:
     return world
 
 
+UP_TO_NOW = ("fct_task_stretches", "fct_task_waits")
+"""Views in which what is open goes on until the moment of asking."""
+
+
 def rows_of(world: World, view: str, condition: str = "true") -> list[dict[str, Any]]:
     return world.rows(f"select * from analytics.{view} where {condition}")  # noqa: S608  our own names
 
@@ -69,10 +73,11 @@ def test_parquet_holds_every_row_and_value_of_every_view_with_its_type(
     filled = 0
     for view in views:
         file = tmp_path / f"{view}.parquet"
-        done = run("export", f"analytics.{view}", "--out", str(file))
+        condition = "is_ended" if view in UP_TO_NOW else "true"
+        done = run("export", f"analytics.{view}", "--out", str(file), "--where", condition)
         assert done.exit_code == 0, done.output
         table = pyarrow.parquet.read_table(file)
-        assert sorted(table.to_pylist(), key=str) == sorted(rows_of(told_world, view), key=str), view
+        assert sorted(table.to_pylist(), key=str) == sorted(rows_of(told_world, view, condition), key=str), view
         filled += table.num_rows > 0
     assert filled > 8
     field = pyarrow.parquet.read_schema(tmp_path / "fct_task_runs.parquet").field("accepted_at")
