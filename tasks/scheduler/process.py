@@ -18,7 +18,7 @@ from tasks.scheduler.shipped import declare, shipped
 
 LEADERSHIP: Final = "scheduler"
 LONGEST_PAUSE_SECONDS: Final = 0.5
-"""How long the leader waits before it looks again whether it still leads."""
+"""How long the leader waits before it looks again: whether it still leads, and what was done about schedules."""
 
 
 def run(settings: Settings | None = None) -> None:
@@ -33,16 +33,22 @@ def run(settings: Settings | None = None) -> None:
     with StopRequest() as stop, EventStore(url, connections=1, name="ledgerq scheduler") as store:
 
         def work(leadership: Leadership) -> None:
-            firing = Firing(store, declare(store, shipped(settings), at=_now()))
+            declare(store, shipped(settings), at=_now())
+            firing = Firing(store)
             with Sealing(settings) as sealing, Keeping(settings) as keeping:
                 while not stop and leadership.still_held():
-                    firing.fire_due(_now())
+                    firing.step(_now())
                     keeping.step(_now())
                     there_is_more = sealing.step(_now())
-                    until_next = (firing.next_due(_now()) - _now()).total_seconds()
-                    stop.wait(0.0 if there_is_more else min(until_next, LONGEST_PAUSE_SECONDS))
+                    stop.wait(0.0 if there_is_more else _pause_seconds(firing.next_due()))
 
         lead(settings, LEADERSHIP, stop=stop, work=work)
+
+
+def _pause_seconds(next_due: datetime | None) -> float:
+    if next_due is None:
+        return LONGEST_PAUSE_SECONDS
+    return min(max(0.0, (next_due - _now()).total_seconds()), LONGEST_PAUSE_SECONDS)
 
 
 def _now() -> datetime:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from domain.schedule import ScheduleFired
+from domain.schedule_events import ScheduleFired
 from infra.event_store import EventStore, Log
 from infra.settings import Settings
 from tests.tasks.processes import Process
@@ -117,5 +117,5 @@ def test_a_new_interval_in_the_settings_counts_from_the_next_start(schedulers: S
     schedulers.start()
     now = datetime.now(UTC)
     eventually(lambda: schedulers.fired_since(now))
-    changed = store.read(Log.LICENSING, after=0, limit=100, names=("schedule.interval_changed",)).events
-    assert [(event.event.data()["every_seconds"]) for event in changed] == [1.0]
+    changed = store.read(Log.LICENSING, after=0, limit=100, names=("schedule.changed",)).events
+    assert [event.event.data()["terms"]["timetable"]["every_seconds"] for event in changed] == [1.0]
