@@ -41,7 +41,7 @@ _SETTLED: Final = f"""
     ) slot
 """  # noqa: S608  constants
 _FIRED: Final = f"""
-    select event_id, occurred_at from event_store.licensing_events
+    select event_id, occurred_at, (data->>'slot_at')::timestamptz from event_store.licensing_events
     where name in ({_list(FIRED_NAMES)}) and data->>'schedule' = %b::text
     order by position desc limit %b
 """  # noqa: S608  constants
@@ -64,10 +64,11 @@ class Told(NamedTuple):
 
 
 class FiredSlot(NamedTuple):
-    """That a slot was fired: the fact's id, and when."""
+    """That a slot was fired: the fact's id, when it was, and the slot."""
 
     event_id: UUID
     at: datetime
+    slot_at: datetime
 
 
 class ScheduleReader:
