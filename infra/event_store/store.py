@@ -64,6 +64,7 @@ class EventStore:
         self._mapper = EventMapper()
         self._tables = {log: LogRecorder(self._datastore, events_table_name=log.table).table for log in Log}
         self._shared = {log: SharedAppends(table, self._datastore.pool) for log, table in self._tables.items()}
+        self._schedules = ScheduleReader()
         self._open = _OpenTransactions()
 
     def close(self) -> None:
@@ -221,19 +222,19 @@ class EventStore:
     def schedule_events(self, *, after: int, limit: int) -> Told:
         """What was done about schedules after a position of the licensing log."""
         with self._datastore.pool.connection() as connection:
-            return ScheduleReader().told(connection, after=after, limit=limit)
+            return self._schedules.told(connection, after=after, limit=limit)
 
     def settled_slots(self, schedules: Collection[str]) -> dict[str, datetime]:
         """The slot of each of the schedules that was fired, skipped or missed last."""
         if not schedules:
             return {}
         with self._datastore.pool.connection() as connection:
-            return ScheduleReader().settled(connection, schedules)
+            return self._schedules.settled(connection, schedules)
 
     def fired_slots(self, schedule: str, *, limit: int) -> list[FiredSlot]:
         """The slots of a schedule that were fired last, the latest first."""
         with self._datastore.pool.connection() as connection:
-            return ScheduleReader().fired(connection, schedule, limit=limit)
+            return self._schedules.fired(connection, schedule, limit=limit)
 
     def ended_runs(self, run_ids: Collection[str]) -> set[str]:
         """Those of the runs that have ended."""

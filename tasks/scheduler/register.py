@@ -42,7 +42,7 @@ class Register:
                 log.error("this version cannot read what was done about a schedule", event=unreadable)
             touched.update(self._fold(told.events))
             self._position, is_all = told.position, told.is_all
-        self.seen.update(self._store.settled_slots(touched - self.seen.keys()))
+        self.seen.update(self._store.settled_slots([name for name in touched if name not in self.seen]))
         return touched
 
     def next_slot(self, name: str) -> datetime | None:
@@ -66,7 +66,8 @@ class Register:
     def _fold(self, events: Sequence[Event]) -> set[str]:
         begun = {_name(event) for event in events if event.originator_version == 1}
         touched = {_name(event) for event in events}
-        self._recall(touched - begun - self.schedules.keys())
+        # One by one: what is taken from a set is looked for among all that are known.
+        self._recall([name for name in touched if name not in begun and name not in self.schedules])
         for event in events:
             known = self.schedules.get(_name(event)) or Schedule(_name(event))
             if event.originator_version > known.version:
