@@ -22,10 +22,10 @@ from tasks.scheduler.shipped import ACTOR
 
 SLOT_NAMESPACE: Final = UUID("0192d7a5-7c11-7d52-8a02-736c6f740000")
 """Namespace (RFC 9562, name-based UUIDs) of the causes that slots are."""
-MOST_SLOTS: Final = 500
-"""Slots of one schedule that are fired at once; the next step goes on."""
-MOST_SCHEDULES: Final = 1_000
-"""Schedules whose slots are fired at once."""
+MOST_SLOTS: Final = 100
+"""Slots of one schedule that are fired in one step; the next goes on."""
+MOST_SCHEDULES: Final = 100
+"""Schedules whose slots are fired in one step: with the above, what one append holds."""
 LOOK_AGAIN: Final = timedelta(seconds=0.5)
 """After so long it is looked again whether the run has ended that a slot waits for."""
 EARLIER_RUNS: Final = 10
