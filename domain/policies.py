@@ -14,7 +14,8 @@ from domain.license_policy import Expiry
 from domain.license_state import LicenseState
 from domain.notice import NOTICE_TASKS
 from domain.run import STATE_AFTER
-from domain.schedule import ScheduleFired
+from domain.schedule import RUN_PURPOSE
+from domain.schedule_events import ScheduleFired, ScheduleFiredByHand
 from domain.task_run import TaskDeadLettered, TaskFailed, TaskFailure, TaskLost, TaskRejected, TaskTimedOut, run_stream
 from domain.tier import Tier
 
@@ -122,9 +123,9 @@ def _ends_use(event: LicenseExpired | LicensePolicyChanged) -> bool:
     return comes and event.state is LicenseState.EXPIRED
 
 
-def run_what_is_scheduled(event: ScheduleFired) -> tuple[RequestTask, ...]:
-    """A slot came: its task is asked for."""
-    return (RequestTask(purpose="run_what_is_scheduled", task=event.task, kwargs=event.kwargs, tier=Tier(event.tier)),)
+def run_what_is_scheduled(event: ScheduleFired | ScheduleFiredByHand) -> tuple[RequestTask, ...]:
+    """A slot came, or somebody did not wait for one: the task is asked for."""
+    return (RequestTask(purpose=RUN_PURPOSE, task=event.task, kwargs=event.kwargs, tier=Tier(event.tier)),)
 
 
 def tell_people_of_a_failure(event: TaskFailure | TaskDeadLettered) -> tuple[RequestTask, ...]:
@@ -173,6 +174,7 @@ POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[Command, ...]], ..
     LicensePolicyChanged: (end_its_sessions, end_its_work),
     LicenseRevokedForGood: (end_sessions_of_a_revoked_license, end_its_work),
     ScheduleFired: (run_what_is_scheduled,),
+    ScheduleFiredByHand: (run_what_is_scheduled,),
     TaskFailed: (tell_people_of_a_failure,),
     TaskTimedOut: (tell_people_of_a_failure,),
     TaskLost: (tell_people_of_a_failure,),

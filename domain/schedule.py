@@ -1,87 +1,255 @@
-"""Schedules: tasks that are asked for again and again, each slot once."""
+"""Schedules: tasks that are asked for when a slot comes, each slot once.
+
+A schedule is folded from its events, and its verbs answer with the fact that is to be appended. A slot belongs to the
+terms that stood when it came: a change loses none that had come by then.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+import re
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+from uuid import UUID
 
-from domain.aggregate import Aggregate, Created, Event
+import msgspec
+
+from domain.aggregate import Event
+from domain.cause import derived_run_id
 from domain.refusal import Refusal
+from domain.schedule_events import (
+    ScheduleChanged,
+    ScheduleDeclared,
+    ScheduleDeclaredAgain,
+    ScheduleEvent,
+    ScheduleFired,
+    ScheduleFiredByHand,
+    ScheduleIntervalChanged,
+    SchedulePaused,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleSlotSkipped,
+    ScheduleSlotsMissed,
+)
+from domain.schedule_terms import Terms
+from domain.timetable import Interval
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+RUN_PURPOSE: Final = "run_what_is_scheduled"
+"""What the run of a slot is called under the fact that the slot was fired: the policy's name."""
+_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+
+
+class ScheduleUnknown(Refusal):
+    """there is no such schedule."""
+
+
+class ScheduleExists(Refusal):
+    """there is a schedule of this name; change it, or remove it first."""
 
 
 class ScheduleUnchanged(Refusal):
     """the schedule is as asked for already."""
 
 
-class Schedule(Aggregate):
-    """What is to be asked for, and how often."""
+class ScheduleAlreadyPaused(Refusal):
+    """the schedule is paused already."""
 
-    TOPIC: ClassVar[str] = "schedule"
 
-    if TYPE_CHECKING:  # the library would make a dataclass of annotations; the first event assigns these
-        name: str
-        task: str
-        every_seconds: float
-        kwargs: dict[str, Any]
-        tier: str
+class ScheduleNotPaused(Refusal):
+    """the schedule is not paused."""
 
-    @classmethod
+
+class ScheduleState(StrEnum):
+    """What a schedule is up to."""
+
+    ABSENT = "absent"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    REMOVED = "removed"
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A stretch of time over which the same terms hold: ``after < slot <= upto``; None: it has no end yet."""
+
+    terms: Terms
+    after: datetime
+    upto: datetime | None = None
+
+
+AnyScheduleEvent = TypeVar("AnyScheduleEvent", bound=ScheduleEvent)
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """A schedule as its events tell it.
+
+    Attributes:
+        name: what people call it.
+        version: how many things have happened to it.
+        state: what it is up to.
+        terms: those that hold; None: it has never been declared.
+        spans: where its slots lie; those that somebody has seen to are left out at some time.
+    """
+
+    name: str
+    version: int = 0
+    state: ScheduleState = ScheduleState.ABSENT
+    terms: Terms | None = None
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def stream(self) -> str:
+        """Its stream."""
+        return schedule_stream(self.name)
+
+    def after(self, event: Event) -> Schedule:
+        """The schedule once ``event`` has happened to it."""
+        changed: dict[str, Any] = {}
+        match event:
+            case ScheduleDeclared() | ScheduleDeclaredAgain():
+                changed = _alive(event.terms, since=event.since or _one_slot_before(event))
+            case ScheduleChanged():
+                changed = self._under(event.terms, at=event.timestamp)
+            case ScheduleIntervalChanged() if self.terms is not None:
+                terms = msgspec.structs.replace(self.terms, timetable=Interval(event.every_seconds))
+                changed = self._under(terms, at=event.timestamp)
+            case SchedulePaused():
+                changed = {"state": ScheduleState.PAUSED, "spans": ()}
+            case ScheduleResumed() if self.terms is not None:
+                changed = _alive(self.terms, since=event.timestamp)
+            case ScheduleRemoved():
+                changed = {"state": ScheduleState.REMOVED, "spans": ()}
+        return msgspec.structs.replace(self, version=event.originator_version, **changed)
+
+    def seen_to(self, slot: datetime) -> Schedule:
+        """The schedule without the spans that end at or before ``slot``, up to which somebody has seen to slots."""
+        if self.spans and self.spans[0].upto is not None and self.spans[0].upto <= slot:
+            left = tuple(span for span in self.spans if span.upto is None or span.upto > slot)
+            return msgspec.structs.replace(self, spans=left)
+        return self
+
     def declare(
-        cls,
-        name: str,
-        *,
-        task: str,
-        every: timedelta,
-        at: datetime,
-        kwargs: dict[str, Any] | None = None,
-        tier: str = "normal",
-    ) -> Self:
-        """Declare a schedule that asks for ``task`` once in every interval ``every``, counted from the epoch."""
-        return cls.begin(
-            ScheduleDeclared,
-            stream_id=schedule_stream(name),
-            at=at,
-            schedule=name,
-            task=task,
-            every_seconds=every.total_seconds(),
-            kwargs=kwargs or {},
-            tier=tier,
-        )
+        self, terms: Terms, *, at: datetime, since: datetime | None = None, reason: str | None = None
+    ) -> ScheduleDeclared | ScheduleDeclaredAgain:
+        """Let there be a schedule of this name.
 
-    def change_interval(self, *, every: timedelta, at: datetime) -> None:
-        """Ask more or less often from now on.
+        Args:
+            terms: by which it lives.
+            at: when this is asked for.
+            since: slots after it count; None: those to come.
+            reason: why.
 
         Raises:
-            ScheduleUnchanged: that is the interval already.
+            ScheduleExists: there is one.
+            ValueError: name or terms cannot be; the message says what is allowed.
         """
-        if every.total_seconds() == self.every_seconds:
-            raise ScheduleUnchanged(self.id)
-        self.record(
-            ScheduleIntervalChanged,
-            at=at,
-            every_seconds=every.total_seconds(),
-            previous_every_seconds=self.every_seconds,
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"{self.name!r} is no name of a schedule; allowed are 1 to 100 letters, digits and any of . _ : -"
+            )
+        if self.state not in {ScheduleState.ABSENT, ScheduleState.REMOVED}:
+            raise ScheduleExists(self.stream)
+        terms.check(at=since or at)
+        kind: type[Any] = ScheduleDeclared if self.version == 0 else ScheduleDeclaredAgain
+        declared: ScheduleDeclared | ScheduleDeclaredAgain = self._next(
+            kind, at=at, terms=terms, since=since or at, reason=reason
+        )
+        return declared
+
+    def change(self, terms: Terms, *, at: datetime, reason: str | None = None) -> ScheduleChanged:
+        """Let other terms hold for the slots that come after ``at``.
+
+        Raises:
+            ScheduleUnknown: there is no such schedule.
+            ScheduleUnchanged: these are its terms.
+            ValueError: the terms cannot be; the message says what is allowed.
+        """
+        previous = self._terms()
+        if terms == previous:
+            raise ScheduleUnchanged(self.stream)
+        terms.check(at=at)
+        return self._next(ScheduleChanged, at=at, terms=terms, previous_terms=previous, reason=reason)
+
+    def pause(self, *, at: datetime, reason: str | None = None) -> SchedulePaused:
+        """Fire no slot from now on; those that pass meanwhile are not caught up with.
+
+        Raises:
+            ScheduleUnknown: there is no such schedule.
+            ScheduleAlreadyPaused: it is.
+        """
+        self._terms()
+        if self.state is ScheduleState.PAUSED:
+            raise ScheduleAlreadyPaused(self.stream)
+        return self._next(SchedulePaused, at=at, reason=reason)
+
+    def resume(self, *, at: datetime, reason: str | None = None) -> ScheduleResumed:
+        """Fire the slots again that come from now on.
+
+        Raises:
+            ScheduleUnknown: there is no such schedule.
+            ScheduleNotPaused: it is not.
+        """
+        self._terms()
+        if self.state is not ScheduleState.PAUSED:
+            raise ScheduleNotPaused(self.stream)
+        return self._next(ScheduleResumed, at=at, reason=reason)
+
+    def remove(self, *, at: datetime, reason: str | None = None) -> ScheduleRemoved:
+        """Let there be no schedule of this name any more.
+
+        Raises:
+            ScheduleUnknown: there is none.
+        """
+        self._terms()
+        return self._next(ScheduleRemoved, at=at, reason=reason)
+
+    def fire(self, slot: datetime, *, terms: Terms, at: datetime) -> ScheduleFired:
+        """The fact that ``slot`` was fired, under the terms that held when it came."""
+        return ScheduleFired(**self._settled(slot, at=at), slot_at=slot, **_asked(terms))
+
+    def fire_by_hand(self, key: UUID, *, at: datetime, reason: str | None = None) -> ScheduleFiredByHand:
+        """The fact that somebody wants its task now, paused or not; ``key`` tells such wishes apart.
+
+        Raises:
+            ScheduleUnknown: there is no such schedule.
+        """
+        terms = self._terms()
+        told = {**self._settled(at, at=at), "originator_id": f"{SLOT_PREFIX}{self.name}@by_hand-{key}"}
+        return ScheduleFiredByHand(**told, slot_at=at, reason=reason, **_asked(terms))
+
+    def skip(self, slot: datetime, *, terms: Terms, open_run_id: str, at: datetime) -> ScheduleSlotSkipped:
+        """The fact that ``slot`` was let pass because a run of an earlier one has not ended."""
+        return ScheduleSlotSkipped(**self._settled(slot, at=at), slot_at=slot, task=terms.task, open_run_id=open_run_id)
+
+    def miss(self, first: datetime, last: datetime, *, slots: int | None, at: datetime) -> ScheduleSlotsMissed:
+        """The fact that nobody will fire the slots from ``first`` to ``last``."""
+        told = {**self._settled(first, at=at), "originator_id": f"schedule_gap-{self.name}@{first.isoformat()}"}
+        return ScheduleSlotsMissed(
+            **told, first_slot_at=first, last_slot_at=last, slots=slots, catch_up=self._terms().catch_up
         )
 
-    def slot_at(self, now: datetime) -> datetime:
-        """The latest slot that has come at ``now``."""
-        every = timedelta(seconds=self.every_seconds)
-        return EPOCH + (now - EPOCH) // every * every
+    def _terms(self) -> Terms:
+        if self.terms is None or self.state is ScheduleState.REMOVED:
+            raise ScheduleUnknown(self.stream)
+        return self.terms
 
-    def fire(self, slot: datetime, *, at: datetime) -> ScheduleFired:
-        """The fact that ``slot`` was fired; each slot is a stream of its own, so that it can happen once only."""
-        return ScheduleFired(
-            originator_id=f"schedule_slot-{self.name}@{slot.isoformat()}",
-            originator_version=1,
-            timestamp=at,
-            schedule=self.name,
-            slot_at=slot,
-            task=self.task,
-            kwargs=self.kwargs,
-            tier=self.tier,
+    def _under(self, terms: Terms, *, at: datetime) -> dict[str, Any]:
+        if not self.spans:
+            return {"terms": terms}
+        *earlier, current = self.spans
+        at = max(at, current.after)  # whoever changed it last may have a clock that is ahead
+        return {"terms": terms, "spans": (*earlier, msgspec.structs.replace(current, upto=at), Span(terms, at))}
+
+    def _next(self, event_class: type[AnyScheduleEvent], *, at: datetime, **data: Any) -> AnyScheduleEvent:
+        return event_class(
+            originator_id=self.stream, originator_version=self.version + 1, timestamp=at, schedule=self.name, **data
         )
+
+    def _settled(self, slot: datetime, *, at: datetime) -> dict[str, Any]:
+        stream = f"{SLOT_PREFIX}{self.name}@{slot.isoformat()}"
+        return {"originator_id": stream, "originator_version": 1, "timestamp": at, "schedule": self.name}
+
+
+SLOT_PREFIX: Final = "schedule_slot-"
 
 
 def schedule_stream(name: str) -> str:
@@ -89,43 +257,20 @@ def schedule_stream(name: str) -> str:
     return f"schedule-{name}"
 
 
-class ScheduleDeclared(Created, frozen=True, kw_only=True):
-    """A schedule came into being."""
-
-    TOPIC: ClassVar[str] = "schedule.declared"
-    schedule: str
-    task: str
-    every_seconds: float
-    kwargs: dict[str, Any]
-    tier: str
-
-    def apply(self, aggregate: Schedule) -> None:
-        """Assign the terms."""
-        aggregate.name = self.schedule
-        aggregate.task = self.task
-        aggregate.every_seconds = self.every_seconds
-        aggregate.kwargs = self.kwargs
-        aggregate.tier = self.tier
+def scheduled_run_id(event_id: UUID, fired_at: datetime) -> UUID:
+    """The run of a slot, by the id of the fact that the slot was fired, which follows from schedule and slot."""
+    return derived_run_id(event_id, RUN_PURPOSE, fired_at)
 
 
-class ScheduleIntervalChanged(Event, frozen=True, kw_only=True):
-    """The schedule asks more or less often."""
-
-    TOPIC: ClassVar[str] = "schedule.interval_changed"
-    every_seconds: float
-    previous_every_seconds: float
-
-    def apply(self, aggregate: Schedule) -> None:
-        """Assign the interval."""
-        aggregate.every_seconds = self.every_seconds
+def _alive(terms: Terms, *, since: datetime) -> dict[str, Any]:
+    return {"state": ScheduleState.ACTIVE, "terms": terms, "spans": (Span(terms, since),)}
 
 
-class ScheduleFired(Event, frozen=True, kw_only=True):
-    """A slot came and its task was asked for."""
+def _one_slot_before(event: ScheduleDeclared | ScheduleDeclaredAgain) -> datetime:
+    """Before there was ``since`` the slot counted that was current at the declaration."""
+    timetable = event.terms.timetable
+    return event.timestamp - (timetable.every if isinstance(timetable, Interval) else timedelta(0))
 
-    TOPIC: ClassVar[str] = "schedule.fired"
-    schedule: str
-    slot_at: datetime
-    task: str
-    kwargs: dict[str, Any]
-    tier: str
+
+def _asked(terms: Terms) -> dict[str, Any]:
+    return {"task": terms.task, "kwargs": terms.kwargs, "tier": terms.tier}

@@ -32,6 +32,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "monitor": ("infra.health.commands:monitor", "Tell over HTTP how the platform is."),
     "events": ("infra.events.commands:events", "The logs: tail, show, stream, skip; seal, verify, archive, retain."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
+    "schedule": (
+        "tasks.schedules.commands:schedule",
+        "Schedules: list, add, change, pause, run; import Celery's beat.",
+    ),
     "session": ("projections.state_commands:session", "A session's state, now or as of an instant."),
     "license": ("projections.state_commands:license_", "A license's state, now or as of an instant."),
     "notice": ("tasks.notice_commands:notice", "What came of e-mails; keys for links in them."),

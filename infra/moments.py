@@ -12,6 +12,8 @@ SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 """Seconds of each unit that a stretch of time may be written in."""
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
+_STRETCH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)")
+
 
 def moment(text: str | None, *, now: datetime, option: str) -> datetime | None:
     """``2h`` ago, or a moment in ISO 8601; without an offset it is UTC.
@@ -29,6 +31,19 @@ def moment(text: str | None, *, now: datetime, option: str) -> datetime | None:
         return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(f"{text!r} is no time; {allowed}", param_hint=option) from None
+
+
+def stretch(text: str | None, *, option: str) -> float | None:
+    """``90``, ``45s``, ``30m``, ``2h``: a stretch of time, in seconds.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    if text is None:
+        return None
+    if found := _STRETCH.fullmatch(text.strip()):
+        return float(found[1]) * SECONDS[found[2] or "s"]
+    raise click.BadParameter(f"{text!r} is no stretch of time; allowed are 90, 45s, 30m, 2h, 7d, 1w", param_hint=option)
 
 
 def shifted(start: datetime, by: timedelta) -> datetime:

@@ -14,6 +14,8 @@ from projections.notices import Notices
 from projections.projection import Projection
 from projections.replayed_runs import ReplayedRuns
 from projections.replays import Replays
+from projections.schedule_firings import ScheduleFirings
+from projections.schedules import Schedules
 from projections.seat_denials import SeatDenials
 from projections.sessions import Sessions
 from projections.task_attempts import TaskAttempts
@@ -35,6 +37,8 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         SeatDenials(),
         Replays(),
         ReplayedRuns(),
+        Schedules(),
+        ScheduleFirings(),
     )
 }
 """Every projection there is; a new one is a module and a line here."""

@@ -38,6 +38,7 @@ _KEYS: Final = {
     "session_id": "fct_sessions",
     "run_id": "fct_task_runs",
     "replay_id": "fct_replays",
+    "schedule": "dim_schedules",
 }
 """The view that has one row for each value of a column."""
 

@@ -18,6 +18,7 @@ from domain.tier import Tier
 from infra.event_store.backlog import count_backlog
 from infra.event_store.datastore import Datastore
 from infra.event_store.dropped import Archived, NoArchives, needed_archives
+from infra.event_store.ends import ended_runs
 from infra.event_store.envelope import (
     EventUnreadableError,
     LostRaceError,
@@ -35,6 +36,7 @@ from infra.event_store.mapper import EventMapper
 from infra.event_store.pages import Wanted, rows
 from infra.event_store.recorder import LogRecorder
 from infra.event_store.revocations import Revocation, RevocationReader
+from infra.event_store.schedules import FiredSlot, ScheduleReader, Told
 from infra.event_store.shared_appends import SharedAppends
 from infra.event_store.skips import skipped_positions
 from infra.event_store.stored import Stored, noted
@@ -63,6 +65,7 @@ class EventStore:
         self._mapper = EventMapper()
         self._tables = {log: LogRecorder(self._datastore, events_table_name=log.table).table for log in Log}
         self._shared = {log: SharedAppends(table, self._datastore.pool) for log, table in self._tables.items()}
+        self._schedules = ScheduleReader()
         self._open = _OpenTransactions()
 
     def close(self) -> None:
@@ -216,6 +219,28 @@ class EventStore:
         reader = FlowReader()
         with self._datastore.pool.connection() as connection:
             return reader.events(connection, after=0, upto=reader.safe_position(connection))
+
+    def schedule_events(self, *, after: int, limit: int) -> Told:
+        """What was done about schedules after a position of the licensing log."""
+        with self._datastore.pool.connection() as connection:
+            return self._schedules.told(connection, after=after, limit=limit)
+
+    def settled_slots(self, schedules: Collection[str]) -> dict[str, datetime]:
+        """The slot of each of the schedules that was fired, skipped or missed last."""
+        if not schedules:
+            return {}
+        with self._datastore.pool.connection() as connection:
+            return self._schedules.settled(connection, schedules)
+
+    def fired_slots(self, schedule: str, *, limit: int) -> list[FiredSlot]:
+        """The slots of a schedule that were fired last, the latest first."""
+        with self._datastore.pool.connection() as connection:
+            return self._schedules.fired(connection, schedule, limit=limit)
+
+    def ended_runs(self, run_ids: Collection[str]) -> set[str]:
+        """Those of the runs that have ended."""
+        with self._datastore.pool.connection() as connection:
+            return ended_runs(connection, run_ids)
 
     def backlog(self, tier: Tier, *, most: int) -> int:
         """How many accepted runs of the tier dispatch has not published; counted up to ``most``."""

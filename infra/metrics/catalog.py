@@ -115,6 +115,9 @@ PROJECTION_TROUBLE: Final = counter(
 
 SLOTS_FIRED: Final = counter("ledgerq_schedule_fired_total", "Slots this scheduler fired.", "schedule")
 SLOTS_MISSED: Final = counter("ledgerq_schedule_missed_total", "Slots that passed without being fired.", "schedule")
+SLOTS_SKIPPED: Final = counter(
+    "ledgerq_schedule_skipped_total", "Slots not fired because the schedule's earlier run had not ended.", "schedule"
+)
 SLOT_LATENESS: Final = histogram(
     "ledgerq_schedule_lateness_seconds", "From a slot's moment to its being stored.", "schedule", bounds=WAITS
 )
@@ -187,7 +190,7 @@ _WORKER: Final = (
 )  # fmt: skip
 _PROJECTOR: Final = (LEADS, PROJECTION_EVENTS, PROJECTION_WRITE, PROJECTION_PARKED, PROJECTION_TROUBLE)
 _SCHEDULER: Final = (
-    LEADS, SLOTS_FIRED, SLOTS_MISSED, SLOT_LATENESS, SEALED_EVENTS, SEAL_REFUSALS,
+    LEADS, SLOTS_FIRED, SLOTS_MISSED, SLOTS_SKIPPED, SLOT_LATENESS, SEALED_EVENTS, SEAL_REFUSALS,
     MONTHS_MADE, ARCHIVED_EVENTS, DROPPED_EVENTS, RETENTION_FAILURES,
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from projections.tables.licenses import LICENSE_CHANGES, LICENSE_ENTITLEMENTS, L
 from projections.tables.notices import NOTICES
 from projections.tables.parked import PARKED_EVENTS
 from projections.tables.runs import FOLDED_REQUESTS, TASK_ATTEMPTS, TASK_RUNS
+from projections.tables.schedules import SCHEDULE_FIRINGS, SCHEDULES
 from projections.tables.sessions import BLIND_WINDOWS, LOG_TIME, SESSION_RETURNS, SESSIONS
 from projections.tables.usage import USAGE_CHANGES, USAGE_DAILY, USAGE_HOURLY, USAGE_PROGRESS
 
@@ -32,6 +33,8 @@ __all__ = [
     "PARKED_EVENTS",
     "REPLAYED_RUNS",
     "REPLAYS",
+    "SCHEDULES",
+    "SCHEDULE_FIRINGS",
     "SCHEMA",
     "SEAT_DENIALS",
     "SESSIONS",

@@ -2,88 +2,153 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from heapq import heappop, heappush
+from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
 import structlog
 
+from domain.aggregate import Event
 from domain.cause import Cause
-from domain.schedule import Schedule
+from domain.due import Due, due
+from domain.schedule import Schedule, scheduled_run_id
+from domain.schedule_events import ScheduleFired, ScheduleSlotsMissed
+from domain.schedule_terms import CatchUp, Overlap
 from infra.event_store import EventStore, Log, NewEvent, caused
-from infra.metrics import catalog
-from infra.metrics.instruments import Instruments
+from tasks.scheduler.meter import SlotMeter
+from tasks.scheduler.register import Register
 from tasks.scheduler.shipped import ACTOR
 
 SLOT_NAMESPACE: Final = UUID("0192d7a5-7c11-7d52-8a02-736c6f740000")
 """Namespace (RFC 9562, name-based UUIDs) of the causes that slots are."""
+MOST_SLOTS: Final = 100
+"""Slots of one schedule that are fired in one step; the next goes on."""
+MOST_SCHEDULES: Final = 100
+"""Schedules whose slots are fired in one step: with the above, what one append holds."""
+LOOK_AGAIN: Final = timedelta(seconds=0.5)
+"""After so long it is looked again whether the run has ended that a slot waits for."""
+EARLIER_RUNS: Final = 10
+"""Of so many runs of a schedule, the latest, it is asked whether they have ended; more are open only if somebody fired
+it by hand, or where overlapping was allowed before."""
 
 log = structlog.get_logger(__name__)
 
 
-class Firing:
-    """Fires the slots of some schedules as they come.
+class _Settled(NamedTuple):
+    """What becomes of some slots of a schedule: one fact, and the slot up to which it speaks."""
 
-    Each slot has a stream of its own with room for one event, so a slot cannot be fired twice, whoever tries. After
-    an outage only the latest slot is fired: the work of the shipped schedules looks at the state of things and not at
-    the slot, so the missed slots in between would find nothing left to do.
+    schedule: str
+    upto: datetime
+    new: NewEvent
+
+
+class Firing:
+    """Fires the slots of all schedules as they come.
+
+    Each slot has a stream of its own with room for one event, so that one thing becomes of it, whoever tries.
     """
 
-    def __init__(
-        self, store: EventStore, schedules: Sequence[Schedule], *, instruments: Instruments | None = None
-    ) -> None:
+    def __init__(self, store: EventStore, *, meter: SlotMeter | None = None) -> None:
         self._store = store
-        self._instruments = instruments
-        self._schedules = schedules
-        self._latest: dict[str, datetime] = {}
+        self._meter = meter
+        self._register = Register(store)
+        self._heap: list[tuple[datetime, str]] = []
+        self._when: dict[str, datetime] = {}
 
-    def fire_due(self, now: datetime) -> int:
-        """Fire every slot that has come by ``now`` and has not been seen to; how many this call fired.
+    def step(self, now: datetime) -> int:
+        """Learn what was done about schedules, and fire what has come by ``now``; how many slots this call fired.
 
         A slot that was fired before, by a leader before us or by one that does not know yet that it is none, is
         found taken and is left as it is.
         """
-        due = [(schedule, slot) for schedule in self._schedules if (slot := self._due(schedule, now))]
-        if not due:
-            return 0
-        verdicts = self._store.append_each(Log.LICENSING, [_fired(schedule, slot, at=now) for schedule, slot in due])
-        for (schedule, slot), verdict in zip(due, verdicts, strict=True):
-            self._note(schedule, slot, outcome=verdict.outcome, at=now)
-        return sum(verdict.outcome == "stored" for verdict in verdicts)
+        for name in self._register.look():
+            self._await(name, self._register.next_slot(name))
+        return self._fire([self._register.schedules[name] for name in self._come(now)], now)
 
-    def next_due(self, now: datetime) -> datetime:
-        """When the next slot comes.
+    def next_due(self) -> datetime | None:
+        """When to look at the clock again; None: no slot is to come."""
+        while self._heap and self._when.get(self._heap[0][1]) != self._heap[0][0]:
+            heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
 
-        Raises:
-            ValueError: there is no schedule.
-        """
-        return min(schedule.slot_at(now) + timedelta(seconds=schedule.every_seconds) for schedule in self._schedules)
+    def _await(self, name: str, moment: datetime | None) -> None:
+        if moment is None:
+            self._when.pop(name, None)
+        elif self._when.get(name) != moment:
+            self._when[name] = moment
+            heappush(self._heap, (moment, name))
 
-    def _due(self, schedule: Schedule, now: datetime) -> datetime | None:
-        slot = schedule.slot_at(now)
-        latest = self._latest.get(schedule.name)
-        # A clock that was set back brings old slots again; they have had their turn.
-        return slot if latest is None or slot > latest else None
+    def _come(self, now: datetime) -> list[str]:
+        names: list[str] = []
+        while len(names) < MOST_SCHEDULES and (moment := self.next_due()) is not None and moment <= now:
+            name = heappop(self._heap)[1]
+            del self._when[name]
+            names.append(name)
+        return names
 
-    def _note(self, schedule: Schedule, slot: datetime, *, outcome: str, at: datetime) -> None:
-        latest = self._latest.get(schedule.name)
-        self._latest[schedule.name] = slot
-        missed = 0 if latest is None else round((slot - latest).total_seconds() / schedule.every_seconds) - 1
-        if self._instruments is not None and latest is not None:  # the first slot of a term may long have passed
-            self._instruments.counter(catalog.SLOTS_MISSED, schedule.name).inc(max(0, missed))
-            self._instruments.histogram(catalog.SLOT_LATENESS, schedule.name).observe((at - slot).total_seconds())
-        if missed:
-            log.warning("slots were missed; only the latest is fired", schedule=schedule.name, missed=missed)
-        if outcome == "stored":
-            log.info("slot fired", schedule=schedule.name, slot=slot.isoformat())
-            if self._instruments is not None:
-                self._instruments.counter(catalog.SLOTS_FIRED, schedule.name).inc()
+    def _fire(self, schedules: list[Schedule], now: datetime) -> int:
+        settled = [each for schedule in schedules for each in self._settle(schedule, now)]
+        verdicts = self._store.append_each(Log.LICENSING, [each.new for each in settled]) if settled else []
+        for each, verdict in zip(settled, verdicts, strict=True):
+            self._register.note(each.schedule, each.upto)
+            _tell(each.new.event, outcome=verdict.outcome)
+            if self._meter is not None and verdict.outcome == "stored":
+                self._meter.settled(each.new.event)
+        decided = {each.schedule for each in settled}
+        for schedule in schedules:
+            moment = self._register.next_slot(schedule.name) if schedule.name in decided else now + LOOK_AGAIN
+            self._await(schedule.name, moment)
+        stored = (each for each, verdict in zip(settled, verdicts, strict=True) if verdict.outcome == "stored")
+        return sum(isinstance(each.new.event, ScheduleFired) for each in stored)
+
+    def _settle(self, schedule: Schedule, now: datetime) -> list[_Settled]:
+        """What becomes of the slots of a schedule that have come; nothing yet where they wait."""
+        found = due(schedule, seen=self._register.seen.get(schedule.name), now=now, most=MOST_SLOTS)
+        overlap = Overlap.ALLOW if schedule.terms is None else schedule.terms.overlap
+        open_run = None if overlap is Overlap.ALLOW or not found.slots else self._open_run(schedule.name)
+        if overlap is Overlap.QUEUE:
+            if open_run is not None and schedule.terms is not None and schedule.terms.catch_up is CatchUp.LAST:
+                return []  # which of them is the latest is known when it can be fired
+            found = Due(found.missed, found.slots[: 0 if open_run else 1])
+        return list(_facts(schedule, found, now=now, open_run=open_run, alone=overlap is not Overlap.ALLOW))
+
+    def _open_run(self, name: str) -> UUID | None:
+        """A run of the schedule that has not ended."""
+        fired = self._store.fired_slots(name, limit=EARLIER_RUNS)
+        runs = [scheduled_run_id(slot.event_id, slot.at) for slot in fired]
+        ended = self._store.ended_runs([str(run) for run in runs])
+        return next((run for run in runs if str(run) not in ended), None)
+
+
+def _facts(schedule: Schedule, found: Due, *, now: datetime, open_run: UUID | None, alone: bool) -> Iterable[_Settled]:
+    """The facts in order; ``alone``: while a run is open no other slot is fired."""
+    if found.missed is not None:
+        first, last, counted = found.missed
+        yield _settled(schedule, last, schedule.miss(first, last, slots=counted, at=now), cause_at=first)
+    for slot, terms in found.slots:
+        if alone and open_run is not None:
+            skipped = schedule.skip(slot, terms=terms, open_run_id=str(open_run), at=now)
+            yield _settled(schedule, slot, skipped, cause_at=slot)
         else:
-            log.debug("slot was fired before", schedule=schedule.name, slot=slot.isoformat(), outcome=outcome)
+            fired = _settled(schedule, slot, schedule.fire(slot, terms=terms, at=now), cause_at=slot)
+            open_run = scheduled_run_id(fired.new.event_id, now)
+            yield fired
 
 
-def _fired(schedule: Schedule, slot: datetime, *, at: datetime) -> NewEvent:
-    event = schedule.fire(slot, at=at)
-    cause = Cause(id=uuid5(SLOT_NAMESPACE, event.originator_id), at=slot, actor=ACTOR)
-    return caused([event], cause)[0]
+def _settled(schedule: Schedule, upto: datetime, event: Event, *, cause_at: datetime) -> _Settled:
+    cause = Cause(id=uuid5(SLOT_NAMESPACE, event.originator_id), at=cause_at, actor=ACTOR)
+    return _Settled(schedule.name, upto, caused([event], cause)[0])
+
+
+def _tell(event: Event, *, outcome: str) -> None:
+    if outcome != "stored":
+        log.debug("slot was seen to before", stream=event.originator_id, outcome=outcome)
+    elif isinstance(event, ScheduleSlotsMissed):
+        log.warning("slots were missed", **event.data())
+    elif isinstance(event, ScheduleFired):
+        late = (event.timestamp - event.slot_at).total_seconds()
+        log.info("slot fired", schedule=event.schedule, slot=event.slot_at.isoformat(), late_seconds=late)
+    else:
+        log.info("slot skipped", **event.data())

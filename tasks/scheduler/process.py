@@ -18,11 +18,12 @@ from infra.tracing import tracing
 from tasks.leading import LEADS, lead
 from tasks.retention.keeping import Keeping
 from tasks.scheduler.firing import Firing
+from tasks.scheduler.meter import SlotMeter
 from tasks.scheduler.shipped import declare, shipped
 
 LEADERSHIP: Final = "scheduler"
 LONGEST_PAUSE_SECONDS: Final = 0.5
-"""How long the leader waits before it looks again whether it still leads."""
+"""How long the leader waits before it looks again: whether it still leads, and what was done about schedules."""
 
 
 def run(settings: Settings | None = None) -> None:
@@ -44,20 +45,27 @@ def run(settings: Settings | None = None) -> None:
         instruments = door.instruments
 
         def work(leadership: Leadership) -> None:
-            firing = Firing(store, declare(store, shipped(settings), at=_now()), instruments=instruments)
+            wanted = shipped(settings)
+            declare(store, wanted, at=_now())
+            firing = Firing(store, meter=None if instruments is None else SlotMeter(instruments, wanted))
             with (
                 Sealing(settings, instruments=instruments) as sealing,
                 Keeping(settings, instruments=instruments) as keeping,
             ):
                 while not stop and leadership.still_held():
                     pulse.beat(ready=True, state=LEADS.copy)
-                    firing.fire_due(_now())
+                    firing.step(_now())
                     keeping.step(_now())
                     there_is_more = sealing.step(_now())
-                    until_next = (firing.next_due(_now()) - _now()).total_seconds()
-                    stop.wait(0.0 if there_is_more else min(until_next, LONGEST_PAUSE_SECONDS))
+                    stop.wait(0.0 if there_is_more else _pause_seconds(firing.next_due()))
 
         lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=work, instruments=instruments)
+
+
+def _pause_seconds(next_due: datetime | None) -> float:
+    if next_due is None:
+        return LONGEST_PAUSE_SECONDS
+    return min(max(0.0, (next_due - _now()).total_seconds()), LONGEST_PAUSE_SECONDS)
 
 
 def _now() -> datetime:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import uuid4
 
+import msgspec
 import structlog
 
-from domain.aggregate import Event, replay
+from domain.aggregate import Event
 from domain.cause import Cause
-from domain.schedule import Schedule, schedule_stream
+from domain.schedule import Schedule, ScheduleState, schedule_stream
+from domain.schedule_terms import Terms
 from domain.tier import Tier
-from infra.event_store import EventStore, Log, LostRaceError, caused
+from domain.timetable import Interval
+from infra.event_store import EventStore, Log, LostRaceError, Recorded, caused
 from infra.settings import Settings
 
 ACTOR: Final = "scheduler"
@@ -42,45 +45,47 @@ def shipped(settings: Settings) -> tuple[ShippedSchedule, ...]:
     )
 
 
-def declare(store: EventStore, wanted: Iterable[ShippedSchedule], *, at: datetime) -> list[Schedule]:
-    """Bring the log in line with ``wanted``: declare what is absent, change what has another interval.
+def declare(store: EventStore, wanted: Iterable[ShippedSchedule], *, at: datetime) -> None:
+    """Bring the log in line with what the settings ask for, where that is news.
+
+    What people have made of a shipped schedule since (another interval, a pause, its removal) stays until the settings
+    ask for something they have not asked for before.
 
     Args:
         store: the event store.
         wanted: what there has to be.
         at: when this is asked for, UTC.
-
-    Returns:
-        the schedules as they now are, in the order of ``wanted``.
     """
-    return [_declare(store, schedule, at=at) for schedule in wanted]
+    for schedule in wanted:
+        _declare(store, schedule, at=at)
 
 
-def _declare(store: EventStore, wanted: ShippedSchedule, *, at: datetime) -> Schedule:
+def _declare(store: EventStore, wanted: ShippedSchedule, *, at: datetime) -> None:
     while True:
-        schedule = _brought_in_line(load(store, wanted.name), wanted, at=at)
-        changes = [event for event in schedule.collect_events() if isinstance(event, Event)]
-        if not changes:
-            return schedule
+        stream = schedule_stream(wanted.name)
+        event = _news(store.load_recorded(Log.LICENSING, [stream]).get(stream, []), wanted, at=at)
+        if event is None:
+            return
         try:
-            store.append(Log.LICENSING, caused(changes, Cause(id=uuid4(), at=at, actor=ACTOR)))
+            store.append(Log.LICENSING, caused([event], Cause(id=uuid4(), at=at, actor=ACTOR)))
         except LostRaceError:
             log.debug("another scheduler declared it meanwhile; looking again", schedule=wanted.name)
         else:
-            log.info("schedule declared", schedule=wanted.name, every_seconds=schedule.every_seconds)
-            return schedule
+            log.info("schedule declared", schedule=wanted.name, every_seconds=wanted.every.total_seconds())
+            return
 
 
-def load(store: EventStore, name: str) -> Schedule | None:
-    """The schedule called ``name``, or None where none has been declared."""
-    stream = schedule_stream(name)
-    schedule = replay(store.load(Log.LICENSING, [stream]).get(stream, []))
-    return schedule if isinstance(schedule, Schedule) else None
-
-
-def _brought_in_line(known: Schedule | None, wanted: ShippedSchedule, *, at: datetime) -> Schedule:
-    if known is None:
-        return Schedule.declare(wanted.name, task=wanted.name, every=wanted.every, tier=wanted.tier.value, at=at)
-    if known.every_seconds != wanted.every.total_seconds():
-        known.change_interval(every=wanted.every, at=at)
-    return known
+def _news(story: Sequence[Recorded], wanted: ShippedSchedule, *, at: datetime) -> Event | None:
+    schedule, asked = Schedule(wanted.name), None
+    for recorded in story:
+        schedule = schedule.after(recorded.event)
+        if recorded.metadata.get("actor") == ACTOR and schedule.terms is not None:
+            asked = schedule.terms.timetable
+    timetable = Interval(wanted.every.total_seconds())
+    if timetable == asked or schedule.state is ScheduleState.REMOVED:
+        return None
+    if schedule.terms is None:
+        terms = Terms(task=wanted.name, timetable=timetable, tier=wanted.tier.value)
+        return schedule.declare(terms, at=at, since=at - wanted.every)  # what is current now counts
+    terms = msgspec.structs.replace(schedule.terms, timetable=timetable)
+    return None if terms == schedule.terms else schedule.change(terms, at=at)

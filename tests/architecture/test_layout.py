@@ -47,6 +47,10 @@ def test_the_eventsourcing_library_is_known_to_one_module_of_the_domain() -> Non
     assert knowing == ["aggregate.py"]
 
 
+def test_the_cronsim_library_is_known_to_one_module() -> None:
+    assert [path.name for path in modules() if "cronsim" in imported_by(path)] == ["cron.py"]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_module_has_outgrown_its_idea(package: str) -> None:
     """Two hundred lines are the aim; twice that is a second noun that wants a module of its own."""

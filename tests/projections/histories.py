@@ -29,10 +29,13 @@ from domain.notice import (
     notice_id,
     notice_stream,
 )
+from domain.schedule import Schedule, ScheduleState
+from domain.schedule_terms import Overlap, Terms
 from domain.session import Session, Silence
 from domain.session_denial import DenialReason, SessionDenied
 from domain.session_events import SessionState
 from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
+from domain.timetable import Cron, Interval, Once, Timetable
 from domain.unique_key import RequestFolded
 from infra.event_store import Log, NewEvent, Recorded
 
@@ -101,6 +104,7 @@ class History:
                     *self._folded(size // 3),
                     *self._denied(size // 3),
                     *self._notices(size // 2),
+                    *self._schedules(size // 2),
                 ]
             ),
             Log.TASKS: self._shuffled(
@@ -278,6 +282,54 @@ class History:
             ]
             for number in range(count)
         ]
+
+    def _schedules(self, count: int) -> list[list[Event]]:
+        """Schedules that people change their minds about, and what becomes of slots."""
+        return [
+            stream for number in range(count) for stream in (self._schedule(f"n{number}"), *self._slots(f"n{number}"))
+        ]
+
+    def _schedule(self, name: str) -> list[Event]:
+        story: list[Event] = []
+        schedule = Schedule(name)
+        for step in range(self._chance.randint(1, 6)):
+            match schedule.state, self._chance.randrange(3):
+                case ((ScheduleState.ABSENT | ScheduleState.REMOVED), _):
+                    event: Event = schedule.declare(self._terms(), at=at(step), reason="wanted")
+                case ScheduleState.PAUSED, _:
+                    event = schedule.resume(at=at(step))
+                case _, 0:
+                    event = schedule.pause(at=at(step), reason="stocktaking")
+                case _, 1:
+                    event = schedule.remove(at=at(step))
+                case _:
+                    terms = msgspec.structs.replace(self._terms(), kwargs={"step": step})
+                    event = schedule.change(terms, at=at(step))
+            story.append(event)
+            schedule = schedule.after(event)
+        return story
+
+    def _terms(self) -> Terms:
+        timetables: list[Timetable] = [Cron("30 2 * * *", "Europe/Berlin"), Interval(60.0), Once(at(1e9))]
+        return Terms(task="bill", timetable=self._chance.choice(timetables), overlap=self._chance.choice(list(Overlap)))
+
+    def _slots(self, name: str) -> list[list[Event]]:
+        terms = Terms(task="bill", timetable=Interval(60.0))
+        schedule = Schedule(name)
+        schedule = schedule.after(schedule.declare(terms, at=at(0)))
+        facts: list[Event] = []
+        for number in range(1, self._chance.randint(2, 6)):
+            slot, now = at(600 * number), at(600 * number + self._chance.random())
+            match self._chance.randrange(4):
+                case 0:
+                    facts.append(schedule.fire_by_hand(minted("hand", name, number), at=now, reason="now"))
+                case 1:
+                    facts.append(schedule.skip(slot, terms=terms, open_run_id=str(minted("run", number)), at=now))
+                case 2:
+                    facts.append(schedule.miss(slot, slot + timedelta(minutes=3), slots=4, at=now))
+                case _:
+                    facts.append(schedule.fire(slot, terms=terms, at=now))
+        return [[fact] for fact in facts]
 
     def _run(self, number: int) -> list[Event]:
         """One run's whole story; some are asked for and some are only met by a worker."""

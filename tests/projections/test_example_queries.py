@@ -18,6 +18,7 @@ from domain.license import License
 from domain.license_events import LicenseNoticeSent, LicenseSeatsChanged
 from domain.notice import NoticeEvent, alert_notice, license_notice
 from domain.run import END_NAMES
+from domain.schedule_events import ScheduleFired, ScheduleFiredByHand, ScheduleSlotSkipped, ScheduleSlotsMissed
 from domain.session import Session
 from domain.session_denial import SessionDenied
 from domain.task_run import SLOT_END, AttemptEvent, TaskOutcomeIgnored, TaskReceived, attempt_slot, order_of
@@ -179,6 +180,24 @@ def denied(facts: Facts) -> list[SessionDenied]:
 def denials(facts: Facts) -> Rows:
     found = grouped(((each.license_id, each.wish.value, each.reason.value), each.timestamp) for each in denied(facts))
     return [(*key, len(times), max(times)) for key, times in sorted(found.items())]
+
+
+@answers
+def slots_by_schedule(facts: Facts) -> Rows:
+    outcomes = {
+        ScheduleFired: "fired",
+        ScheduleFiredByHand: "fired_by_hand",
+        ScheduleSlotSkipped: "skipped",
+        ScheduleSlotsMissed: "missed",
+    }
+    events: list[Any] = [each.event for each in facts.licensing if type(each.event) in outcomes]
+    slots, latest = Counter[tuple[str, str]](), dict[tuple[str, str], float]()
+    for event in events:
+        key = (event.schedule, outcomes[type(event)])
+        slots[key] += event.slots if isinstance(event, ScheduleSlotsMissed) else 1
+        if isinstance(event, ScheduleFired):
+            latest[key] = max(latest.get(key, 0.0), (event.timestamp - event.slot_at).total_seconds())
+    return [(*key, slots[key], latest.get(key)) for key in sorted(slots)]
 
 
 @answers

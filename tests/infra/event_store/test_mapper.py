@@ -64,6 +64,20 @@ BROUGHT_UP: dict[tuple[str, int], dict[str, Any]] = {
         "reason": None,
     },
     ("ingest.watermark_passed", 1): {},
+    ("schedule.declared", 1): {
+        "schedule": "cleanup_zombie_sessions",
+        "terms": {
+            "task": "ledgerq.cleanup_zombie_sessions",
+            "timetable": {"kind": "interval", "every_seconds": 60.0, "anchor": "1970-01-01T00:00:00Z"},
+            "kwargs": {"limit": 500},
+            "tier": "high",
+            "catch_up": "last",
+            "catch_up_seconds": 86400.0,
+            "overlap": "allow",
+        },
+        "since": None,
+        "reason": None,
+    },
     ("session.started", 1): {
         "session_id": "018f3b5e-2f7a-7c11-9d0e-5a4f2b6c8d10",
         "license_id": "ACME-2024-0017",

@@ -1,0 +1,100 @@
+"""What is due of a schedule: the slots to be fired, and those that it is too late for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Final, NamedTuple
+
+from domain.schedule import Schedule, Span
+from domain.schedule_terms import Terms
+from domain.timetable import latest_slot, next_slot, slots
+
+COUNTED: Final = 10_000
+"""Missed slots are counted up to here."""
+_MOMENT: Final = timedelta(microseconds=1)
+
+
+class Slot(NamedTuple):
+    """A slot, and the terms that held when it came."""
+
+    at: datetime
+    terms: Terms
+
+
+class Missed(NamedTuple):
+    """Slots that it is too late for; ``counted`` None: more than anybody counts."""
+
+    first: datetime
+    last: datetime
+    counted: int | None
+
+
+class Due(NamedTuple):
+    """What is to be done: first to say what was missed, and then to fire, in order."""
+
+    missed: Missed | None
+    slots: list[Slot]
+
+
+def due(schedule: Schedule, *, seen: datetime | None, now: datetime, most: int) -> Due:
+    """What is due at ``now``.
+
+    Args:
+        schedule: as it is.
+        seen: the latest slot that somebody has seen to; None: none has been.
+        now: UTC.
+        most: slots to be fired at once; the later ones are due the next time.
+    """
+    if schedule.terms is None or not schedule.spans:
+        return Due(None, [])
+    oldest = schedule.terms.oldest(now)
+    if oldest is None:
+        latest = _latest(schedule, after=seen, upto=now)
+        found = [] if latest is None else [latest]
+        return Due(None if latest is None else _missed(schedule, after=seen, before=latest.at), found)
+    after = oldest - _MOMENT if seen is None or seen < oldest else seen
+    return Due(_missed(schedule, after=seen, before=oldest), list(islice(_slots(schedule, after, now), most)))
+
+
+def next_due(schedule: Schedule, *, seen: datetime | None) -> datetime | None:
+    """When the first slot comes that nobody has seen to; None: none does."""
+    for span in schedule.spans:
+        slot = next_slot(span.terms.timetable, _later(span.after, seen))
+        if slot is not None and (span.upto is None or slot <= span.upto):
+            return slot
+    return None
+
+
+def _slots(schedule: Schedule, after: datetime | None, upto: datetime) -> Iterator[Slot]:
+    for span in schedule.spans:
+        for slot in slots(span.terms.timetable, after=_later(span.after, after), upto=_end(span, upto)):
+            yield Slot(slot, span.terms)
+
+
+def _latest(schedule: Schedule, *, after: datetime | None, upto: datetime) -> Slot | None:
+    for span in reversed(schedule.spans):
+        slot = latest_slot(span.terms.timetable, after=_later(span.after, after), upto=_end(span, upto))
+        if slot is not None:
+            return Slot(slot, span.terms)
+    return None
+
+
+def _missed(schedule: Schedule, *, after: datetime | None, before: datetime) -> Missed | None:
+    upto = before - _MOMENT
+    found = list(islice(_slots(schedule, after, upto), COUNTED + 1))
+    if not found:
+        return None
+    if len(found) <= COUNTED:
+        return Missed(found[0].at, found[-1].at, len(found))
+    last = _latest(schedule, after=after, upto=upto) or found[-1]
+    return Missed(found[0].at, last.at, None)
+
+
+def _later(moment: datetime, other: datetime | None) -> datetime:
+    return moment if other is None else max(moment, other)
+
+
+def _end(span: Span, upto: datetime) -> datetime:
+    return upto if span.upto is None else min(span.upto, upto)

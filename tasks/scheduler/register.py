@@ -1,0 +1,87 @@
+"""The register: the schedules that have slots to come, as the log tells them while it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from domain.aggregate import Event
+from domain.due import next_due
+from domain.schedule import Schedule, schedule_stream
+from infra.event_store import EventStore, Log
+
+PAGE_EVENTS: Final = 5_000
+
+log = structlog.get_logger(__name__)
+
+
+class Register:
+    """Schedules with slots to come; one that has none is not kept.
+
+    Attributes:
+        schedules: by name.
+        seen: the slot of each up to which somebody has seen to them; nobody has to any of one that is not in it.
+    """
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._position = 0
+        self.schedules: dict[str, Schedule] = {}
+        self.seen: dict[str, datetime] = {}
+
+    def look(self) -> set[str]:
+        """Read what was done about schedules since the last look; the names of those it was done about."""
+        touched: set[str] = set()
+        is_all = False
+        while not is_all:
+            told = self._store.schedule_events(after=self._position, limit=PAGE_EVENTS)
+            for unreadable in told.unreadable:
+                log.error("this version cannot read what was done about a schedule", event=unreadable)
+            touched.update(self._fold(told.events))
+            self._position, is_all = told.position, told.is_all
+        self.seen.update(self._store.settled_slots([name for name in touched if name not in self.seen]))
+        return touched
+
+    def next_slot(self, name: str) -> datetime | None:
+        """The first slot of a schedule that nobody has seen to; a schedule without any is forgotten."""
+        found = None
+        try:
+            if name in self.schedules:
+                found = next_due(self.schedules[name], seen=self.seen.get(name))
+        except ValueError as error:  # a time zone that this machine does not know
+            log.error("this schedule cannot be followed here", schedule=name, reason=str(error))  # noqa: TRY400
+        if found is None:
+            self.schedules.pop(name, None)
+            self.seen.pop(name, None)
+        return found
+
+    def note(self, name: str, slot: datetime) -> None:
+        """Somebody has seen to the slots of a schedule up to ``slot``."""
+        self.seen[name] = slot
+        self.schedules[name] = self.schedules[name].seen_to(slot)
+
+    def _fold(self, events: Sequence[Event]) -> set[str]:
+        begun = {_name(event) for event in events if event.originator_version == 1}
+        touched = {_name(event) for event in events}
+        # One by one: what is taken from a set is looked for among all that are known.
+        self._recall([name for name in touched if name not in begun and name not in self.schedules])
+        for event in events:
+            known = self.schedules.get(_name(event)) or Schedule(_name(event))
+            if event.originator_version > known.version:
+                self.schedules[known.name] = known.after(event)
+        return touched
+
+    def _recall(self, names: Collection[str]) -> None:
+        """Read schedules anew that were forgotten."""
+        for story in self._store.load(Log.LICENSING, [schedule_stream(name) for name in names]).values():
+            schedule = Schedule(_name(story[0]))
+            for event in story:
+                schedule = schedule.after(event)
+            self.schedules[schedule.name] = schedule
+
+
+def _name(event: Event) -> str:
+    return event.originator_id.removeprefix(schedule_stream(""))

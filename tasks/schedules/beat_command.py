@@ -1,0 +1,81 @@
+"""``ledgerq schedule import-beat``."""
+
+from __future__ import annotations
+
+import getpass
+import importlib
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import click
+
+from domain.aggregate import Event
+from domain.cause import Cause
+from domain.refusal import Refusal
+from domain.schedule import ScheduleState, ScheduleUnchanged
+from infra.database.door import told_in_one_line
+from infra.event_store import EventStore, Log, LostRaceError, caused
+from infra.settings import load_settings
+from tasks.schedules.reading import folded, story
+
+REASON: Final = "imported from Celery's beat"
+
+
+@click.command("import-beat")
+@click.argument("place", metavar="MODULE:APP")
+@click.option("--apply", "is_applied", is_flag=True, help="Add and change schedules; without it nothing is done.")
+def import_beat(place: str, *, is_applied: bool) -> None:
+    """Make schedules of the entries of a Celery application's beat_schedule; done again, change those that differ.
+
+    The status is 1 where an entry was refused. Stop beat first: else both ask for the same.
+    """
+    app = _app(place)
+    refused = 0
+    url = load_settings().database_url.get_secret_value()
+    with told_in_one_line("schedule import-beat"), EventStore(url, connections=1, name="schedule command") as store:
+        for name, entry in sorted(dict(app.conf.beat_schedule or {}).items()):
+            try:
+                click.echo(f"{name}: {_take_over(store, name, entry, app, is_applied=is_applied)}")
+            except (ValueError, Refusal, LostRaceError) as error:
+                refused += 1
+                click.echo(f"{name}: refused: {error}", err=True)
+    if not is_applied:
+        click.echo("nothing was done: --apply adds and changes schedules")
+    if refused:
+        raise click.exceptions.Exit(1)
+
+
+def _take_over(store: EventStore, entry_name: str, entry: dict[str, Any], app: Any, *, is_applied: bool) -> str:
+    from tasks.schedules.beat import schedule_name, terms_of  # noqa: PLC0415  the other commands do without Celery
+
+    now, terms = datetime.now(UTC), terms_of(entry, app)
+    name = schedule_name(entry_name)
+    known = folded(name, story(store, name))
+    is_new = known.state in {ScheduleState.ABSENT, ScheduleState.REMOVED}
+    try:
+        verb = known.declare if is_new else known.change
+        event: Event = verb(terms, at=now, reason=REASON)
+    except ScheduleUnchanged:
+        return f"schedule {name} is so already"
+    if is_applied:
+        store.append(Log.LICENSING, caused([event], Cause(id=uuid4(), at=now, actor=getpass.getuser())))
+    return f"schedule {name} {'added' if is_new else 'changed'}: {terms.timetable}, {terms.task}"
+
+
+def _app(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise click.BadParameter(
+            f"{error}; wanted is MODULE:APP, as proj.celery:app", param_hint="MODULE:APP"
+        ) from error
+    finally:
+        sys.path.pop(0)
+    if not hasattr(found, "conf"):
+        raise click.BadParameter(f"{place} is no Celery application", param_hint="MODULE:APP")
+    return found
