@@ -25,7 +25,7 @@ def tell_projected(follower: str, projection: str, log: Log, page: Page, *, bega
     tracer = current()
     if tracer is None or log.value == UNTRACED:
         return
-    with harmless():
+    with harmless:
         links = list(islice(_links(page, tracer), names.MOST_LINKS))
         if not links:
             return

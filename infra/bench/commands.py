@@ -26,6 +26,7 @@ from infra.bench.store import StoreBench
 from infra.bench.sweep import SweepBench
 from infra.bench.table import rendered
 from infra.bench.tasks import TaskBench
+from infra.bench.tracing import traced_tasks
 from infra.local.platform import Platform, platform, timed
 from infra.local.run import stoppable
 from infra.settings import load_settings
@@ -119,7 +120,9 @@ def _measure_alone(built: Platform, wanted: list[str], effort: Effort, tell: Tel
         "ten_ms_tasks": lambda: tasks(
             lambda runner: runner.ten_millisecond_tasks(runs=effort.ten_millisecond_tasks, rounds=rounds, tell=tell)
         ),
-        "tracing": lambda: tasks(lambda runner: runner.traced_tasks(runs=effort.quick_tasks, rounds=rounds, tell=tell)),
+        "tracing": lambda: tasks(
+            lambda runner: traced_tasks(runner, runs=effort.quick_tasks, rounds=rounds, tell=tell)
+        ),
         "dispatch": lambda: DispatchBench(*where).measure(runs=effort.dispatched_runs, rounds=rounds, tell=tell),
         "sweep": lambda: SweepBench(*where).measure(sessions=effort.silent_sessions, tell=tell),
     }

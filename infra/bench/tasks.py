@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import uuid4
 
 from domain.tier import Tier
-from infra.bench.collector import collector
 from infra.broker.connection import connect
 from infra.broker.publisher import OutgoingMessage, Publisher
 from infra.broker.topology import INGEST, TASKS
@@ -36,7 +35,7 @@ _CELERY: Final = (
     *("-m", "celery", "-A", "tasks.sample.bare", "worker", "-P", "prefork", "-O", "fair", "-c", str(CHILDREN)),
     *("-Q", _QUEUE, "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
-_OURS: Final = ("-m", "infra.cli", "worker", "--tier", Tier.NORMAL.value, "--concurrency", str(CHILDREN))
+OURS: Final = ("-m", "infra.cli", "worker", "--tier", Tier.NORMAL.value, "--concurrency", str(CHILDREN))
 
 
 class Peer(NamedTuple):
@@ -55,6 +54,18 @@ class Peer(NamedTuple):
     is_stored: bool = False
 
 
+class Measured(NamedTuple):
+    """A worker's speed.
+
+    Attributes:
+        rate: tasks a second.
+        processor_seconds: that a task takes, of the worker and its children together; others disturb it less.
+    """
+
+    rate: float
+    processor_seconds: float
+
+
 def peers(settings: Settings) -> dict[str, Peer]:
     """All of them by name; ``bare`` is what the others are compared with."""
     database = settings.database_url.get_secret_value()
@@ -62,9 +73,9 @@ def peers(settings: Settings) -> dict[str, Peer]:
     dramatiq = ("-m", "dramatiq", "tasks.sample.dramatiq_peer", "--processes", "1", "--threads")
     return {
         "bare": Peer(_CELERY),
-        "ours": Peer(_OURS),
-        "ours_strict": Peer(_OURS, {"LEDGERQ_WORKER_AHEAD_MS": "0"}),
-        "ours_stored": Peer(_OURS, is_stored=True),
+        "ours": Peer(OURS),
+        "ours_strict": Peer(OURS, {"LEDGERQ_WORKER_AHEAD_MS": "0"}),
+        "ours_stored": Peer(OURS, is_stored=True),
         "celery_events": Peer((*_CELERY, "-E")),
         "celery_database": Peer(_CELERY, {"BENCH_RESULTS": results}),
         "dramatiq_2_threads": Peer((*dramatiq, "2"), queue=_DRAMATIQ_QUEUE),
@@ -125,55 +136,35 @@ class TaskBench:
             "task_10ms_strict_vs_bare_celery": figures["ours_strict_ratio"],
         }
 
-    def traced_tasks(self, *, runs: int, rounds: int, tell: Callable[[str], None]) -> dict[str, float]:
-        """Tasks that do nothing, with a tenth of their stories and with all of them sent as spans, against none."""
-        with collector() as endpoint:
-            for name, ratio in (("ours_traced_tenth", "0.1"), ("ours_traced_all", "1")):
-                traced = {"LEDGERQ_TRACING_ENDPOINT": endpoint, "LEDGERQ_TRACING_SAMPLED": ratio}
-                self._peers[name] = Peer(_OURS, traced)
-            names = ("ours", "ours_traced_tenth", "ours_traced_all")
-            figures = self._compare("sample.nothing", names, runs=runs, rounds=rounds, tell=tell, against="ours")
-        return {
-            "traced_tenth_vs_untraced": figures["ours_traced_tenth_ratio"],
-            "traced_all_vs_untraced": figures["ours_traced_all_ratio"],
-        }
-
     def _compare(
-        self,
-        task: str,
-        names: tuple[str, ...],
-        *,
-        runs: int,
-        rounds: int,
-        tell: Callable[[str], None],
-        against: str = "bare",
+        self, task: str, names: tuple[str, ...], *, runs: int, rounds: int, tell: Callable[[str], None]
     ) -> dict[str, float]:
         measured: list[dict[str, float]] = []
         for number in range(rounds):
-            in_turn = names if number % 2 == 0 else names[::-1]  # whoever comes later has a warmer, or busier, machine
-            measured.append({name: self._rate(self._peers[name], task, runs) for name in in_turn})
+            measured.append({name: self.measure(self._peers[name], task, runs).rate for name in names})
             tell(f"  {task}, round {number + 1}: " + ", ".join(f"{n} {r:,.0f}/s" for n, r in measured[-1].items()))
         rates = {name: statistics.median(m[name] for m in measured) for name in names}
         ratios = {
-            f"{name}_ratio": statistics.median(m[name] / m[against] for m in measured)
+            f"{name}_ratio": statistics.median(m[name] / m["bare"] for m in measured)
             for name in names
-            if name != against
+            if name != "bare"
         }
         return {**rates, **ratios}
 
-    def _rate(self, peer: Peer, task: str, runs: int) -> float:
+    def measure(self, peer: Peer, task: str, runs: int) -> Measured:
+        """How fast a worker runs ``runs`` tasks, and what that takes."""
         self._channel.queue_declare(_DRAMATIQ_QUEUE, durable=True, arguments=_DRAMATIQ_ARGUMENTS)
         self._channel.queue_bind(_DRAMATIQ_QUEUE, TASKS, _DRAMATIQ_QUEUE)
         self._publish(peer.queue, task, runs)
         storing = self._process("ingest", ("-m", "infra.cli", "ingest"), {}) if peer.is_stored else nullcontext()
         with storing, self._process("worker", peer.command, peer.environment) as worker:
             self._drain(worker, peer.queue, runs * _STARTED_AT)
-            began, before = time.monotonic(), self._depth(peer.queue)
+            began, before, spent = time.monotonic(), self._depth(peer.queue), processor_seconds(worker.pid)
             left = self._drain(worker, peer.queue, runs * _STOPPED_AT)
-            took = time.monotonic() - began
+            took, spent = time.monotonic() - began, processor_seconds(worker.pid) - spent
         for queue in (peer.queue, INGEST):
             self._channel.queue_purge(queue)
-        return (before - left) / took
+        return Measured((before - left) / took, spent / (before - left))
 
     def _publish(self, queue: str, task: str, runs: int) -> None:
         message = _dramatiq_message if queue == _DRAMATIQ_QUEUE else _celery_message
@@ -212,6 +203,8 @@ class TaskBench:
             process.wait()
 
 
+_GROUP, _USER_TICKS, _SYSTEM_TICKS = 2, 11, 12
+"""Places in ``/proc/PID/stat``, counted from after the name."""
 _DRAMATIQ_ARGUMENTS: Final = {
     "x-dead-letter-exchange": "",
     "x-dead-letter-routing-key": f"{_DRAMATIQ_QUEUE}.XQ",
@@ -255,3 +248,14 @@ def _dramatiq_message(task: str) -> OutgoingMessage:
         "message_timestamp": int(time.time() * 1000),
     }
     return OutgoingMessage(exchange=TASKS, routing_key=_DRAMATIQ_QUEUE, body=json.dumps(said).encode())
+
+
+def processor_seconds(group: int) -> float:
+    """What the processes of a group have had of the processors so far (Linux, proc(5))."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            after_name = stat.read_text().rpartition(")")[2].split()
+            if int(after_name[_GROUP]) == group:
+                ticks += int(after_name[_USER_TICKS]) + int(after_name[_SYSTEM_TICKS])
+    return ticks / os.sysconf("SC_CLK_TCK")

@@ -34,6 +34,6 @@ def noted() -> Iterator[Stored | None]:
         return
     began, stored = datetime.now(UTC), Stored()
     yield stored
-    with harmless():
+    with harmless:
         for log in Log:
             tell_appended(tracer, log.value, [new for of, new in stored.events if of is log], began=began)

@@ -20,8 +20,8 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 _SAMPLED: Final = 0x01
-_RATIO_BITS: Final = 64
-"""As many low bits of a trace id decide whether it is sampled (OpenTelemetry's ``TraceIdRatioBased``)."""
+_BEYOND: Final = 1 << 64
+"""So many low bits of a trace id decide whether it is sampled (OpenTelemetry's ``TraceIdRatioBased``)."""
 
 
 class Context(NamedTuple):
@@ -106,7 +106,7 @@ def trace_id(name: str) -> str:
 
 def is_sampled(trace: str, ratio: float) -> bool:
     """Whether a trace is among the share ``ratio`` (0 to 1) of all; as ``TraceIdRatioBased`` decides."""
-    return int(trace[-16:], 16) < round(ratio * (1 << _RATIO_BITS))
+    return int(trace[-16:], 16) < round(ratio * _BEYOND)
 
 
 def emitted(message: UUID | str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
-from opentelemetry.trace import NonRecordingSpan, use_span
+from opentelemetry.context import attach, detach
+from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from infra.tracing.ids import Context
 from infra.tracing.sdk import span_context
@@ -18,7 +18,7 @@ LONGEST_TEXT: Final = 1000
 
 
 class OpenSpan(NonRecordingSpan):
-    """Keeps attributes; of events and status nothing.
+    """Keeps attributes; of events and status nothing. Entered, it is the current span.
 
     Attributes:
         told: the attributes so far.
@@ -28,6 +28,13 @@ class OpenSpan(NonRecordingSpan):
         super().__init__(span_context(context))
         self._is_sampled = context.is_sampled
         self.told: dict[str, Value] = {}
+
+    def __enter__(self) -> Mapping[str, Value]:  # type: ignore[override]  # of a span itself nothing would come of use
+        self._token = attach(set_span_in_context(self))
+        return self.told
+
+    def __exit__(self, *_error: object) -> None:
+        detach(self._token)
 
     def is_recording(self) -> bool:
         """Whether it is worth telling it anything."""
@@ -43,10 +50,3 @@ class OpenSpan(NonRecordingSpan):
         has_room = key in self.told or len(self.told) < MOST_ATTRIBUTES
         if self._is_sampled and has_room and isinstance(value, (str, int, float)):
             self.told[str(key)] = value[:LONGEST_TEXT] if isinstance(value, str) else value
-
-
-@contextmanager
-def entered(span: OpenSpan) -> Iterator[Mapping[str, Value]]:
-    """While it is the current span; gives what it is told."""
-    with use_span(span, record_exception=False, set_status_on_exception=False):
-        yield span.told

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from types import TracebackType
 from typing import Any, Final
 
 import structlog
@@ -106,19 +107,26 @@ def active_context() -> Context | None:
     return Context(f"{found.trace_id:032x}", f"{found.span_id:016x}", bool(found.trace_flags & 1))
 
 
-@contextmanager
-def harmless() -> Iterator[None]:
-    """Around putting spans together: a fault of ours in that is told once, and never stops what they are about."""
-    global _has_failed  # noqa: PLW0603
-    try:
-        yield
-    except Exception:  # noqa: BLE001  whatever it is
-        if not _has_failed:
-            _has_failed = True
-            _log.exception("spans could not be put together; more such faults are not told")
+class _Harmless:
+    """What :data:`harmless` is; a class, for it is entered once or twice for every task."""
+
+    def __init__(self) -> None:
+        self._has_failed = False
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        if kind is None or not issubclass(kind, Exception):
+            return False
+        if not self._has_failed:
+            self._has_failed = True
+            _log.error("spans could not be put together; more such faults are not told", exc_info=error)
+        return True
 
 
-_has_failed = False
+harmless: Final = _Harmless()
+"""Around putting spans together: a fault of ours in that is told once, and never stops what they are about."""
 
 
 def _forget() -> None:

@@ -38,7 +38,7 @@ def tell_replayed(letter: Recorded, new_run_id: str, *, actor: str, at: datetime
     root = replay_root(new_run_id, letter.metadata)
     if tracer is None or not root.is_sampled:
         return
-    with harmless():
+    with harmless:
         died, story = letter.event, _story(letter.metadata)
         assert isinstance(died, TaskDeadLettered)  # noqa: S101  that is what makes it a letter
         run_id = died.originator_id.removeprefix(run_stream(""))

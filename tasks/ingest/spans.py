@@ -38,7 +38,7 @@ def tell_ingested(told: Sequence[Told], rejected: Sequence[Rejected], *, message
     tracer = current()
     if tracer is None:
         return
-    with harmless():
+    with harmless:
         refused = {each.message_id: each for each in rejected}
         batch = Context(ids.trace_id(str(uuid4())), ids.emitted(uuid4()), is_sampled=True)
         spans = []
@@ -59,7 +59,7 @@ def tell_buried(decided: Sequence[Decided], deliveries: Sequence[Delivery]) -> N
     tracer = current()
     if tracer is None:
         return
-    with harmless():
+    with harmless:
         for each, delivery in zip(decided, deliveries, strict=True):
             story = tracer.story(each.cause.metadata())
             if story.is_sampled and isinstance(each.event, TaskDeadLettered):

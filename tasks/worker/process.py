@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import warnings
@@ -47,7 +48,9 @@ def _run_tier(tier: Tier, concurrency: int, settings: Settings) -> int:
         optimization="fair",
         quiet=True,
     )
-    with tracing(settings, service=SERVICE):
+    with tracing(settings, service=SERVICE) as tracer:
+        if tracer is not None:
+            gc.freeze()  # as in the children: tasks.worker.within
         worker.start()
     return int(worker.exitcode or 0)
 

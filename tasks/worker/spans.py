@@ -32,7 +32,7 @@ def tell_attempt(in_hand: InHand, verdict: Verdict, *, runtime_seconds: float | 
     tracer = current()
     if tracer is None:
         return
-    with harmless():
+    with harmless:
         story = _story(in_hand.attempt, tracer)
         if not story.is_sampled:
             return

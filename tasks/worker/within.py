@@ -6,6 +6,7 @@ sends to others says where it comes from.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import entry_points
@@ -30,6 +31,7 @@ def begin_tracing(settings: Settings) -> None:
     """Send what the code of tasks traces, where the settings say where to."""
     if start(settings, service=SERVICE) is not None:
         signals.worker_process_shutdown.connect(_stop, weak=False)  # a child ends without Python's own farewell
+        gc.freeze()  # all that was imported for it stays; the collector need not look at it for every few hundred tasks
         _instrument([name.strip() for name in settings.tracing_instrument.split(",") if name.strip()])
 
 
@@ -42,11 +44,13 @@ def within(request: Mapping[str, Any]) -> AbstractContextManager[Mapping[str, Va
     if tracer is None:
         return _NOTHING
     context: Context | None = None
-    with harmless():
+    with harmless:
         run_id = str(request.get("id"))
         correlation_id = request.get("ledgerq-correlation-id") or request.get("root_id") or run_id
         story = Story.of(request.get("traceparent"), str(correlation_id), ratio=tracer.ratio)
-        context = story.at(ids.attempted(run_id, _number(request)))
+        # Where nothing is sent no span hangs under it, and any id will do.
+        span_id = ids.attempted(run_id, _number(request)) if story.is_sampled else story.trace_id[:16]
+        context = story.at(span_id)
     return _NOTHING if context is None else _current_span(context)
 
 
@@ -59,9 +63,9 @@ def _number(request: Mapping[str, Any]) -> int:
 
 def _current_span(context: Context) -> AbstractContextManager[Mapping[str, Value]]:
     """The attempt's span is the current one; gives what it is told, as far as its trace is sampled."""
-    from infra.tracing.open_span import OpenSpan, entered  # noqa: PLC0415  not where tracing is off
+    from infra.tracing.open_span import OpenSpan  # noqa: PLC0415  not where tracing is off
 
-    return entered(OpenSpan(context))
+    return OpenSpan(context)
 
 
 def _stop(**_signal: Any) -> None:

@@ -23,6 +23,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from tests.waiting import eventually
 
+SECONDS = 90.0
+"""Long enough on a machine that others use too; nothing waits for it that goes well."""
+
 
 class Got(NamedTuple):
     """A span as it arrived."""
@@ -94,7 +97,7 @@ class Collector:
             assert tree == expected, "\n".join(["", *tree])
             return True
 
-        eventually(same, seconds=30)
+        eventually(same, seconds=SECONDS)
 
     def until(self, wanted: Callable[[Got], bool], *, count: int = 1) -> list[Got]:
         """Wait for spans."""
@@ -104,7 +107,7 @@ class Collector:
             assert len(all_) >= count, sorted({span.name for span in self.spans.values()})
             return all_
 
-        return eventually(found, seconds=30)
+        return eventually(found, seconds=SECONDS)
 
 
 def _got(service: str, span: Sent) -> Got:

@@ -31,7 +31,7 @@ from tests.infra.tracing.collector import Collector, Got, grpc_collector, http_c
 from tests.tasks.processes import Process
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 RATIO = 0.5
 EMITTED = ["PRODUCER publish events", "  CONSUMER process ingest", "    INTERNAL append tasks"]
 
@@ -108,6 +108,7 @@ def fleet(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             worker = _worker(tier, made, directory / f"{tier}.log", {**environment, **more})
             stack.callback(worker.wait)
             stack.callback(worker.kill)
+        eventually(lambda: [log.name for log in directory.glob("*.log") if not _is_ready(log)] == [], seconds=150)
         traced = {"tracing_endpoint": SecretStr(collector.endpoint), "tracing_sampled": RATIO}
         settings = made.model_copy(update=traced)
         with Emitter(settings, role="service") as emitter:
@@ -115,6 +116,10 @@ def fleet(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         tracing.stop()
         for log in directory.glob("*.log"):
             assert "spans" not in log.read_text(), log.read_text()
+
+
+def _is_ready(log: Path) -> bool:
+    return any(said in log.read_text() for said in ("ingest consumes", '"leading"', "worker ready"))
 
 
 def _worker(tier: str, settings: Settings, log: Path, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
