@@ -74,6 +74,7 @@ def test_a_notice_is_told_with_its_last_outcome_and_what_came_before_is_counted(
         "attempt": 2,
         "refusal_count": 1,
         "failure_count": 1,
+        "trace_id": None,  # nothing else is told of the run
     }
 
 

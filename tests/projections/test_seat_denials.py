@@ -9,6 +9,7 @@ from domain.license_policy import LicensePolicy, Overage
 from domain.session import Session
 from domain.session_denial import DenialReason, SessionDenied, Wish
 from infra.event_store import Log
+from infra.tracing.ids import trace_id
 from tests.projections.histories import at, changes, minted
 from tests.projections.world import World
 
@@ -29,7 +30,7 @@ def test_a_denial_is_listed_with_its_figures(world: World) -> None:
         wish=Wish.RESUME,
         host="desk-7",
     )
-    world.record(Log.LICENSING, denied)
+    world.record(Log.LICENSING, denied, correlation_id="denial 7")
     world.catch_up("seat_denials")
     row = world.row("select * from analytics.fct_seat_denials")
     assert row.pop("recorded_at") is not None
@@ -44,6 +45,7 @@ def test_a_denial_is_listed_with_its_figures(world: World) -> None:
         "seats_taken": 12,
         "host": "desk-7",
         "denied_at": at(5),
+        "trace_id": trace_id("denial 7"),
     }
 
 
