@@ -8,13 +8,9 @@ from typing import Final
 
 import structlog
 
-from infra import logs
 from infra.metrics.catalog import Role
-from infra.metrics.door import Door
-from infra.pulse import Pulse
+from infra.running import running
 from infra.settings import load_settings
-from infra.stopping import StopRequest
-from infra.tracing import tracing
 from projections.catalog import PROJECTIONS
 from projections.projector import Projector
 
@@ -41,16 +37,10 @@ def run(only: Sequence[str] = ()) -> None:
         Exception: the fault that stopped a projection; outages of the database do not.
     """
     settings = load_settings()
-    logs.configure(settings)
     expect_pages()
-    with (
-        StopRequest() as stop,
-        tracing(settings, service="projector"),
-        Pulse(settings, "projector") as pulse,
-        Door(settings, Role.PROJECTOR) as door,
-    ):
+    with running(settings, Role.PROJECTOR) as (stop, pulse, instruments):
         chosen = [PROJECTIONS[name] for name in only or PROJECTIONS]
-        projector = Projector(settings, chosen, instruments=door.instruments)
+        projector = Projector(settings, chosen, instruments=instruments)
         projector.start()
         _LOG.info("projector started", projections=list(only or PROJECTIONS))
         while not projector.has_failed and not stop.wait(_LOOK_SECONDS):

@@ -1,1 +1,1 @@
-"""Metrics for Prometheus: what there is (:mod:`infra.metrics.catalog`), and the door each process shows them at."""
+"""Metrics for Prometheus: what there is (:mod:`infra.metrics.catalog`), and the endpoint each process shows them at."""

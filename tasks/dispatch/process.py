@@ -7,19 +7,17 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
-from infra import logs
 from infra.broker.depths import QueueDepths
 from infra.broker.errors import BrokerUnreachableError
 from infra.broker.publisher import Publisher
 from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.metrics.catalog import Role
-from infra.metrics.door import Door
 from infra.metrics.instruments import Instruments
 from infra.pulse import Pulse
+from infra.running import running
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
-from infra.tracing import tracing
 from tasks.dispatch.copies import CopiesFollower
 from tasks.dispatch.meter import DispatchMeter, show_held
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
@@ -41,15 +39,11 @@ def run(settings: Settings | None = None) -> None:
         settings: None: those of the environment.
     """
     settings = settings or load_settings()
-    logs.configure(settings)
     with (
-        StopRequest() as stop,
-        tracing(settings, service="dispatch"),
-        Pulse(settings, "dispatch") as pulse,
-        Door(settings, Role.DISPATCH) as door,
-        Dispatcher(settings, stop, pulse, instruments=door.instruments) as dispatcher,
+        running(settings, Role.DISPATCH) as (stop, pulse, instruments),
+        Dispatcher(settings, stop, pulse, instruments=instruments) as dispatcher,
     ):
-        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=dispatcher.work, instruments=door.instruments)
+        lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=dispatcher.work, instruments=instruments)
 
 
 class Dispatcher:

@@ -11,13 +11,9 @@ from domain.blindness import Away
 from infra.broker.errors import BrokerError
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
-from infra.logs import configure
 from infra.metrics.catalog import Role
-from infra.metrics.door import Door
-from infra.pulse import Pulse
+from infra.running import running
 from infra.settings import Settings, load_settings
-from infra.stopping import StopRequest
-from infra.tracing import tracing
 from tasks.ingest.consumer import Consumer
 from tasks.ingest.intake import Intake, Lasting, database_answers
 from tasks.ingest.isolation import Interrupted
@@ -36,15 +32,11 @@ def run(settings: Settings | None = None) -> None:
         settings: read from the environment where not given.
     """
     settings = settings or load_settings()
-    configure(settings)
     with (
-        StopRequest() as stop,
-        tracing(settings, service="ingest"),
-        Pulse(settings, "ingest") as pulse,
-        Door(settings, Role.INGEST) as door,
+        running(settings, Role.INGEST) as (stop, pulse, instruments),
         Publisher(settings, role="ingest publisher") as publisher,
     ):
-        meter = IngestMeter(door.instruments) if door.instruments is not None else None
+        meter = IngestMeter(instruments) if instruments is not None else None
         lasting = Lasting(settings, publisher, stop, pulse, meter=meter)
         _log.info("ingest starts", batch_messages=settings.ingest_batch_messages)
         _consume_until_stopped(lasting)

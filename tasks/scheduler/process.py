@@ -5,16 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from infra import logs
 from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.events.sealing import Sealing
 from infra.metrics.catalog import Role
-from infra.metrics.door import Door
-from infra.pulse import Pulse
+from infra.running import running
 from infra.settings import Settings, load_settings
-from infra.stopping import StopRequest
-from infra.tracing import tracing
 from tasks.leading import LEADS, lead
 from tasks.retention.keeping import Keeping
 from tasks.scheduler.firing import Firing
@@ -33,16 +29,11 @@ def run(settings: Settings | None = None) -> None:
         settings: None: those of the environment.
     """
     settings = settings or load_settings()
-    logs.configure(settings)
     url = settings.database_url.get_secret_value()
     with (
-        StopRequest() as stop,
-        tracing(settings, service="scheduler"),
-        Pulse(settings, "scheduler") as pulse,
-        Door(settings, Role.SCHEDULER) as door,
+        running(settings, Role.SCHEDULER) as (stop, pulse, instruments),
         EventStore(url, connections=1, name="ledgerq scheduler") as store,
     ):
-        instruments = door.instruments
 
         def work(leadership: Leadership) -> None:
             wanted = shipped(settings)

@@ -23,7 +23,7 @@ from infra.event_store import EventStore
 from infra.logs import about
 from infra.metrics import catalog
 from infra.metrics.catalog import Role
-from infra.metrics.door import Door
+from infra.metrics.endpoint import Endpoint
 from infra.pulse import Pulse
 from infra.settings import load_settings
 from tasks.worker import child
@@ -120,7 +120,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.settlements = Settlements(self.connection_errors)
         self.line = Line(self.controller.semaphore)
         self.pace = Pace(allowance=timedelta(milliseconds=settings.worker_ahead_ms), children=self.pool.limit)
-        self.door = Door(settings, Role.of_worker(self._tier()))
+        self.endpoint = Endpoint(settings, Role.of_worker(self._tier()))
         self.meter = self._meter()
         self.celery_events = CeleryEvents(app, hostname=self.hostname) if settings.celery_events else None
         self.registrar = Registrar(
@@ -152,7 +152,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         """Begin to record, then to consume; returns when the worker is told to stop."""
         self.vitals.start()
         self.recorder.start()
-        self.door.open()
+        self.endpoint.open()
         if self.celery_events is not None:
             self.celery_events.start()
         self.directives.start()
@@ -169,7 +169,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             _log.error("not everything could be recorded; what is left will be delivered again")
         self.registrar.release()
         super().shutdown()
-        self.door.close()
+        self.endpoint.close()
         if self.celery_events is not None:
             self.celery_events.stop()
         self.recorder.stop()
@@ -268,9 +268,9 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         return next((tier for tier in Tier if tier.queue in queues), Tier.NORMAL)
 
     def _meter(self) -> WorkerMeter | None:
-        if self.door.instruments is None:
+        if self.endpoint.instruments is None:
             return None
-        meter = WorkerMeter(self.door.instruments, tier=self._tier(), tasks=self.app.tasks)
+        meter = WorkerMeter(self.endpoint.instruments, tier=self._tier(), tasks=self.app.tasks)
         meter.show(
             {
                 catalog.WORKER_CHILDREN: lambda: self.pool.limit,

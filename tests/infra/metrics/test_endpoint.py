@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from infra.local.ports import is_free
 from infra.metrics import catalog
 from infra.metrics.catalog import Role
-from infra.metrics.door import Door
+from infra.metrics.endpoint import Endpoint
 from infra.settings import Settings
 from tests.infra.metrics.scraping import free_block, scrape
 
@@ -22,9 +22,9 @@ def settings(port: int) -> Settings:
 
 def test_what_was_counted_is_shown_at_the_port_of_the_role() -> None:
     port = free_block()
-    with Door(settings(port), Role.DISPATCH) as door:
-        assert door.instruments is not None
-        door.instruments.counter(catalog.DISPATCH_PUBLISHED, "high").inc(3)
+    with Endpoint(settings(port), Role.DISPATCH) as endpoint:
+        assert endpoint.instruments is not None
+        endpoint.instruments.counter(catalog.DISPATCH_PUBLISHED, "high").inc(3)
         shown = scrape(port + Role.DISPATCH.port_offset)
     assert shown.value("ledgerq_dispatch_published_total", tier="high") == 3
     assert shown.value("process_resident_memory_bytes") > 0
@@ -41,30 +41,30 @@ def test_a_port_that_is_taken_is_said_once_and_the_process_goes_on() -> None:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of other tests linger
         taken.bind(("127.0.0.1", port + Role.INGEST.port_offset))
         taken.listen()
-        with capture_logs() as told, Door(settings(port), Role.INGEST) as door:
-            assert door.address is None
-            assert door.instruments is not None
-            door.instruments.counter(catalog.INGEST_OUTAGES, "broker").inc()
+        with capture_logs() as told, Endpoint(settings(port), Role.INGEST) as endpoint:
+            assert endpoint.address is None
+            assert endpoint.instruments is not None
+            endpoint.instruments.counter(catalog.INGEST_OUTAGES, "broker").inc()
     assert [line["event"] for line in told] == ["metrics are not shown"]
     assert told[0]["port"] == port + Role.INGEST.port_offset
 
 
 def test_a_host_that_is_not_this_one_is_said_and_the_process_goes_on() -> None:
     elsewhere = Settings(metrics_port=free_block(), metrics_host="203.0.113.7")
-    with capture_logs() as told, Door(elsewhere, Role.INGEST) as door:
-        assert door.address is None
+    with capture_logs() as told, Endpoint(elsewhere, Role.INGEST) as endpoint:
+        assert endpoint.address is None
     assert [line["event"] for line in told] == ["metrics are not shown"]
 
 
 def test_with_port_0_nothing_is_counted_and_nobody_listens() -> None:
-    with Door(settings(0), Role.INGEST) as door:
-        assert door.instruments is None
-        assert door.address is None
+    with Endpoint(settings(0), Role.INGEST) as endpoint:
+        assert endpoint.instruments is None
+        assert endpoint.address is None
 
 
-def test_a_closed_door_gives_its_port_back() -> None:
+def test_a_closed_endpoint_gives_its_port_back() -> None:
     port = free_block()
-    with Door(settings(port), Role.SCHEDULER):
+    with Endpoint(settings(port), Role.SCHEDULER):
         pass
     assert is_free(port + Role.SCHEDULER.port_offset)
     with pytest.raises(URLError):
@@ -74,8 +74,8 @@ def test_a_closed_door_gives_its_port_back() -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_child_does_not_keep_the_port() -> None:
     port = free_block()
-    door = Door(settings(port), Role.WORKER_LOW)
-    door.open()
+    endpoint = Endpoint(settings(port), Role.WORKER_LOW)
+    endpoint.open()
     heard, tell = os.pipe()
     child = os.fork()
     if child == 0:  # waits until its parent has looked
@@ -84,8 +84,8 @@ def test_a_child_does_not_keep_the_port() -> None:
         os._exit(0)
     os.close(heard)
     try:
-        door.close()
-        with Door(settings(port), Role.WORKER_LOW) as again:
+        endpoint.close()
+        with Endpoint(settings(port), Role.WORKER_LOW) as again:
             assert again.address is not None
     finally:
         os.close(tell)
@@ -94,7 +94,7 @@ def test_a_child_does_not_keep_the_port() -> None:
 
 def test_somebody_who_asks_and_does_not_read_keeps_nobody_from_looking() -> None:
     port = free_block()
-    with Door(settings(port), Role.PROJECTOR), socket.create_connection(("127.0.0.1", port + 3)) as rude:
+    with Endpoint(settings(port), Role.PROJECTOR), socket.create_connection(("127.0.0.1", port + 3)) as rude:
         rude.sendall(b"GET /metrics HT")
         began = time.monotonic()
         assert scrape(port + Role.PROJECTOR.port_offset).names

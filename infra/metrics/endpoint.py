@@ -1,4 +1,4 @@
-"""The door: where one process shows its metrics, over HTTP, beside its work and never in its way."""
+"""The endpoint: where one process shows its metrics, over HTTP, beside its work and never in its way."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from infra.settings import Settings
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.metrics")
 
 
-class Door:
+class Endpoint:
     """The instruments of this process, and the port they can be read at; open it as a context manager.
 
-    A port that is taken is said once, and the process goes on without a door: what it does is worth more than what
-    it shows. So it is with whatever else keeps the door shut.
+    A port that is taken is said once, and the process goes on without one: what it does is worth more than what it
+    shows. So it is with whatever else keeps it from listening.
 
     Attributes:
         instruments: what the process counts with; None: metrics are off, and nothing is to be counted.
