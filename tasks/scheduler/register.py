@@ -6,12 +6,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 import structlog
 
 from domain.aggregate import Event
 from domain.due import next_due
 from domain.schedule import Schedule, schedule_stream
-from infra.event_store import EventStore, Log
+from domain.timetable import next_slot
+from infra.event_store import EventStore, EventUnreadableError, Log
 
 PAGE_EVENTS: Final = 5_000
 
@@ -19,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class Register:
-    """Schedules with slots to come; one that has none is not kept.
+    """Schedules with slots to come; one that has none, or none that can be told here, is not kept.
 
     Attributes:
         schedules: by name.
@@ -42,17 +44,15 @@ class Register:
                 log.error("this version cannot read what was done about a schedule", event=unreadable)
             touched.update(self._fold(told.events))
             self._position, is_all = told.position, told.is_all
+        for name in touched:
+            self.schedules[name] = _readable(self.schedules[name])
         self.seen.update(self._store.settled_slots([name for name in touched if name not in self.seen]))
         return touched
 
     def next_slot(self, name: str) -> datetime | None:
         """The first slot of a schedule that nobody has seen to; a schedule without any is forgotten."""
-        found = None
-        try:
-            if name in self.schedules:
-                found = next_due(self.schedules[name], seen=self.seen.get(name))
-        except ValueError as error:  # a time zone that this machine does not know
-            log.error("this schedule cannot be followed here", schedule=name, reason=str(error))  # noqa: TRY400
+        known = self.schedules.get(name)
+        found = None if known is None else next_due(known, seen=self.seen.get(name))
         if found is None:
             self.schedules.pop(name, None)
             self.seen.pop(name, None)
@@ -76,11 +76,28 @@ class Register:
 
     def _recall(self, names: Collection[str]) -> None:
         """Read schedules anew that were forgotten."""
-        for story in self._store.load(Log.LICENSING, [schedule_stream(name) for name in names]).values():
-            schedule = Schedule(_name(story[0]))
-            for event in story:
-                schedule = schedule.after(event)
-            self.schedules[schedule.name] = schedule
+        for name in names:
+            schedule = Schedule(name)
+            try:
+                for event in self._store.load(Log.LICENSING, [schedule.stream]).get(schedule.stream, []):
+                    schedule = schedule.after(event)
+            except EventUnreadableError as error:
+                log.error("this version cannot follow a schedule", schedule=name, reason=str(error))  # noqa: TRY400
+            else:
+                self.schedules[name] = schedule
+
+
+def _readable(schedule: Schedule) -> Schedule:
+    """The schedule without the spans that nobody can follow here: in a time zone that this machine does not know."""
+    kept = []
+    for span in schedule.spans:
+        try:
+            next_slot(span.terms.timetable, span.after)
+        except ValueError as error:
+            log.error("this schedule cannot be followed here", schedule=schedule.name, reason=str(error))  # noqa: TRY400
+        else:
+            kept.append(span)
+    return schedule if len(kept) == len(schedule.spans) else msgspec.structs.replace(schedule, spans=tuple(kept))
 
 
 def _name(event: Event) -> str:

@@ -168,18 +168,23 @@ def test_a_single_moment_far_away_is_fired_once_and_then_forgotten(store: EventS
     assert firing.step(moment + timedelta(days=5, seconds=60)) == 1
 
 
-def test_a_schedule_that_this_machine_cannot_follow_keeps_no_other_from_being_fired(
+def test_a_schedule_that_this_machine_cannot_follow_keeps_no_other_from_being_fired_and_can_be_changed_back(
     store: EventStore, desk: Desk
 ) -> None:
     desk.add(SWEEP, EVERY_FIVE, at=NOW)
-    abroad = desk.schedule("abroad").declare(EVERY_MINUTE, at=NOW)
-    terms = msgspec.structs.replace(EVERY_MINUTE, timetable=Cron("* * * * *", "Europe/Atlantis"))
-    unknown = msgspec.structs.replace(abroad, terms=terms)
+    desk.add("moved", EVERY_FIVE_ALL, at=NOW)
+    abroad = msgspec.structs.replace(EVERY_FIVE_ALL, timetable=Cron("* * * * *", "Europe/Atlantis"))
+    home = msgspec.structs.replace(EVERY_FIVE_ALL, tier="high")
+    change = desk.schedule("moved").change(home, at=second(7))
+    unknown = msgspec.structs.replace(change, terms=abroad)  # on another machine there is such a zone
     store.append(Log.LICENSING, caused([unknown], Cause(id=uuid4(), at=NOW, actor="ada")))
     firing = Firing(store)
     with capture_logs() as lines:
-        assert [firing.step(second(at)) for at in (5, 10)] == [1, 1]
-    assert [line["schedule"] for line in lines if line["log_level"] == "error"] == ["abroad"]
+        assert [firing.step(second(at)) for at in (8, 10, 11)] == [2, 1, 0]
+    assert [line["schedule"] for line in lines if line["log_level"] == "error"] == ["moved"]
+    desk.change("moved", home, at=second(12))
+    firing.step(second(16))
+    assert desk.fired("moved") == [second(5), second(15)]
 
 
 def test_a_fired_slot_becomes_one_run_of_its_task(store: EventStore, desk: Desk) -> None:
