@@ -110,6 +110,7 @@ def test_every_connection_is_the_user_of_its_process_and_says_whose_it_is(played
         return found
 
     wanted = {role: {user_of(role, vhost=api.vhost)} for role in ("ingest", "dispatch", "worker")}
+    wanted["monitor"] = {user_of("monitoring", vhost=api.vhost)}
     eventually(lambda: users() == wanted, seconds=30)
 
 
@@ -142,5 +143,5 @@ def test_an_operator_reconciles(played: Played) -> None:
 
 def test_nobody_was_refused_anything(played: Played) -> None:
     logs = {path.name: path.read_text() for path in played.built.directory.glob("*.log")}
-    assert len(logs) == len(Tier) + 4
+    assert len(logs) == len(Tier) + 5
     assert [name for name, log in logs.items() if "ACCESS_REFUSED" in log] == []
