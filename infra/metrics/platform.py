@@ -16,7 +16,7 @@ from infra.broker.errors import BrokerError
 from infra.database import DatabaseUnreachableError
 from infra.metrics import catalog
 from infra.metrics.broker_look import look_at_broker
-from infra.metrics.database_look import look_at_database
+from infra.metrics.database_look import DatabaseLook
 from infra.metrics.instruments import family
 from infra.settings import Settings
 
@@ -38,7 +38,7 @@ class PlatformCollector(Collector):
         self._settings = settings
         self._components: dict[str, Callable[[Settings], Iterable[Family]]] = {
             "broker": look_at_broker,
-            "database": look_at_database,
+            "database": DatabaseLook(),
             "host": look_at_host,
         }
         self._down: set[str] = set()

@@ -15,7 +15,7 @@ from domain.task_run import SLOT_REQUESTED, TaskRequested, run_stream
 from domain.tier import Tier
 from infra.broker.connection import connect
 from infra.event_store import EventStore, Log, caused
-from infra.metrics import catalog
+from infra.metrics import catalog, database_look
 from infra.metrics.platform import PlatformCollector
 from infra.settings import Settings
 from tests.infra.metrics.scraping import Shown, free_block
@@ -118,6 +118,60 @@ def test_a_projector_that_is_down_is_seen_as_lag_and_ingest_by_log_time(platform
     assert shown.value("ledgerq_projection_lag_seconds", projection="sessions", log="heartbeats") > 0
     assert shown.value("ledgerq_log_time_timestamp_seconds") == at.timestamp()
     assert shown.value("ledgerq_schedule_last_fired_timestamp_seconds") == 0, "no scheduler has ever run"
+
+
+def test_what_the_database_does_not_say_in_time_is_left_out_and_said_once_and_it_counts_as_up(
+    platform: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_look, "QUESTION_SECONDS", 0.2)
+    collector = PlatformCollector(platform)
+    with (
+        psycopg.connect(platform.database_url.get_secret_value()) as connection,
+        capture_logs() as told,
+    ):
+        connection.execute("lock table read_model.parked_events in access exclusive mode")
+        looks = [{each.name: each.samples for each in collector.collect()} for _ in range(2)]
+    for look_ in looks:
+        assert {sample.labels["component"]: sample.value for sample in look_["ledgerq_up"]}["database"] == 1
+        assert not look_["ledgerq_projection_lag_seconds"]
+        assert look_["ledgerq_backlog_runs"]
+        assert look_["ledgerq_database_size_bytes"]
+    assert [line["question"] for line in told] == ["how far projections have come"]
+
+
+def test_a_database_that_says_nothing_in_time_is_one_that_does_not_answer(
+    platform: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_look, "WITHIN_SECONDS", 0.0)
+    assert look(platform).value("ledgerq_up", component="database") == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "given", "index"),
+    [
+        (database_look._OLDEST, ([tier.queue for tier in Tier],), "task_runs_waiting"),
+        (database_look._LAST_FIRED, (), "licensing_fired"),
+    ],
+)
+def test_a_look_reads_as_little_however_much_is_open_or_recorded(
+    platform: Settings, question: str, given: tuple[object, ...], index: str
+) -> None:
+    with psycopg.connect(platform.database_url.get_secret_value()) as connection:
+        connection.execute(
+            """
+            insert into read_model.task_runs
+                (run_id, accepted_by, accepted_slot, state_slot, accepted_at, recorded_at, task, queue, state,
+                 published_at)
+            select 'open-' || n, 'requested', 0, 0, now(), now(), 'a.task', 'tasks.high',
+                case when n % 2 = 0 then 'published' else 'retrying' end, now()
+            from generate_series(1, 5000) n
+            """
+        )
+        connection.execute("analyze read_model.task_runs")
+        plan = "\n".join(row[0] for row in connection.execute(f"explain {question}".encode(), given))
+        connection.rollback()
+    assert f"using {index}" in plan
+    assert "Seq Scan" not in plan
 
 
 def test_months_that_are_missing_are_seen(platform: Settings) -> None:
