@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from threading import Event
 from uuid import uuid4
 
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily as Family
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -14,9 +16,12 @@ from domain.heartbeat import WatermarkPassed
 from domain.task_run import SLOT_REQUESTED, TaskRequested, run_stream
 from domain.tier import Tier
 from infra.broker.connection import connect
+from infra.broker.depths import QueueDepths, QueueState
+from infra.broker.errors import BrokerRefusedError
 from infra.event_store import EventStore, Log, caused
 from infra.metrics import catalog, database_look
-from infra.metrics.platform import PlatformCollector
+from infra.metrics.broker_look import BrokerLook, _nodes
+from infra.metrics.platform import PlatformCollector, look_at_host
 from infra.settings import Settings
 from tests.infra.metrics.scraping import Shown, free_block
 from tests.waiting import eventually
@@ -212,4 +217,73 @@ def test_trouble_is_said_once_and_its_end_too(platform: Settings) -> None:
         ("broker", "a component of the platform does not answer"),
         ("database", "a component of the platform answers again"),
         ("database", "a component of the platform does not answer"),
+    ]
+
+
+def test_a_look_that_stumbles_is_said_once_and_the_other_components_are_shown(platform: Settings) -> None:
+    def stumble(settings: Settings) -> list[Family]:
+        return [settings.model_dump()["no such setting"]]
+
+    collector = PlatformCollector(platform)
+    collector._components["broker"] = stumble
+    with capture_logs() as told:
+        looks = [{each.name: each.samples for each in collector.collect()} for _ in range(2)]
+    for look_ in looks:
+        up = {sample.labels["component"]: sample.value for sample in look_["ledgerq_up"]}
+        assert up == {"broker": 0, "database": 1, "host": 1}
+        assert look_["ledgerq_log_position"]
+    assert [(line["component"], isinstance(line["exc_info"], KeyError)) for line in told] == [("broker", True)]
+
+
+def test_a_component_that_hangs_is_shown_to_be_down_in_time_and_has_one_look_waiting_for_it(
+    platform: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.metrics.platform.WITHIN_SECONDS", 0.1)
+    let_go, began = Event(), []
+
+    def hang(settings: Settings) -> list[Family]:
+        began.append(settings)
+        assert let_go.wait(20)
+        return []
+
+    def up(collector: PlatformCollector) -> dict[str, float]:
+        (found,) = (each for each in collector.collect() if each.name == "ledgerq_up")
+        return {sample.labels["component"]: sample.value for sample in found.samples}
+
+    collector = PlatformCollector(platform)
+    collector._components = {"database": hang, "host": look_at_host}
+    for _ in range(3):
+        assert up(collector) == {"database": 0, "host": 1}
+    assert len(began) == 1
+    let_go.set()
+    eventually(lambda: up(collector) == {"database": 1, "host": 1})
+
+
+def test_a_queue_that_the_user_may_not_ask_for_is_left_out_and_asked_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, refused = [], {"dead"}
+
+    def state(depths: QueueDepths, queue: str) -> QueueState:
+        del depths
+        asked.append(queue)
+        if queue in refused:
+            raise BrokerRefusedError(f"access to queue '{queue}' refused")
+        return QueueState(0, 1)
+
+    monkeypatch.setattr(QueueDepths, "state", state)
+    see, settings = BrokerLook(), by_amqp(Settings())
+    for _ in range(2):
+        ready, _consumers = see(settings)
+        assert {sample.labels["queue"] for sample in ready.samples} == set(asked) - {"dead"}
+    assert asked.count("dead") == 1
+    refused.add("ingest")
+    with pytest.raises(BrokerRefusedError):
+        see(settings)
+
+
+def test_a_node_that_does_not_watch_its_disk_still_tells_of_alarms() -> None:
+    node = {"mem_alarm": True, "disk_free_alarm": False, "disk_free": "disk_free_monitoring_disabled"}
+    assert [each.name for each in _nodes([{**node, "disk_free_limit": "disk_free_monitoring_disabled"}])] == [
+        "ledgerq_broker_alarm"
     ]
