@@ -85,7 +85,7 @@ class AlarmSight(Sight):
         try:
             nodes = self._api.get("nodes")
         except BrokerRefusedError:
-            return {"alarms": Component(Status.HEALTHY, "not known: the user has no tag `monitoring`", {"nodes": []})}
+            return {"alarms": Component(Status.DEGRADED, "not known: the user has no tag `monitoring`", {"nodes": []})}
         facts = [
             {"name": node["name"], "memory_alarm": node.get("mem_alarm"), "disk_alarm": node.get("disk_free_alarm")}
             for node in nodes
