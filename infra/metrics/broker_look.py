@@ -71,18 +71,15 @@ def _told_of_nodes(api: ManagementApi) -> list[dict[str, Any]]:
 
 
 def _nodes(running: list[dict[str, Any]]) -> Iterable[Family]:
-    if not running:
-        return
+    """Of the node with the least room; without samples where none tells, as in the first seconds of its life."""
     alarm = family(catalog.BROKER_ALARM)
-    for resource, flag in (("memory", "mem_alarm"), ("disk", "disk_free_alarm")):
-        alarm.add_metric([resource], float(any(node[flag] for node in running)))
-    yield alarm
+    free, limit = family(catalog.BROKER_DISK_FREE), family(catalog.BROKER_DISK_LIMIT)
+    if running:
+        for resource, flag in (("memory", "mem_alarm"), ("disk", "disk_free_alarm")):
+            alarm.add_metric([resource], float(any(node[flag] for node in running)))
     # A node that does not watch its disk has a text there.
-    measured = [node for node in running if not isinstance(node["disk_free"], str)]
-    if not measured:
-        return
-    tightest = min(measured, key=lambda node: node["disk_free"] - node["disk_free_limit"])
-    for metric, figure in ((catalog.BROKER_DISK_FREE, "disk_free"), (catalog.BROKER_DISK_LIMIT, "disk_free_limit")):
-        found = family(metric)
-        found.add_metric([], tightest[figure])
-        yield found
+    if measured := [node for node in running if not isinstance(node["disk_free"], str)]:
+        tightest = min(measured, key=lambda node: node["disk_free"] - node["disk_free_limit"])
+        free.add_metric([], tightest["disk_free"])
+        limit.add_metric([], tightest["disk_free_limit"])
+    return alarm, free, limit
