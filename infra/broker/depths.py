@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
 import amqp
 
 from infra.broker.connection import CONNECT_TIMEOUT, broker_faults, open_amqp
-from infra.broker.errors import BrokerError, BrokerUnreachableError
+from infra.broker.errors import BrokerError, BrokerRefusedError, BrokerUnreachableError
 from infra.settings import Settings
 
 
@@ -87,3 +88,30 @@ class QueueDepths:
         if self._connection is not None:
             self._connection.collect()
         self._connection = None
+
+
+class PermittedQueues:
+    """Queues some of which the user may not ask for: from RabbitMQ 4.2.7 and 4.3.1 on that takes a permission to read.
+
+    What is refused once is not asked for again: each refusal costs the connection. For one thread.
+
+    Args:
+        queues: all of them, by name.
+    """
+
+    def __init__(self, queues: Iterable[str]) -> None:
+        self._queues = list(queues)
+
+    def states(self, depths: QueueDepths) -> dict[str, QueueState | None]:
+        """Those that the user may ask for, as :meth:`QueueDepths.state` tells them.
+
+        Raises:
+            BrokerUnreachableError: no connection, or no answer within five seconds.
+        """
+        states = {}
+        for queue in tuple(self._queues):
+            try:
+                states[queue] = depths.state(queue)
+            except BrokerRefusedError:
+                self._queues.remove(queue)
+        return states

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from domain.tier import Tier
-from infra.broker.depths import QueueDepths, QueueState
+from infra.broker.depths import PermittedQueues, QueueDepths, QueueState
 from infra.broker.errors import BrokerRefusedError
 from infra.broker.management import ManagementApi
 from infra.broker.topology import DEAD, DEAD_RECORD, INGEST, INGEST_DEAD, UNROUTED
@@ -32,7 +32,7 @@ class BrokerSight(Sight):
 
     def __init__(self, settings: Settings) -> None:
         self._depths = QueueDepths(settings, role="monitor")
-        self._kept = list(KEPT)
+        self._kept = PermittedQueues(KEPT)
 
     def close(self) -> None:
         """Say goodbye."""
@@ -45,19 +45,9 @@ class BrokerSight(Sight):
             BrokerError: the broker is away, or refuses.
         """
         began = time.monotonic()
-        states = {queue: self._depths.state(queue) for queue in CONSUMED} | self._look_into_kept()
+        states = {queue: self._depths.state(queue) for queue in CONSUMED} | self._kept.states(self._depths)
         answered_ms = round((time.monotonic() - began) * 1000 / len(states), 1)
         return {"broker": Component(Status.HEALTHY, facts={"answers_in_ms": answered_ms}), "queues": _queues(states)}
-
-    def _look_into_kept(self) -> dict[str, QueueState | None]:
-        """What is refused once is not asked for again: each refusal costs the connection."""
-        states = {}
-        for queue in tuple(self._kept):
-            try:
-                states[queue] = self._depths.state(queue)
-            except BrokerRefusedError:
-                self._kept.remove(queue)
-        return states
 
 
 def _queues(states: Mapping[str, QueueState | None]) -> Component:
@@ -95,7 +85,7 @@ class AlarmSight(Sight):
         try:
             nodes = self._api.get("nodes")
         except BrokerRefusedError:
-            return {"alarms": Component(Status.HEALTHY, "not known: the user has no tag `monitoring`", {"nodes": []})}
+            return {"alarms": Component(Status.DEGRADED, "not known: the user has no tag `monitoring`", {"nodes": []})}
         facts = [
             {"name": node["name"], "memory_alarm": node.get("mem_alarm"), "disk_alarm": node.get("disk_free_alarm")}
             for node in nodes

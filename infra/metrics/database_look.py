@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import psycopg
+import structlog
 from prometheus_client.metrics_core import GaugeMetricFamily as Family
 
 from domain.tier import Tier
-from infra.database import connect
+from infra.database import DatabaseUnreachableError, connect
 from infra.database.errors import database_faults
 from infra.event_store.backlog import count_backlog, oldest_in_backlog
 from infra.event_store.watermarks import log_time
@@ -18,8 +21,10 @@ from infra.metrics.instruments import family
 from infra.metrics.metric import Metric
 from infra.settings import Settings
 
-WITHIN: Final = "4s"
-"""What one question may take."""
+WITHIN_SECONDS: Final = 6.0
+"""What all questions may take together, with connecting."""
+QUESTION_SECONDS: Final = 2.0
+"""What one of them may."""
 MOST_COUNTED_RUNS: Final = 10_000
 
 _FOLLOWED: Final = """
@@ -28,19 +33,21 @@ _FOLLOWED: Final = """
 _UNSEALED: Final = """
     select log, coalesce(extract(epoch from now() - waiting_since_at), 0)::double precision from analytics.meta_seals
 """
+# By read_model.task_runs_waiting (migration 0048), one entry of it per queue.
 _OLDEST: Final = """
-    select tier.queue, coalesce(extract(epoch from now() - min(run.published_at)), 0)::double precision
+    select tier.queue, coalesce(extract(epoch from now() - oldest.published_at), 0)::double precision
     from unnest(%s::text[]) as tier (queue)
-    left join read_model.task_runs run
-        on run.queue = tier.queue and run.state = 'published' and run.ended_at is null
-    group by tier.queue
+    left join lateral (
+        select run.published_at from read_model.task_runs run
+        where run.queue = tier.queue and run.state = 'published' and run.ended_at is null
+        order by run.published_at limit 1
+    ) oldest on true
 """
-# No index has the name: a look back of six hours ends at the first one there is, and is short where there is none.
+# By event_store.licensing_fired (migration 0048), its last entry.
 _LAST_FIRED: Final = """
     select coalesce((
         select extract(epoch from recorded_at)::double precision from event_store.licensing_events
-        where name = 'schedule.fired' and recorded_at > now() - interval '6 hours'
-        order by position desc limit 1), 0)
+        where name = 'schedule.fired' order by position desc limit 1), 0)
 """
 _MONTHS_AHEAD: Final = """
     select count(*) from pg_inherits join pg_class part on part.oid = inhrelid
@@ -51,66 +58,112 @@ _MONTHS_AHEAD: Final = """
 _SINGLE: Final[dict[Metric, str]] = {
     catalog.SCHEDULE_FIRED_AT: _LAST_FIRED,
     catalog.MONTHS_AHEAD: _MONTHS_AHEAD,
-    catalog.DATABASE_SIZE: "select pg_database_size(current_database())",
     catalog.DATABASE_CONNECTIONS: "select count(*) from pg_stat_activity where backend_type = 'client backend'",
     catalog.DATABASE_CONNECTIONS_LIMIT: "select current_setting('max_connections')::int",
+    catalog.DATABASE_SIZE: "select pg_database_size(current_database())",
 }
 _BY_LABEL: Final[dict[Metric, tuple[str, tuple[Any, ...]]]] = {
     catalog.UNSEALED_AGE: (_UNSEALED, ()),
     catalog.QUEUE_OLDEST: (_OLDEST, ([tier.queue for tier in Tier],)),
 }
 
+_log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.metrics")
 
-def look_at_database(settings: Settings) -> Iterable[Family]:
-    """Everything, over a connection of its own.
-
-    Raises:
-        DatabaseUnreachableError: there is no connection, or it broke.
-        psycopg.Error: it did not answer in time, or is not migrated.
-    """
-    with connect(settings, name="metrics") as connection, database_faults(connection):
-        connection.execute(f"set statement_timeout = '{WITHIN}'".encode())
-        return [*_followed(connection), *_backlogs(connection), *_time(connection), *_figures(connection)]
+_Families: TypeAlias = dict[Metric, Family]
+_Question: TypeAlias = Callable[[psycopg.Connection[Any], _Families], None]
 
 
-def _followed(connection: psycopg.Connection[Any]) -> Iterable[Family]:
-    lag = {metric: family(metric) for metric in (catalog.LAG_EVENTS, catalog.LAG_SECONDS, catalog.PARKED)}
+class DatabaseLook:
+    """Everything, over a connection of its own each time; what takes too long is left out, and said once in the log."""
+
+    def __init__(self) -> None:
+        self._late: set[str] = set()
+
+    def __call__(self, settings: Settings) -> list[Family]:
+        """Every family; without samples where the question took too long.
+
+        Raises:
+            DatabaseUnreachableError: there is no connection, it broke, or nothing was answered in time.
+            psycopg.Error: the database is not migrated.
+        """
+        deadline = time.monotonic() + WITHIN_SECONDS
+        families = {metric: family(metric) for metric in catalog.DATABASE}
+        with connect(settings, name="metrics") as connection, database_faults(connection):
+            answered = [self._ask(connection, name, question, families, deadline) for name, question in _questions()]
+        if not any(answered):
+            raise DatabaseUnreachableError("no question was answered in time")
+        return list(families.values())
+
+    def _ask(
+        self,
+        connection: psycopg.Connection[Any],
+        name: str,
+        question: _Question,
+        families: _Families,
+        deadline: float,
+    ) -> bool:
+        """Whether it was answered in time."""
+        limit_ms = int(1000 * min(QUESTION_SECONDS, deadline - time.monotonic()))
+        in_time = limit_ms > 0  # the server takes 0 for no limit
+        if in_time:
+            try:
+                connection.execute(f"set statement_timeout = {limit_ms}".encode())
+                question(connection, families)
+            except psycopg.errors.QueryCanceled:
+                in_time = False
+        if in_time:
+            self._late.discard(name)
+        elif name not in self._late:
+            self._late.add(name)
+            _log.warning("the database takes too long to say; left out of the metrics", question=name)
+        return in_time
+
+
+def _questions() -> Iterator[tuple[str, _Question]]:
+    """In the order of how much is lost without them; what grows with the database comes last."""
+    yield "how far projections have come", _followed
+    yield "log time", _time
+    for tier in Tier:
+        yield f"age of the backlog of {tier}", partial(_backlog_age, tier)
+        yield f"backlog of {tier}", partial(_backlog_runs, tier)
+    for metric, (asked, given) in _BY_LABEL.items():
+        yield metric.name, partial(_by_label, metric, asked, given)
+    for metric, asked in _SINGLE.items():
+        yield metric.name, partial(_single, metric, asked)
+
+
+def _followed(connection: psycopg.Connection[Any], families: _Families) -> None:
     positions: dict[str, int] = {}
     for projection, log, safe_position, *figures in connection.execute(_FOLLOWED.encode()).fetchall():
         positions[log] = safe_position
-        for found, figure in zip(lag.values(), figures, strict=True):
-            found.add_metric([projection, log], figure)
-    position = family(catalog.LOG_POSITION)
+        for metric, figure in zip((catalog.LAG_EVENTS, catalog.LAG_SECONDS, catalog.PARKED), figures, strict=True):
+            families[metric].add_metric([projection, log], figure)
     for log, reached in positions.items():
-        position.add_metric([log], reached)
-    return *lag.values(), position
+        families[catalog.LOG_POSITION].add_metric([log], reached)
 
 
-def _backlogs(connection: psycopg.Connection[Any]) -> Iterable[Family]:
-    runs, age = family(catalog.BACKLOG_RUNS), family(catalog.BACKLOG_AGE)
-    for tier in Tier:
-        runs.add_metric([tier.value], count_backlog(connection, tier, most=MOST_COUNTED_RUNS))
-        oldest = oldest_in_backlog(connection, tier)
-        age.add_metric([tier.value], 0.0 if oldest is None else oldest.total_seconds())
-    return runs, age
-
-
-def _time(connection: psycopg.Connection[Any]) -> Iterable[Family]:
+def _time(connection: psycopg.Connection[Any], families: _Families) -> None:
     """Nothing where ingest has never said so."""
-    found = family(catalog.LOG_TIME)
     if (reached := log_time(connection)) is not None:
-        found.add_metric([], reached.timestamp())
-    yield found
+        families[catalog.LOG_TIME].add_metric([], reached.timestamp())
 
 
-def _figures(connection: psycopg.Connection[Any]) -> Iterable[Family]:
-    for metric, asked in _SINGLE.items():
-        found = family(metric)
-        ((figure,),) = connection.execute(asked.encode()).fetchall()
-        found.add_metric([], figure)
-        yield found
-    for metric, (asked, given) in _BY_LABEL.items():
-        found = family(metric)
-        for label, figure in connection.execute(asked.encode(), given).fetchall():
-            found.add_metric([label], figure)
-        yield found
+def _backlog_age(tier: Tier, connection: psycopg.Connection[Any], families: _Families) -> None:
+    oldest = oldest_in_backlog(connection, tier)
+    families[catalog.BACKLOG_AGE].add_metric([tier.value], 0.0 if oldest is None else oldest.total_seconds())
+
+
+def _backlog_runs(tier: Tier, connection: psycopg.Connection[Any], families: _Families) -> None:
+    families[catalog.BACKLOG_RUNS].add_metric([tier.value], count_backlog(connection, tier, most=MOST_COUNTED_RUNS))
+
+
+def _by_label(
+    metric: Metric, asked: str, given: tuple[Any, ...], connection: psycopg.Connection[Any], families: _Families
+) -> None:
+    for label, figure in connection.execute(asked.encode(), given).fetchall():
+        families[metric].add_metric([label], figure)
+
+
+def _single(metric: Metric, asked: str, connection: psycopg.Connection[Any], families: _Families) -> None:
+    ((figure,),) = connection.execute(asked.encode()).fetchall()
+    families[metric].add_metric([], figure)

@@ -51,8 +51,9 @@ def metrics_page() -> str:
     parts.append(
         "## The platform\n\n"
         "What broker, database and host say when they are asked, shown by one process for all (`/metrics` of\n"
-        "`ledgerq monitor`). A component that does not answer has `ledgerq_up` 0 and shows nothing else; others do.\n\n"
-        + _table(PLATFORM)
+        "`ledgerq monitor`). A component that does not answer has `ledgerq_up` 0 and shows nothing else; others do.\n"
+        "What the database does not say within two seconds is left out and said in the log; it is up then. A look\n"
+        "takes eight seconds at most.\n\n" + _table(PLATFORM)
     )
     return "\n".join(parts)
 

@@ -28,8 +28,8 @@ _TELL: Final = """
     values (%(name)s, %(role)s, %(started_at)s, clock_timestamp(), clock_timestamp() - %(age)s, %(ready)s,
             pg_backend_pid(), %(state)s)
     on conflict (name) do update
-    set told_at = excluded.told_at, turned_at = excluded.turned_at, ready = excluded.ready,
-        session = excluded.session, state = excluded.state
+    set started_at = excluded.started_at, told_at = excluded.told_at, turned_at = excluded.turned_at,
+        ready = excluded.ready, session = excluded.session, state = excluded.state
 """
 _FORGET: Final = "delete from runtime.processes where told_at < clock_timestamp() - %s"
 _GOODBYE: Final = "delete from runtime.processes where name = %s"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from infra.broker.depths import QueueDepths, QueueState
 from infra.broker.errors import BrokerRefusedError
-from infra.health.broker import CONSUMED, KEPT, BrokerSight
+from infra.broker.management import ManagementApi
+from infra.health.broker import CONSUMED, KEPT, AlarmSight, BrokerSight
 from infra.health.component import Status
 from infra.settings import Settings
 
@@ -37,3 +39,13 @@ def test_a_queue_that_the_user_may_not_ask_for_is_left_out_and_all_is_well(asked
         }
         assert components["queues"].facts["queues"].keys() == {*CONSUMED, *KEPT} - {"dead"}
     assert asked.count("dead") == 1
+
+
+def test_alarms_that_the_user_may_not_ask_for_are_not_called_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(api: ManagementApi, path: str) -> None:
+        del api
+        raise BrokerRefusedError(f"GET {path}: 401")
+
+    monkeypatch.setattr(ManagementApi, "get", get)
+    alarms = AlarmSight(Settings(management_url=SecretStr("http://127.0.0.1:1"))).look()["alarms"]
+    assert (alarms.status, alarms.detail) == (Status.DEGRADED, "not known: the user has no tag `monitoring`")

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from threading import Event
 from uuid import uuid4
 
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily as Family
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
@@ -14,9 +16,12 @@ from domain.heartbeat import WatermarkPassed
 from domain.task_run import SLOT_REQUESTED, TaskRequested, run_stream
 from domain.tier import Tier
 from infra.broker.connection import connect
+from infra.broker.depths import QueueDepths, QueueState
+from infra.broker.errors import BrokerRefusedError
 from infra.event_store import EventStore, Log, caused
-from infra.metrics import catalog
-from infra.metrics.platform import PlatformCollector
+from infra.metrics import catalog, database_look
+from infra.metrics.broker_look import BrokerLook, _nodes
+from infra.metrics.platform import PlatformCollector, look_at_host
 from infra.settings import Settings
 from tests.infra.metrics.scraping import Shown, free_block
 from tests.waiting import eventually
@@ -120,6 +125,60 @@ def test_a_projector_that_is_down_is_seen_as_lag_and_ingest_by_log_time(platform
     assert shown.value("ledgerq_schedule_last_fired_timestamp_seconds") == 0, "no scheduler has ever run"
 
 
+def test_what_the_database_does_not_say_in_time_is_left_out_and_said_once_and_it_counts_as_up(
+    platform: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_look, "QUESTION_SECONDS", 1.0)
+    collector = PlatformCollector(platform)
+    with (
+        psycopg.connect(platform.database_url.get_secret_value()) as connection,
+        capture_logs() as told,
+    ):
+        connection.execute("lock table read_model.parked_events in access exclusive mode")
+        looks = [{each.name: each.samples for each in collector.collect()} for _ in range(2)]
+    for look_ in looks:
+        assert {sample.labels["component"]: sample.value for sample in look_["ledgerq_up"]}["database"] == 1
+        assert not look_["ledgerq_projection_lag_seconds"]
+        assert look_["ledgerq_backlog_runs"]
+        assert look_["ledgerq_database_size_bytes"]
+    assert [line["question"] for line in told] == ["how far projections have come"]
+
+
+def test_a_database_that_says_nothing_in_time_is_one_that_does_not_answer(
+    platform: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_look, "WITHIN_SECONDS", 0.0)
+    assert look(platform).value("ledgerq_up", component="database") == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "given", "index"),
+    [
+        (database_look._OLDEST, ([tier.queue for tier in Tier],), "task_runs_waiting"),
+        (database_look._LAST_FIRED, (), "licensing_fired"),
+    ],
+)
+def test_a_look_reads_as_little_however_much_is_open_or_recorded(
+    platform: Settings, question: str, given: tuple[object, ...], index: str
+) -> None:
+    with psycopg.connect(platform.database_url.get_secret_value()) as connection:
+        connection.execute(
+            """
+            insert into read_model.task_runs
+                (run_id, accepted_by, accepted_slot, state_slot, accepted_at, recorded_at, task, queue, state,
+                 published_at)
+            select 'open-' || n, 'requested', 0, 0, now(), now(), 'a.task', 'tasks.high',
+                case when n % 2 = 0 then 'published' else 'retrying' end, now()
+            from generate_series(1, 5000) n
+            """
+        )
+        connection.execute("analyze read_model.task_runs")
+        plan = "\n".join(row[0] for row in connection.execute(f"explain {question}".encode(), given))
+        connection.rollback()
+    assert f"using {index}" in plan
+    assert "Seq Scan" not in plan
+
+
 def test_months_that_are_missing_are_seen(platform: Settings) -> None:
     before = look(platform).value("ledgerq_heartbeat_months_ahead")
     with psycopg.connect(platform.database_url.get_secret_value(), autocommit=True) as connection:
@@ -159,3 +218,76 @@ def test_trouble_is_said_once_and_its_end_too(platform: Settings) -> None:
         ("database", "a component of the platform answers again"),
         ("database", "a component of the platform does not answer"),
     ]
+
+
+def test_a_look_that_stumbles_is_said_once_and_the_other_components_are_shown(platform: Settings) -> None:
+    def stumble(settings: Settings) -> list[Family]:
+        return [settings.model_dump()["no such setting"]]
+
+    collector = PlatformCollector(platform)
+    collector._components["broker"] = stumble
+    with capture_logs() as told:
+        looks = [{each.name: each.samples for each in collector.collect()} for _ in range(2)]
+    for look_ in looks:
+        up = {sample.labels["component"]: sample.value for sample in look_["ledgerq_up"]}
+        assert up == {"broker": 0, "database": 1, "host": 1}
+        assert look_["ledgerq_log_position"]
+    assert [(line["component"], isinstance(line["exc_info"], KeyError)) for line in told] == [("broker", True)]
+
+
+def test_a_component_that_hangs_is_shown_to_be_down_in_time_and_has_one_look_waiting_for_it(
+    platform: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.metrics.platform.WITHIN_SECONDS", 0.5)
+    let_go, began = Event(), []
+
+    def hang(settings: Settings) -> list[Family]:
+        began.append(settings)
+        assert let_go.wait(20)
+        return []
+
+    def up(collector: PlatformCollector) -> dict[str, float]:
+        (found,) = (each for each in collector.collect() if each.name == "ledgerq_up")
+        return {sample.labels["component"]: sample.value for sample in found.samples}
+
+    collector = PlatformCollector(platform)
+    collector._components = {"database": hang, "host": look_at_host}
+    for _ in range(3):
+        assert up(collector) == {"database": 0, "host": 1}
+    assert len(began) == 1
+    let_go.set()
+    eventually(lambda: up(collector) == {"database": 1, "host": 1})
+
+
+def test_a_queue_that_the_user_may_not_ask_for_is_left_out_and_asked_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, refused = [], {"dead"}
+
+    def state(depths: QueueDepths, queue: str) -> QueueState:
+        del depths
+        asked.append(queue)
+        if queue in refused:
+            raise BrokerRefusedError(f"access to queue '{queue}' refused")
+        return QueueState(0, 1)
+
+    monkeypatch.setattr(QueueDepths, "state", state)
+    see, settings = BrokerLook(), by_amqp(Settings())
+    for _ in range(2):
+        ready, _consumers = see(settings)
+        assert {sample.labels["queue"] for sample in ready.samples} == set(asked) - {"dead"}
+    assert asked.count("dead") == 1
+    refused.add("ingest")
+    with pytest.raises(BrokerRefusedError):
+        see(settings)
+
+
+def test_a_node_that_does_not_watch_its_disk_still_tells_of_alarms() -> None:
+    unwatched = "disk_free_monitoring_disabled"
+    node = {"mem_alarm": True, "disk_free_alarm": False, "disk_free": unwatched, "disk_free_limit": unwatched}
+    told = {each.name: [sample.value for sample in each.samples] for each in _nodes([node])}
+    assert told == {
+        "ledgerq_broker_alarm": [1, 0],
+        "ledgerq_broker_disk_free_bytes": [],
+        "ledgerq_broker_disk_limit_bytes": [],
+    }

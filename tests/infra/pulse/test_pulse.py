@@ -75,6 +75,21 @@ def test_the_database_is_told_and_forgets_who_says_goodbye(own: Settings, rows: 
     assert not (own.state_dir / "pulse" / "test.live").exists()
 
 
+def test_a_process_started_anew_under_the_name_of_one_that_crashed_counts_from_its_own_start(
+    own: Settings, platform: Settings
+) -> None:
+    name = "test@a-container:1"
+    with database.connect(platform, name="test") as connection:
+        connection.execute(
+            "insert into runtime.processes (name, role, started_at, told_at, turned_at, ready, session, state) "
+            "values (%s, 'test', now() - interval '1 day', now(), now(), true, 0, '{}')",
+            [name],
+        )
+        started = "select count(*) from runtime.processes where name = %s and started_at > now() - interval '1 hour'"
+        with Pulse(own, "test", name=name):
+            eventually(lambda: connection.execute(started, [name]).fetchone() == (1,))
+
+
 def test_while_the_loop_hangs_its_silence_grows_though_the_thread_goes_on_telling(
     own: Settings, rows: Callable[[], list[Any]]
 ) -> None:
