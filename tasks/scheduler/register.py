@@ -60,8 +60,16 @@ class Register:
 
     def note(self, name: str, slot: datetime) -> None:
         """Somebody has seen to the slots of a schedule up to ``slot``."""
-        self.seen[name] = slot
+        self.seen[name] = max(slot, self.seen.get(name, slot))
         self.schedules[name] = self.schedules[name].seen_to(slot)
+
+    def look_again(self, names: Collection[str]) -> set[str]:
+        """Read up to where somebody has seen to the slots of schedules; the names of those who are further by that."""
+        found = self._store.settled_slots(names)
+        further = {name for name, slot in found.items() if name not in self.seen or slot > self.seen[name]}
+        for name in further:
+            self.note(name, found[name])
+        return further
 
     def _fold(self, events: Sequence[Event]) -> set[str]:
         begun = {_name(event) for event in events if event.originator_version == 1}
