@@ -96,16 +96,16 @@ class Register:
 
 
 def _readable(schedule: Schedule) -> Schedule:
-    """The schedule without the spans that nobody can follow here: in a time zone that this machine does not know."""
+    """The schedule without the eras that nobody can follow here: in a time zone that this machine does not know."""
     kept = []
-    for span in schedule.spans:
+    for era in schedule.eras:
         try:
-            next_slot(span.terms.timetable, span.after)
+            next_slot(era.terms.timetable, era.after)
         except ValueError as error:
             log.error("this schedule cannot be followed here", schedule=schedule.name, reason=str(error))  # noqa: TRY400
         else:
-            kept.append(span)
-    return schedule if len(kept) == len(schedule.spans) else msgspec.structs.replace(schedule, spans=tuple(kept))
+            kept.append(era)
+    return schedule if len(kept) == len(schedule.eras) else msgspec.structs.replace(schedule, eras=tuple(kept))
 
 
 def _name(event: Event) -> str:
