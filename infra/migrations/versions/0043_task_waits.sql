@@ -32,10 +32,10 @@ select r.run_id,
 from read_model.task_runs r
 cross join lateral (
     select greatest(coalesce(r.ended_at, now()), r.accepted_at) as until,
-           not exists (
-               select from read_model.task_attempts a
-               where a.run_id = r.run_id and a.received_at is distinct from
-                   least(a.eta_held_at, a.paused_at, a.limited_at, a.deferred_at, a.delivered_at)) as is_known
+           count(*) filter (where a.received_at is distinct from
+               least(a.eta_held_at, a.paused_at, a.limited_at, a.deferred_at, a.delivered_at)) = 0 as is_known
+    from read_model.task_attempts a
+    where a.run_id = r.run_id
 ) whole
 cross join lateral (
     select ordered.attempt, ordered.stretch, ordered.seen_at, ordered.began_at,
