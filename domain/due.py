@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, NamedTuple
 
-from domain.schedule import Schedule, Span
+from domain.schedule import Era, Schedule
 from domain.schedule_terms import Terms
 from domain.timetable import latest_slot, next_slot, slots
 
@@ -47,7 +47,7 @@ def due(schedule: Schedule, *, seen: datetime | None, now: datetime, most: int) 
         now: UTC.
         most: slots to be fired at once; the later ones are due the next time.
     """
-    if schedule.terms is None or not schedule.spans:
+    if schedule.terms is None or not schedule.eras:
         return Due(None, [])
     oldest = schedule.terms.oldest(now)
     if oldest is None:
@@ -60,24 +60,24 @@ def due(schedule: Schedule, *, seen: datetime | None, now: datetime, most: int) 
 
 def next_due(schedule: Schedule, *, seen: datetime | None) -> datetime | None:
     """When the first slot comes that nobody has seen to; None: none does."""
-    for span in schedule.spans:
-        slot = next_slot(span.terms.timetable, _later(span.after, seen))
-        if slot is not None and (span.upto is None or slot <= span.upto):
+    for era in schedule.eras:
+        slot = next_slot(era.terms.timetable, _later(era.after, seen))
+        if slot is not None and (era.upto is None or slot <= era.upto):
             return slot
     return None
 
 
 def _slots(schedule: Schedule, after: datetime | None, upto: datetime) -> Iterator[Slot]:
-    for span in schedule.spans:
-        for slot in slots(span.terms.timetable, after=_later(span.after, after), upto=_end(span, upto)):
-            yield Slot(slot, span.terms)
+    for era in schedule.eras:
+        for slot in slots(era.terms.timetable, after=_later(era.after, after), upto=_end(era, upto)):
+            yield Slot(slot, era.terms)
 
 
 def _latest(schedule: Schedule, *, after: datetime | None, upto: datetime) -> Slot | None:
-    for span in reversed(schedule.spans):
-        slot = latest_slot(span.terms.timetable, after=_later(span.after, after), upto=_end(span, upto))
+    for era in reversed(schedule.eras):
+        slot = latest_slot(era.terms.timetable, after=_later(era.after, after), upto=_end(era, upto))
         if slot is not None:
-            return Slot(slot, span.terms)
+            return Slot(slot, era.terms)
     return None
 
 
@@ -96,5 +96,5 @@ def _later(moment: datetime, other: datetime | None) -> datetime:
     return moment if other is None else max(moment, other)
 
 
-def _end(span: Span, upto: datetime) -> datetime:
-    return upto if span.upto is None else min(span.upto, upto)
+def _end(era: Era, upto: datetime) -> datetime:
+    return upto if era.upto is None else min(era.upto, upto)

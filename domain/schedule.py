@@ -68,7 +68,7 @@ class ScheduleState(StrEnum):
     REMOVED = "removed"
 
 
-class Span(msgspec.Struct, frozen=True):
+class Era(msgspec.Struct, frozen=True):
     """A stretch of time over which the same terms hold: ``after < slot <= upto``; None: it has no end yet."""
 
     terms: Terms
@@ -87,14 +87,14 @@ class Schedule(msgspec.Struct, frozen=True):
         version: how many things have happened to it.
         state: what it is up to.
         terms: those that hold; None: it has never been declared.
-        spans: where its slots lie; those that somebody has seen to are left out at some time.
+        eras: where its slots lie; those that somebody has seen to are left out at some time.
     """
 
     name: str
     version: int = 0
     state: ScheduleState = ScheduleState.ABSENT
     terms: Terms | None = None
-    spans: tuple[Span, ...] = ()
+    eras: tuple[Era, ...] = ()
 
     @property
     def stream(self) -> str:
@@ -113,18 +113,18 @@ class Schedule(msgspec.Struct, frozen=True):
                 terms = msgspec.structs.replace(self.terms, timetable=Interval(event.every_seconds))
                 changed = self._under(terms, at=event.timestamp)
             case SchedulePaused():
-                changed = {"state": ScheduleState.PAUSED, "spans": ()}
+                changed = {"state": ScheduleState.PAUSED, "eras": ()}
             case ScheduleResumed() if self.terms is not None:
                 changed = _alive(self.terms, since=event.timestamp)
             case ScheduleRemoved():
-                changed = {"state": ScheduleState.REMOVED, "spans": ()}
+                changed = {"state": ScheduleState.REMOVED, "eras": ()}
         return msgspec.structs.replace(self, version=event.originator_version, **changed)
 
     def seen_to(self, slot: datetime) -> Schedule:
-        """The schedule without the spans that end at or before ``slot``, up to which somebody has seen to slots."""
-        if self.spans and self.spans[0].upto is not None and self.spans[0].upto <= slot:
-            left = tuple(span for span in self.spans if span.upto is None or span.upto > slot)
-            return msgspec.structs.replace(self, spans=left)
+        """The schedule without the eras that end at or before ``slot``, up to which somebody has seen to slots."""
+        if self.eras and self.eras[0].upto is not None and self.eras[0].upto <= slot:
+            left = tuple(era for era in self.eras if era.upto is None or era.upto > slot)
+            return msgspec.structs.replace(self, eras=left)
         return self
 
     def declare(
@@ -233,11 +233,11 @@ class Schedule(msgspec.Struct, frozen=True):
         return self.terms
 
     def _under(self, terms: Terms, *, at: datetime) -> dict[str, Any]:
-        if not self.spans:
+        if not self.eras:
             return {"terms": terms}
-        *earlier, current = self.spans
+        *earlier, current = self.eras
         at = max(at, current.after)  # whoever changed it last may have a clock that is ahead
-        return {"terms": terms, "spans": (*earlier, msgspec.structs.replace(current, upto=at), Span(terms, at))}
+        return {"terms": terms, "eras": (*earlier, msgspec.structs.replace(current, upto=at), Era(terms, at))}
 
     def _next(self, event_class: type[AnyScheduleEvent], *, at: datetime, **data: Any) -> AnyScheduleEvent:
         return event_class(
@@ -263,7 +263,7 @@ def scheduled_run_id(event_id: UUID, fired_at: datetime) -> UUID:
 
 
 def _alive(terms: Terms, *, since: datetime) -> dict[str, Any]:
-    return {"state": ScheduleState.ACTIVE, "terms": terms, "spans": (Span(terms, since),)}
+    return {"state": ScheduleState.ACTIVE, "terms": terms, "eras": (Era(terms, since),)}
 
 
 def _one_slot_before(event: ScheduleDeclared | ScheduleDeclaredAgain) -> datetime:

@@ -13,6 +13,8 @@ from domain.cron import check_cron, cron_slots
 from domain.moment import BOUNDS, is_within_bounds
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+SHORTEST_INTERVAL: Final = timedelta(seconds=1)
+"""Each slot is an event that is kept for ever, and a turn of the one leader that fires all schedules."""
 LONGEST_INTERVAL: Final = timedelta(days=366)
 LOOKS_BACK: Final = (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=400))
 """How far before a moment its latest slot is looked for at first, and then."""
@@ -68,8 +70,12 @@ class Interval(msgspec.Struct, frozen=True, tag_field="kind", tag="interval"):
 
     def check(self) -> None:
         """Raise ValueError where nothing can go by it."""
-        if not timedelta(0) < self.every <= LONGEST_INTERVAL:
-            raise TimetableInvalid(f"an interval is longer than 0 s and at most {LONGEST_INTERVAL.days} days")
+        # The number is looked at: not every one makes a timedelta.
+        if not SHORTEST_INTERVAL.total_seconds() <= self.every_seconds <= LONGEST_INTERVAL.total_seconds():
+            raise TimetableInvalid(
+                f"{self.every_seconds:g} s is no interval; allowed are {SHORTEST_INTERVAL.total_seconds():g} s"
+                f" to {LONGEST_INTERVAL.days} days"
+            )
         _check_moment(self.anchor)
 
     def __str__(self) -> str:

@@ -112,16 +112,16 @@ class Settings(BaseSettings):
 
     default_patience_seconds: float = Field(default=360.0, gt=0)
     """Silence after which a session lapses, where its license does not say."""
-    sweep_interval_seconds: float = Field(default=60.0, gt=0)
+    sweep_interval_seconds: float = Field(default=60.0, ge=1, le=31_622_400)
     """Interval of the declared schedule of ``cleanup_zombie_sessions``."""
-    expiry_interval_seconds: float = Field(default=3600.0, gt=0)
+    expiry_interval_seconds: float = Field(default=3600.0, ge=1, le=31_622_400)
     """Interval of the declared schedule of ``check_license_expirations``."""
-    usage_interval_seconds: float = Field(default=300.0, gt=0)
+    usage_interval_seconds: float = Field(default=300.0, ge=1, le=31_622_400)
     """Interval of the declared schedule of ``aggregate_usage_metrics``."""
 
     starvation_after_seconds: float = Field(default=300.0, gt=0)
     """How long a run may wait in its queue while more urgent ones begin, before its priority is raised."""
-    starvation_interval_seconds: float = Field(default=30.0, gt=0)
+    starvation_interval_seconds: float = Field(default=30.0, ge=1, le=31_622_400)
     """Interval of the declared schedule of ``raise_starving_runs``."""
 
     seal_key: SecretStr | None = Field(default=None, min_length=16)

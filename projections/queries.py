@@ -106,12 +106,17 @@ def starving_runs(
         return cursor.execute(_STARVING, asked).fetchall()
 
 
-def runs_of_trace(connection: psycopg.Connection[Any], trace_id: str, limit: int) -> list[str]:
+def runs_of_trace(connection: psycopg.Connection[Any], trace_id: str, limit: int, *, within: timedelta) -> list[str]:
     """Runs that are, or an attempt of which is, in a trace, in order of acceptance; at most so many.
 
-    No index has it: people ask rarely, and every run would pay. All runs are looked at.
+    No index has it: people ask rarely, and every run would pay. All runs and attempts are looked at.
+
+    Raises:
+        psycopg.errors.QueryCanceled: it takes longer than ``within``.
     """
-    with connection.cursor(row_factory=scalar_row) as cursor:
+    with connection.transaction(), connection.cursor(row_factory=scalar_row) as cursor:
+        limit_ms = str(int(within.total_seconds() * 1000))
+        cursor.execute("select set_config('statement_timeout', %s, true)", (limit_ms,))
         return cursor.execute(_OF_TRACE, {"trace_id": trace_id, "limit": limit}).fetchall()
 
 

@@ -30,15 +30,22 @@ _TOLD: Final = f"""
     where name in ({_list(TOLD_NAMES)}) and position > %b and position <= %b
     order by position limit %b
 """  # noqa: S608  constants
+_LATE: Final = 500
+"""So many of the facts about slots that were stored last may be of earlier ones: a leader that was frozen and does not
+know yet that it is none stores those of one step."""
 _SETTLED: Final = f"""
-    select asked.name, slot.at
+    select asked.name, slot.latest
     from unnest(%b::text[]) asked (name)
     cross join lateral (
-        select coalesce(data->>'slot_at', data->>'last_slot_at')::timestamptz as at
-        from event_store.licensing_events
-        where name in ({_list(SETTLED_NAMES)}) and data->>'schedule' = asked.name
-        order by position desc limit 1
+        select max(stored.at) as latest
+        from (
+            select coalesce(data->>'slot_at', data->>'last_slot_at')::timestamptz as at
+            from event_store.licensing_events
+            where name in ({_list(SETTLED_NAMES)}) and data->>'schedule' = asked.name
+            order by position desc limit {_LATE}
+        ) stored
     ) slot
+    where slot.latest is not null
 """  # noqa: S608  constants
 _FIRED: Final = f"""
     select event_id, occurred_at, (data->>'slot_at')::timestamptz from event_store.licensing_events
@@ -93,7 +100,7 @@ class ScheduleReader:
         return Told(events, unreadable, max(after, upto) if is_all else rows[-1].position, is_all)
 
     def settled(self, connection: Connection[Any], schedules: Collection[str]) -> dict[str, datetime]:
-        """The slot of each schedule that something became of last; a schedule without any is not in the answer."""
+        """The latest slot of each schedule that something became of; a schedule without any is not in the answer."""
         return dict(connection.execute(_SETTLED.encode(), [list(schedules)]).fetchall())
 
     def fired(self, connection: Connection[Any], schedule: str, *, limit: int) -> list[FiredSlot]:

@@ -226,7 +226,7 @@ class EventStore:
             return self._schedules.told(connection, after=after, limit=limit)
 
     def settled_slots(self, schedules: Collection[str]) -> dict[str, datetime]:
-        """The slot of each of the schedules that was fired, skipped or missed last."""
+        """The latest slot of each of the schedules that was fired, skipped or missed."""
         if not schedules:
             return {}
         with self._datastore.pool.connection() as connection:

@@ -6,11 +6,13 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import click
 import msgspec
+import psycopg
 from pydantic import SecretStr
 
 from infra.database.door import connected, told_in_one_line
@@ -25,6 +27,8 @@ from projections.traces.spans import Told, told_of
 from projections.traces.tree import lines, trees, values
 
 PIPED_COLUMNS: Final = 200
+LOOKED_FOR: Final = timedelta(seconds=30)
+"""For so long the runs of a trace are looked for among all runs."""
 _TRACE_ID: Final = re.compile("[0-9a-f]{32}")
 
 
@@ -116,7 +120,7 @@ def _found(name: str, settings: Settings, *, command: str) -> Found:
         try:
             runs = past_runs(store, reader, [name])
             if not runs and _TRACE_ID.fullmatch(name):
-                runs = past_runs(store, reader, runs_of_trace(connection, name, RUNS_AT_MOST))
+                runs = past_runs(store, reader, _runs_of_trace(connection, name))
         except EventUnreadableError as error:
             raise click.ClickException(str(error)) from error
     if not runs:
@@ -124,6 +128,16 @@ def _found(name: str, settings: Settings, *, command: str) -> Found:
     if len(runs) == RUNS_AT_MOST:
         click.echo(f"these are the first {RUNS_AT_MOST} runs of the trace; there may be more", err=True)
     return Found(runs, told_of(runs))
+
+
+def _runs_of_trace(connection: psycopg.Connection[Any], trace_id: str) -> list[str]:
+    try:
+        return runs_of_trace(connection, trace_id, RUNS_AT_MOST, within=LOOKED_FOR)
+    except psycopg.errors.QueryCanceled as error:
+        raise click.ClickException(
+            f"trace {trace_id} was not found within {LOOKED_FOR.total_seconds():g} s, for all runs are looked at;"
+            " give the id of one of its runs"
+        ) from error
 
 
 def _say_what_is_open(runs: Sequence[PastRun]) -> None:

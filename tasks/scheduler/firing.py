@@ -89,14 +89,22 @@ class Firing:
         return names
 
     def _fire(self, schedules: list[Schedule], now: datetime) -> int:
-        settled = [each for schedule in schedules for each in self._settle(schedule, now)]
+        """Store what becomes of slots; that some were missed only after another look at what others made of them.
+
+        Those have no places that could be found taken, and a leader that was frozen remembers less than is in the log.
+        """
+        found = {schedule.name: self._settle(schedule, now) for schedule in schedules}
+        further = self._register.look_again([name for name, facts in found.items() if _say_missed(facts)])
+        for name in further:
+            found[name] = self._settle(self._register.schedules[name], now)
+        settled = [each for facts in found.values() for each in facts]
         verdicts = self._store.append_each(Log.LICENSING, [each.new for each in settled]) if settled else []
         for each, verdict in zip(settled, verdicts, strict=True):
             self._register.note(each.schedule, each.upto)
             _tell(each.new.event, outcome=verdict.outcome)
             if self._meter is not None and verdict.outcome == "stored":
                 self._meter.settled(each.new.event)
-        decided = {each.schedule for each in settled}
+        decided = {each.schedule for each in settled} | further
         for schedule in schedules:
             moment = self._register.next_slot(schedule.name) if schedule.name in decided else now + LOOK_AGAIN
             self._await(schedule.name, moment)
@@ -120,6 +128,10 @@ class Firing:
         runs = [scheduled_run_id(slot.event_id, slot.at) for slot in fired]
         ended = self._store.ended_runs([str(run) for run in runs])
         return next((run for run in runs if str(run) not in ended), None)
+
+
+def _say_missed(facts: Iterable[_Settled]) -> bool:
+    return any(isinstance(each.new.event, ScheduleSlotsMissed) for each in facts)
 
 
 def _facts(schedule: Schedule, found: Due, *, now: datetime, open_run: UUID | None, alone: bool) -> Iterable[_Settled]:

@@ -60,8 +60,16 @@ class Register:
 
     def note(self, name: str, slot: datetime) -> None:
         """Somebody has seen to the slots of a schedule up to ``slot``."""
-        self.seen[name] = slot
+        self.seen[name] = max(slot, self.seen.get(name, slot))
         self.schedules[name] = self.schedules[name].seen_to(slot)
+
+    def look_again(self, names: Collection[str]) -> set[str]:
+        """Read up to where somebody has seen to the slots of schedules; the names of those who are further by that."""
+        found = self._store.settled_slots(names)
+        further = {name for name, slot in found.items() if name not in self.seen or slot > self.seen[name]}
+        for name in further:
+            self.note(name, found[name])
+        return further
 
     def _fold(self, events: Sequence[Event]) -> set[str]:
         begun = {_name(event) for event in events if event.originator_version == 1}
@@ -88,16 +96,16 @@ class Register:
 
 
 def _readable(schedule: Schedule) -> Schedule:
-    """The schedule without the spans that nobody can follow here: in a time zone that this machine does not know."""
+    """The schedule without the eras that nobody can follow here: in a time zone that this machine does not know."""
     kept = []
-    for span in schedule.spans:
+    for era in schedule.eras:
         try:
-            next_slot(span.terms.timetable, span.after)
+            next_slot(era.terms.timetable, era.after)
         except ValueError as error:
             log.error("this schedule cannot be followed here", schedule=schedule.name, reason=str(error))  # noqa: TRY400
         else:
-            kept.append(span)
-    return schedule if len(kept) == len(schedule.spans) else msgspec.structs.replace(schedule, spans=tuple(kept))
+            kept.append(era)
+    return schedule if len(kept) == len(schedule.eras) else msgspec.structs.replace(schedule, eras=tuple(kept))
 
 
 def _name(event: Event) -> str:

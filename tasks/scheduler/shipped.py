@@ -48,8 +48,8 @@ def shipped(settings: Settings) -> tuple[ShippedSchedule, ...]:
 def declare(store: EventStore, wanted: Iterable[ShippedSchedule], *, at: datetime) -> None:
     """Bring the log in line with what the settings ask for, where that is news.
 
-    What people have made of a shipped schedule since (another interval, a pause, its removal) stays until the settings
-    ask for something they have not asked for before.
+    Another timetable that people have given a shipped schedule stays until the settings ask for an interval that they
+    have not asked for last. A pause and a removal stay whatever the settings ask for.
 
     Args:
         store: the event store.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import importlib
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -33,26 +34,43 @@ def import_beat(place: str, *, is_applied: bool) -> None:
     The status is 1 where an entry was refused. Stop beat first: else both ask for the same.
     """
     app = _app(place)
+    entries: dict[str, dict[str, Any]] = dict(app.conf.beat_schedule or {})
+    names = _names(entries)
     refused = 0
     url = load_settings().database_url.get_secret_value()
     with told_in_one_line("schedule import-beat"), EventStore(url, connections=1, name="schedule command") as store:
-        for name, entry in sorted(dict(app.conf.beat_schedule or {}).items()):
+        for entry_name, entry in sorted(entries.items()):
             try:
-                click.echo(f"{name}: {_take_over(store, name, entry, app, is_applied=is_applied)}")
+                name = _own(entry_name, names)
+                click.echo(f"{entry_name}: {_take_over(store, name, entry, app, is_applied=is_applied)}")
             except (ValueError, Refusal, LostRaceError) as error:
                 refused += 1
-                click.echo(f"{name}: refused: {error}", err=True)
+                click.echo(f"{entry_name}: refused: {error}", err=True)
     if not is_applied:
         click.echo("nothing was done: --apply adds and changes schedules")
     if refused:
         raise click.exceptions.Exit(1)
 
 
-def _take_over(store: EventStore, entry_name: str, entry: dict[str, Any], app: Any, *, is_applied: bool) -> str:
-    from tasks.schedules.beat import schedule_name, terms_of  # noqa: PLC0415  the other commands do without Celery
+def _names(entries: Iterable[str]) -> dict[str, str]:
+    """What the schedule of each entry would be called."""
+    from tasks.schedules.beat import schedule_name  # noqa: PLC0415  the other commands do without Celery
+
+    return {entry: schedule_name(entry) for entry in entries}
+
+
+def _own(entry: str, names: dict[str, str]) -> str:
+    """The name of an entry's schedule; ValueError where another entry's would be called the same."""
+    others = sorted(other for other, name in names.items() if name == names[entry] and other != entry)
+    if others:
+        raise ValueError(f"its schedule would be called {names[entry]}, as that of {', '.join(others)}; rename one")
+    return names[entry]
+
+
+def _take_over(store: EventStore, name: str, entry: dict[str, Any], app: Any, *, is_applied: bool) -> str:
+    from tasks.schedules.beat import terms_of  # noqa: PLC0415  as above
 
     now, terms = datetime.now(UTC), terms_of(entry, app)
-    name = schedule_name(entry_name)
     known = folded(name, story(store, name))
     is_new = known.state in {ScheduleState.ABSENT, ScheduleState.REMOVED}
     try:

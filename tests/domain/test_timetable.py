@@ -64,7 +64,10 @@ def test_a_timetable_is_stored_with_its_kind_and_read_again(timetable: Timetable
 
 @pytest.mark.parametrize(
     "timetable",
-    [Interval(0), Interval(-1), Interval(4e7), Once(datetime(2027, 1, 1)), Once(datetime(9999, 1, 1, tzinfo=UTC))],  # noqa: DTZ001
+    [
+        *(Interval(seconds) for seconds in (0, -1, 0.001, 0.999, 4e7, 8.64e15, float("inf"), float("nan"))),
+        *(Once(datetime(2027, 1, 1)), Once(datetime(9999, 1, 1, tzinfo=UTC))),  # noqa: DTZ001
+    ],
 )
 def test_what_nothing_can_go_by_is_refused(timetable: Interval | Once) -> None:
     with pytest.raises(TimetableInvalid):

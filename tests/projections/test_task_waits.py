@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from domain.aggregate import Event
-from infra.database.migration import SCRIPTS
 from infra.event_store import Log
+from projections.catalog import PROJECTIONS
+from projections.rebuild import rebuild
 from tests.projections.histories import at, minted, requested, told
 from tests.projections.world import World
 
@@ -227,15 +228,30 @@ def test_stretches_follow_one_another_from_the_acceptance_to_the_end(world: Worl
         assert {row["attempt"] for row in rows} == set(range(1, max(row["attempt"] for row in rows) + 1))
 
 
-def test_an_upgrade_fills_in_what_a_rebuild_would(world: World) -> None:
+def test_of_runs_from_before_the_upgrade_it_is_not_known_where_they_were_until_a_rebuild(world: World) -> None:
     lived(world, seed=9)
-    rows = "select * from read_model.task_attempts order by run_id, attempt"
-    rebuilt = world.rows(rows)
-    assert all(any(row[f"{name}_at"] for row in rebuilt) for name in ("delivered", "eta_held", "limited", "deferred"))
-    statements = (SCRIPTS / "versions" / "0043_task_waits.sql").read_text().split(";\n")
-    filling = [text.strip() for text in statements if "update read_model.task_attempts" in text]
+    waits = f"{WAITS} order by run_id"
+    known = world.rows(waits)
     with world.connection.begin():
         world.psycopg.execute(UNTOLD.encode())
-        for statement in filling:
-            world.psycopg.execute(statement.encode())
-    assert world.rows(rows) == rebuilt
+    for row, before in zip(world.rows(waits), known, strict=True):
+        assert set(parts(row).values()) == {None}
+        assert row["total_seconds"] == before["total_seconds"]
+    stretches = world.rows("select * from analytics.fct_task_stretches order by run_id")
+    assert [(row["stretch"], row["began_at"], row["ended_at"]) for row in stretches] == [
+        ("not_known", row["accepted_at"], row["ended_at"]) for row in known
+    ]
+    rebuild(world.connection, PROJECTIONS["task_attempts"], store=world.store, batch_events=1000)
+    assert world.rows(waits) == known
+
+
+def test_of_an_attempt_that_was_held_before_the_upgrade_and_began_after_it_it_is_not_known_either(world: World) -> None:
+    run = minted("run")
+    held = told(run, "received", 2, attempt=1, eta=at(60), because="paused")
+    world.record(Log.TASKS, requested(run, 0), published(run, 1), held)
+    world.catch_up("task_runs", "task_attempts")
+    with world.connection.begin():
+        world.psycopg.execute(UNTOLD.encode())
+    world.record(Log.TASKS, told(run, "started", 9, attempt=1, received_at=at(8)))
+    world.catch_up("task_runs", "task_attempts")
+    assert set(parts(world.row(WAITS)).values()) == {None}

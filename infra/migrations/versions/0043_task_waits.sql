@@ -2,6 +2,7 @@
 -- workers. So an instant counts as no earlier than the ones before it and as no later than the end; a stretch is then
 -- never negative and all of a run add up to its time. By how much an instant was moved is said.
 
+set local lock_timeout = '10s';  -- who waits for a long query keeps all others waiting: rather be refused, and done again
 alter table read_model.task_attempts
     add column delivered_at timestamptz,
     add column eta_held_at  timestamptz,
@@ -9,30 +10,8 @@ alter table read_model.task_attempts
     add column limited_at   timestamptz,
     add column deferred_at  timestamptz;
 
--- Of attempts that were never held, received_at says when they were delivered; for the others, which are few, the log.
-update read_model.task_attempts set delivered_at = received_at where started_at is not null and received_at is not null;
-update read_model.task_attempts a
-set delivered_at = (
-        select (s.data->>'received_at')::timestamptz
-        from event_store.task_events s
-        where s.stream_id = 'task_run-' || a.run_id and s.version = a.attempt * 8 + 1),
-    eta_held_at = held.eta_held_at,
-    paused_at = held.paused_at,
-    limited_at = held.limited_at,
-    deferred_at = held.deferred_at
-from (
-    select substr(stream_id, length('task_run-') + 1) as run_id, (data->>'attempt')::integer as attempt,
-           min(occurred_at) filter (where data->>'because' is null)                                as eta_held_at,
-           min(occurred_at) filter (where data->>'because' = 'paused')                             as paused_at,
-           min(occurred_at) filter (where data->>'because' in
-               ('rate_limited', 'concurrency_limited', 'limiter_away'))                            as limited_at,
-           min(occurred_at) filter (where data->>'because' in
-               ('license_suspended', 'license_term_over', 'license_away'))                         as deferred_at
-    from event_store.task_events
-    where name = 'task.received'
-    group by 1, 2
-) held
-where held.run_id = a.run_id and held.attempt = a.attempt;
+-- No row is written here: of attempts from before it is not known how they waited until task_attempts is rebuilt. Such an
+-- attempt is told by its received_at, which is the earliest of these instants, and was there before they were.
 
 -- Each instant begins a stretch that lasts until the next one. `place` is the order within an attempt; `seen_at` is what
 -- was told, and empty where an instant follows from others (when a delay is over), which is no clock's fault.
@@ -51,20 +30,27 @@ select r.run_id,
        extract(epoch from one.ended_at - one.began_at)::double precision         as seconds,
        coalesce(extract(epoch from one.began_at - one.seen_at), 0)::double precision as moved_seconds
 from read_model.task_runs r
-cross join lateral (select greatest(coalesce(r.ended_at, now()), r.accepted_at) as until) whole
+cross join lateral (
+    select greatest(coalesce(r.ended_at, now()), r.accepted_at) as until,
+           count(*) filter (where a.received_at is distinct from
+               least(a.eta_held_at, a.paused_at, a.limited_at, a.deferred_at, a.delivered_at)) = 0 as is_known
+    from read_model.task_attempts a
+    where a.run_id = r.run_id
+) whole
 cross join lateral (
     select ordered.attempt, ordered.stretch, ordered.seen_at, ordered.began_at,
            lead(ordered.began_at, 1, whole.until) over in_order as ended_at
     from (
         select told.*, least(max(told.at) over in_order, whole.until) as began_at
         from (
-            select 1 as attempt, -1 as place, 'dispatch' as stretch, r.accepted_at as at, r.accepted_at as seen_at
+            select 1 as attempt, -1 as place, case when whole.is_known then 'dispatch' else 'not_known' end as stretch,
+                   r.accepted_at as at, r.accepted_at as seen_at
             union all
             -- The broker may hand a message out before its publisher reads the confirm.
             select 1, 0, 'queue', least(r.published_at, (
                        select least(a.eta_held_at, a.paused_at, a.limited_at, a.deferred_at, a.delivered_at, a.started_at)
                        from read_model.task_attempts a where a.run_id = r.run_id and a.attempt = 1)), r.published_at
-            where r.published_at is not null
+            where r.published_at is not null and whole.is_known
             union all
             select a.attempt + (instant.place = 0)::integer, instant.place, instant.stretch, instant.at, instant.seen_at
             from (
@@ -78,7 +64,7 @@ cross join lateral (
                        lead(least(each.eta_held_at, each.paused_at, each.limited_at, each.deferred_at, each.delivered_at,
                                   each.started_at)) over (order by each.attempt) as next_at
                 from read_model.task_attempts each
-                where each.run_id = r.run_id
+                where each.run_id = r.run_id and whole.is_known
             ) a
             cross join lateral (
                 values (1, 'eta', a.eta_held_at, a.eta_held_at),
@@ -108,7 +94,7 @@ comment on column analytics.fct_task_stretches.state is 'Where the run is now, a
 comment on column analytics.fct_task_stretches.is_ended is 'Whether its one end is recorded.';
 comment on column analytics.fct_task_stretches.accepted_at is 'When it was accepted.';
 comment on column analytics.fct_task_stretches.attempt is 'The attempt that it belongs to, from 1: the one that runs, waits to run, or (retry_wait) came to nothing.';
-comment on column analytics.fct_task_stretches.stretch is 'dispatch, queue, eta, paused, limited, deferred, prefetched, running or retry_wait.';
+comment on column analytics.fct_task_stretches.stretch is 'dispatch, queue, eta, paused, limited, deferred, prefetched, running or retry_wait; not_known: all of a run with attempts from before migration 0043, until task_attempts is rebuilt.';
 comment on column analytics.fct_task_stretches.began_at is 'When it began: as it was told or, where that lies before what came first or after the end, moved.';
 comment on column analytics.fct_task_stretches.ended_at is 'When the next one began or the run ended; the present where neither has happened.';
 comment on column analytics.fct_task_stretches.seconds is 'How long it is; never negative.';
@@ -129,25 +115,28 @@ select r.run_id,
 from read_model.task_runs r
 cross join lateral (
     select extract(epoch from greatest(coalesce(r.ended_at, now()), r.accepted_at) - r.accepted_at)::double precision
-                                                                            as total_seconds,
-           coalesce(sum(seconds) filter (where stretch = 'dispatch'), 0)    as dispatch_seconds,
-           coalesce(sum(seconds) filter (where stretch = 'queue'), 0)       as queue_seconds,
-           coalesce(sum(seconds) filter (where stretch = 'prefetched'), 0)  as prefetched_seconds,
-           coalesce(sum(seconds) filter (where stretch = 'running'), 0)     as running_seconds,
-           coalesce(sum(seconds) filter (where stretch = 'retry_wait'), 0)  as retry_wait_seconds,
-           coalesce(sum(seconds) filter (where stretch = 'eta'), 0)         as eta_seconds,
-           coalesce(sum(seconds) filter (where stretch = 'paused'), 0)      as paused_seconds,
-           coalesce(sum(seconds) filter (where stretch = 'limited'), 0)     as limited_seconds,
-           coalesce(sum(seconds) filter (where stretch = 'deferred'), 0)    as deferred_seconds,
-           count(*) filter (where moved_seconds <> 0)                       as moved_count,
+                                                                                       as total_seconds,
+           coalesce(sum(seconds) filter (where stretch = 'dispatch'), min(nothing))    as dispatch_seconds,
+           coalesce(sum(seconds) filter (where stretch = 'queue'), min(nothing))       as queue_seconds,
+           coalesce(sum(seconds) filter (where stretch = 'prefetched'), min(nothing))  as prefetched_seconds,
+           coalesce(sum(seconds) filter (where stretch = 'running'), min(nothing))     as running_seconds,
+           coalesce(sum(seconds) filter (where stretch = 'retry_wait'), min(nothing))  as retry_wait_seconds,
+           coalesce(sum(seconds) filter (where stretch = 'eta'), min(nothing))         as eta_seconds,
+           coalesce(sum(seconds) filter (where stretch = 'paused'), min(nothing))      as paused_seconds,
+           coalesce(sum(seconds) filter (where stretch = 'limited'), min(nothing))     as limited_seconds,
+           coalesce(sum(seconds) filter (where stretch = 'deferred'), min(nothing))    as deferred_seconds,
+           count(*) filter (where moved_seconds <> 0)                                  as moved_count,
            greatest(max(abs(moved_seconds)),
                     extract(epoch from r.accepted_at - r.ended_at)::double precision, 0) as most_moved_seconds,
-           coalesce(r.trace_id, md5(r.correlation_id))                      as trace_id
-    from analytics.fct_task_stretches s
+           coalesce(r.trace_id, md5(r.correlation_id))                                 as trace_id
+    from (
+        select *, case when stretch <> 'not_known' then 0 end as nothing  -- a part that a run of which it is known lacks
+        from analytics.fct_task_stretches
+    ) s
     where s.run_id = r.run_id
 ) split;
 comment on view analytics.fct_task_waits is
-    'One row per task run. How its time was spent: the nine parts add up to total_seconds. Join fct_task_runs and fct_task_stretches on run_id, dim_licenses on license_id. docs/waits.md says what each part is and which clocks it is read from.';
+    'One row per task run. How its time was spent: the nine parts add up to total_seconds; they are empty where that is not known: of runs with attempts from before migration 0043, until task_attempts is rebuilt. Join fct_task_runs and fct_task_stretches on run_id, dim_licenses on license_id. docs/waits.md says what each part is and which clocks it is read from.';
 comment on column analytics.fct_task_waits.run_id is 'The run.';
 comment on column analytics.fct_task_waits.task is 'Name of the Celery task.';
 comment on column analytics.fct_task_waits.tier is 'critical, high, normal or low; empty where the run used a queue of no tier.';

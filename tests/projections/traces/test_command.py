@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,18 @@ def test_a_run_is_shown_as_trees_with_times_outcomes_and_links(run: Run) -> None
     assert any(f"→ dead letter: trace {TRACE} span {ids.buried(RUN)}" in line for line in lines)
     assert any("task.held reason=paused" in line for line in lines)
     assert f"run {REPLAY} has not ended" in done.stderr
+
+
+def test_a_trace_that_takes_too_long_to_find_is_given_up_with_what_to_do_instead(
+    past: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "LOOKED_FOR", timedelta(seconds=0.1))
+    with past.connection.begin():
+        past.psycopg.execute("lock table read_model.task_runs")
+        done = run("trace", "show", TRACE)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "was not found within 0.1 s" in done.stderr
+    assert "give the id of one of its runs" in done.stderr
 
 
 @pytest.mark.usefixtures("past")

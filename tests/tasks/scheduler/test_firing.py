@@ -79,6 +79,28 @@ def test_another_leader_goes_on_where_the_last_one_stopped(store: EventStore, de
     assert desk.fired(SWEEP) == [second(at) for at in (5, 10, 15, 20, 25)]
 
 
+@pytest.mark.parametrize("catch_up", [CatchUp.LAST, CatchUp.NONE])
+def test_a_leader_that_was_frozen_calls_no_slot_missed_that_another_fired_meanwhile(
+    store: EventStore, desk: Desk, catch_up: CatchUp
+) -> None:
+    desk.add(SWEEP, msgspec.structs.replace(EVERY_FIVE, catch_up=catch_up), at=NOW)
+    frozen = Firing(store)
+    assert frozen.step(second(5)) == 1
+    successor = Firing(store)
+    assert [successor.step(second(at)) for at in range(10, 61, 5)] == [1] * 11
+    assert frozen.step(second(61)) == 0
+    assert frozen.next_due() == second(65)
+    assert [type(event) for event in desk.settled(SWEEP)] == [ScheduleFired] * 12
+
+
+def test_a_fact_that_was_stored_late_leads_no_leader_back(store: EventStore, desk: Desk) -> None:
+    desk.add(SWEEP, EVERY_FIVE, at=NOW)
+    assert Firing(store).step(second(26)) == 1  # of the slot at 25; those from 5 to 20 were missed
+    desk.do(SWEEP, lambda schedule: schedule.fire(second(10), terms=EVERY_FIVE, at=second(11)), at=second(11))
+    assert Firing(store).step(second(27)) == 0
+    assert len(desk.settled(SWEEP)) == 3
+
+
 def test_many_leaders_at_once_fire_each_slot_once(store: EventStore, desk: Desk) -> None:
     desk.add(SWEEP, EVERY_FIVE_ALL, at=NOW)
     stored: list[int] = []

@@ -28,6 +28,8 @@ app.conf.beat_schedule = {
     "every minute!": {"task": "t.often", "schedule": 60.0},
     "nightly": {"task": "t.nightly", "schedule": crontab(minute=30, hour=2), "kwargs": {"x": 1}},
     "by place": {"task": "t.often", "schedule": 60.0, "args": (1,)},
+    "sync a!": {"task": "t.a", "schedule": 60.0},
+    "sync a?": {"task": "t.b", "schedule": 60.0},
 }
 """
 
@@ -111,6 +113,8 @@ def test_an_applications_entries_are_shown_first_and_then_added_once(
     said = call("import-beat", "theirproject:app", "--apply")
     assert "schedule every-minute- added: every 60 s, t.often" in said
     assert "by place: refused: it has positional arguments" in said
+    assert "sync a!: refused: its schedule would be called sync-a-, as that of sync a?; rename one" in said
+    assert "sync a?: refused: its schedule would be called sync-a-, as that of sync a!; rename one" in said
     assert [line.split()[0] for line in call("list").splitlines()] == ["every-minute-", "nightly"]
     again = call("import-beat", "theirproject:app", "--apply")
     assert again.count("is so already") == 2
