@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -136,7 +137,9 @@ def test_spans_are_sent_again_once_the_collector_is_back(monkeypatch: pytest.Mon
 
 def test_a_span_of_the_processes_own_code_goes_the_same_way() -> None:
     with http_collector() as collector:
-        with tracing.tracing(settings(collector.endpoint), service="test"):
+        with tracing.tracing(settings(collector.endpoint), service="test") as tracer:
+            assert tracer is not None
+            tracer.provide(settings(collector.endpoint), service="test")
             from opentelemetry import trace  # noqa: PLC0415  its provider is ours from here on
 
             with trace.get_tracer("mine").start_as_current_span("by hand"):
@@ -150,12 +153,28 @@ def test_a_span_of_the_processes_own_code_goes_the_same_way() -> None:
 def test_the_ratio_of_the_settings_holds_for_the_processes_own_code_too() -> None:
     from opentelemetry import trace  # noqa: PLC0415  its provider is ours from here on
 
-    with (
-        http_collector() as collector,
-        tracing.tracing(settings(collector.endpoint, tracing_sampled=0.0), service="test"),
-        trace.get_tracer("mine").start_as_current_span("by hand") as unsampled,
-    ):
-        assert not unsampled.is_recording()
+    with http_collector() as collector:
+        given = settings(collector.endpoint, tracing_sampled=0.0)
+        with tracing.tracing(given, service="test") as tracer:
+            assert tracer is not None
+            tracer.provide(given, service="test")
+            with trace.get_tracer("mine").start_as_current_span("by hand") as unsampled:
+                assert not unsampled.is_recording()
+
+
+def test_a_service_that_emits_and_sends_tasks_keeps_the_choice_of_its_provider() -> None:
+    program = (
+        "from infra.broker.emitter import Emitter; from infra.settings import load_settings;"
+        "from opentelemetry import trace; from infra import tracing; from tasks import client_spans;"
+        "before = trace.get_tracer_provider();"
+        "Emitter(load_settings(), role='service');"
+        "client_spans._begin(0);"
+        "assert tracing.current() is not None;"
+        "assert trace.get_tracer_provider() is before, trace.get_tracer_provider();"
+    )
+    environment = {**os.environ, "LEDGERQ_TRACING_ENDPOINT": "http://127.0.0.1:1"}
+    done = subprocess.run((sys.executable, "-c", program), check=False, capture_output=True, text=True, env=environment)
+    assert done.stderr.strip() == ""
 
 
 def test_an_endpoint_without_a_path_is_posted_to_where_otlp_says() -> None:
