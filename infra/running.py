@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from infra import logs
-from infra.metrics.catalog import Role
 from infra.metrics.endpoint import Endpoint
 from infra.metrics.instruments import Instruments
+from infra.process_name import ProcessName
 from infra.pulse import Pulse
 from infra.settings import Settings
 from infra.stopping import StopRequest
@@ -31,18 +31,18 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def running(settings: Settings, role: Role) -> Iterator[Running]:
+def running(settings: Settings, process: ProcessName) -> Iterator[Running]:
     """Log lines, a request to stop, spans, a pulse and metrics, for as long as the process works; in its main thread.
 
     Args:
         settings: those in force.
-        role: which process this is.
+        process: which this is.
     """
     logs.configure(settings)
     with (
         StopRequest() as stop,
-        tracing(settings, service=role.value),
-        Pulse(settings, role.value) as pulse,
-        Endpoint(settings, role) as endpoint,
+        tracing(settings, service=process.value),
+        Pulse(settings, process) as pulse,
+        Endpoint(settings, process) as endpoint,
     ):
         yield Running(stop, pulse, endpoint.instruments)

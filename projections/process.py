@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from infra.metrics.catalog import Role
+from infra.process_name import ProcessName
 from infra.running import running
 from infra.settings import load_settings
 from projections.catalog import PROJECTIONS
@@ -38,7 +38,7 @@ def run(only: Sequence[str] = ()) -> None:
     """
     settings = load_settings()
     expect_pages()
-    with running(settings, Role.PROJECTOR) as (stop, pulse, instruments):
+    with running(settings, ProcessName.PROJECTOR) as (stop, pulse, instruments):
         chosen = [PROJECTIONS[name] for name in only or PROJECTIONS]
         projector = Projector(settings, chosen, instruments=instruments)
         projector.start()

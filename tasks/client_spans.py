@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
-from infra.tracing import Context, Span, Story, active_context, current, ids, names, start
+from infra.tracing import Context, Span, Story, active_context, current, harmless, ids, names, start
 from infra.tracing.messaging import about_message
 from infra.tracing.names import Kind
 
@@ -23,24 +23,42 @@ SERVICE: Final = "client"
 def sending(task: str, queue: str, options: dict[str, Any], *, correlation_id: str | None) -> Iterator[None]:
     """Around the sending of a task: its message says in which trace it is, if it is in any.
 
+    No fault of tracing comes out of it.
+
     Args:
         task: the name.
         queue: where it goes.
         options: Celery's; the run's id and a header are added.
         correlation_id: of the story, as its worker will find it; None: the run's id.
     """
-    _begin(os.getpid())
+    span: Span | None = None
+    with harmless:
+        _begin(os.getpid())
+        span = _publishing(task, queue, options, correlation_id=correlation_id)
+    error_type: str | None = None
+    try:
+        yield
+    except Exception as error:
+        error_type = type(error).__name__
+        raise
+    finally:
+        tracer = current()
+        if tracer is not None and span is not None:
+            with harmless:
+                tracer.send(span._replace(error=error_type, ended=datetime.now(UTC)))
+
+
+def _publishing(task: str, queue: str, options: dict[str, Any], *, correlation_id: str | None) -> Span | None:
+    """The span as it begins, told to ``options``; None where tracing is off: then it is the caller's that is told."""
     tracer, headers = current(), options.get("headers") or {}
     above = Context.read(headers.get("traceparent")) or active_context()
     if tracer is None:
         if above is not None:
             options["headers"] = {**headers, "traceparent": above.traceparent}
-        yield
-        return
-    run_id = options["task_id"] = str(options.get("task_id") or uuid4())
+        return None
+    run_id = str(options.get("task_id") or uuid4())
     story = Story.under(above, correlation_id or run_id, ratio=tracer.ratio)
     context = story.at(ids.dispatched(run_id))
-    options["headers"] = {**headers, "traceparent": context.traceparent}
     span = Span(
         name=names.span_name(names.PUBLISH, queue),
         kind=Kind.PRODUCER,
@@ -61,13 +79,9 @@ def sending(task: str, queue: str, options: dict[str, Any], *, correlation_id: s
             names.PRIORITY: options.get("priority"),
         },
     )
-    try:
-        yield
-    except Exception as error:
-        span = span._replace(error=type(error).__name__)
-        raise
-    finally:
-        tracer.send(span._replace(ended=datetime.now(UTC)))
+    options["task_id"] = run_id
+    options["headers"] = {**headers, "traceparent": context.traceparent}
+    return span
 
 
 @lru_cache(maxsize=1)

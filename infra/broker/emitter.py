@@ -17,7 +17,7 @@ from infra.broker.topology import EVENTS
 from infra.cloudevents import CloudEvent, Encoded, encode_binary, encode_structured, new_event
 from infra.cloudevents.encoding import BATCH
 from infra.settings import Settings
-from infra.tracing import start
+from infra.tracing import harmless, start
 from infra.tracing.emitting import Publication
 
 __all__ = ["Emitter", "Mode", "NotEmittedError", "new_event"]
@@ -66,7 +66,8 @@ class Emitter:
     def __init__(self, settings: Settings, *, role: str, timeout: timedelta = TIMEOUT) -> None:
         self._publisher = Publisher(settings, role=role)
         self._timeout = timeout
-        start(settings, service=role)
+        with harmless:
+            start(settings, service=role)
 
     def close(self) -> None:
         """Close the connection; the next call would open another."""

@@ -60,13 +60,19 @@ def grant(api: ManagementApi) -> None:
     """
     for role in ROLES:
         user = user_of(role.name, vhost=api.vhost)
-        found = api.get(user_path(user)) or {}
-        hashed = {"password_hash": found.get("password_hash", "")}
-        if hashed["password_hash"]:
-            hashed["hashing_algorithm"] = found["hashing_algorithm"]
-        api.call("PUT", user_path(user), {**hashed, "tags": ",".join(role.tags)})
+        found = api.get(user_path(user))
+        if found is None or set(found["tags"]) != set(role.tags):
+            _write_user(api, role, found or {})
         api.call("PUT", api.of_vhost("permissions", user), role.permission)
         _limit_keys(api, role, user)
+
+
+def _write_user(api: ManagementApi, role: Role, found: dict[str, Any]) -> None:
+    """Write a user with its tags; its password has to be written too, and one that is set meanwhile would be undone."""
+    hashed = {"password_hash": found.get("password_hash", "")}
+    if hashed["password_hash"]:
+        hashed["hashing_algorithm"] = found["hashing_algorithm"]
+    api.call("PUT", user_path(user_of(role.name, vhost=api.vhost)), {**hashed, "tags": ",".join(role.tags)})
 
 
 def _limit_keys(api: ManagementApi, role: Role, user: str) -> None:

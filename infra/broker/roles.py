@@ -133,7 +133,7 @@ def user_of(role: str, *, vhost: str) -> str:
 def definitions_of_roles(*, vhost: str) -> dict[str, Any]:
     """Users, permissions and topic permissions as parts of a definitions file; nobody can log in yet.
 
-    A user whose password has no hash can log in with none (RabbitMQ documentation, "Credentials and Passwords").
+    A user whose password has no hash cannot log in (RabbitMQ documentation, "Credentials and Passwords").
     """
     users = [(user_of(role.name, vhost=vhost), role) for role in ROLES]
     return {

@@ -13,11 +13,11 @@ from infra.database import DatabaseUnreachableError, connect
 from infra.database.errors import database_faults
 from infra.health.component import Component, Status, judged
 from infra.health.lookout import Sight
-from infra.health.processes import ROLES, Limits, Process, judge
+from infra.health.processes import SINGLE, Limits, Process, judge
 from infra.settings import Settings
 
 _PROCESSES: Final = """
-    select p.name, p.role, p.ready, p.state,
+    select p.name, p.role as process, p.ready, p.state,
            extract(epoch from clock_timestamp() - p.told_at)::double precision as told_seconds,
            extract(epoch from clock_timestamp() - p.turned_at)::double precision as turned_seconds,
            extract(epoch from clock_timestamp() - p.started_at)::double precision as up_seconds,
@@ -47,7 +47,7 @@ class DatabaseSight(Sight):
         settings: for the database, and for what counts as late.
     """
 
-    names = ("database", "celery", *ROLES, "projections")
+    names = ("database", "celery", *SINGLE, "projections")
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -12,6 +12,7 @@ from infra import logs
 from infra.health.app import application
 from infra.health.monitor import Monitor
 from infra.metrics.route import metrics_route
+from infra.process_name import ProcessName
 from infra.pulse import Pulse
 from infra.settings import Settings, SettingsError, load_settings
 
@@ -32,7 +33,7 @@ def run(settings: Settings | None = None) -> None:
     """
     settings = settings or load_settings()
     logs.configure(settings)
-    with _listening(settings) as listening, Monitor(settings) as monitor, Pulse(settings, "monitor") as pulse:
+    with _listening(settings) as listening, Monitor(settings) as monitor, Pulse(settings, ProcessName.MONITOR) as pulse:
         host, port, *_ = listening.getsockname()
         _LOG.info("monitor listens", host=host, port=port)
 

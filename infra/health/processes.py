@@ -8,10 +8,11 @@ from typing import Any, Final, NamedTuple
 
 from domain.tier import Tier
 from infra.health.component import Component, Status, judged
+from infra.process_name import ProcessName
 
-ROLES: Final = ("ingest", "dispatch", "projector", "scheduler")
+SINGLE: Final = (ProcessName.INGEST, ProcessName.DISPATCH, ProcessName.PROJECTOR, ProcessName.SCHEDULER)
 """Processes of which there has to be one at least, beside the workers."""
-WORKER_ROLES: Final = {f"worker-{tier.value}": tier for tier in Tier}
+WORKERS: Final = {ProcessName.of_worker(tier): tier for tier in Tier}
 MISSED_INTERVALS: Final = 3
 """A process that has said nothing for so many of its intervals is stopped, or gone."""
 
@@ -27,7 +28,7 @@ class Process(NamedTuple):
     """
 
     name: str
-    role: str
+    process: str
     told_seconds: float
     turned_seconds: float
     ready: bool
@@ -66,21 +67,23 @@ def manner(process: Process, limits: Limits) -> Manner:
 
 
 def judge(processes: Sequence[Process], limits: Limits) -> dict[str, Component]:
-    """A component for each role, and ``celery`` for all workers."""
+    """A component for each process, and ``celery`` for all workers."""
     there = [(process, how) for process in processes if (how := manner(process, limits)) is not Manner.GONE]
-    found = {role: _of_role([each for each in there if each[0].role == role], role) for role in ROLES}
-    return {"celery": _celery([each for each in there if each[0].role in WORKER_ROLES]), **found}
+    found = {name.value: _single([each for each in there if each[0].process == name], name) for name in SINGLE}
+    return {"celery": _celery([each for each in there if each[0].process in WORKERS]), **found}
 
 
-def _of_role(processes: Sequence[tuple[Process, Manner]], role: str) -> Component:
-    return judged(_troubles(processes, f"no {role} works"), {"processes": _told(processes)})
+def _single(processes: Sequence[tuple[Process, Manner]], name: ProcessName) -> Component:
+    return judged(_troubles(processes, f"no {name} works"), {"processes": _told(processes)})
 
 
 def _celery(workers: Sequence[tuple[Process, Manner]]) -> Component:
     troubles = [
         trouble
-        for role, tier in WORKER_ROLES.items()
-        for trouble in _troubles([each for each in workers if each[0].role == role], f"no worker of {tier.value} works")
+        for name, tier in WORKERS.items()
+        for trouble in _troubles(
+            [each for each in workers if each[0].process == name], f"no worker of {tier.value} works"
+        )
     ]
     told = _told(workers)
     facts = {

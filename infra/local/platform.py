@@ -20,7 +20,7 @@ from infra.local.mailbox import Mailbox
 from infra.local.ports import choose_block, choose_ports, is_free
 from infra.local.sandbox import Sandbox, create_sandbox, drop_stale
 from infra.local.supervisor import Supervisor
-from infra.metrics.catalog import Role
+from infra.metrics.catalog import SHOWN
 from infra.secret_link import new_key
 from infra.settings import Settings
 
@@ -116,7 +116,7 @@ class Platform:
         port = self.settings.metrics_port
         if not port or "metrics_port" in self.settings.model_fields_set:
             return port
-        return choose_block(port, length=1 + len(Role))
+        return choose_block(port, length=1 + len(SHOWN))
 
     @property
     def monitor_url(self) -> str:

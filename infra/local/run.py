@@ -18,7 +18,8 @@ from infra.database import DatabaseUnreachableError
 from infra.local.errors import LocalServersError
 from infra.local.platform import Platform, PlatformNotReadyError, platform, timed
 from infra.local.progress import Progress
-from infra.metrics.catalog import Role
+from infra.metrics.catalog import port_offset
+from infra.process_name import ProcessName
 from infra.settings import load_settings
 
 REPORT_DEADLINE_SECONDS: Final = 90
@@ -129,7 +130,7 @@ def _where_to_look(built: Platform) -> str:
 def _metrics(port: int) -> list[str]:
     if not port:
         return []
-    first, last = port + Role.INGEST.port_offset, port + Role.WORKER_LOW.port_offset
+    first, last = port + port_offset(ProcessName.INGEST), port + port_offset(ProcessName.WORKER_LOW)
     return [f"  metrics               http://127.0.0.1:{first}/metrics (ingest) … {last} (docs/reference/metrics.md)"]
 
 

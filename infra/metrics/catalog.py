@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
-from domain.tier import Tier
 from infra.metrics.metric import MOMENTS, SIZES, WAITS, WORK, Metric, counter, gauge, histogram
+from infra.process_name import ProcessName
 
 OTHER: Final = "other"
 """In the place of a task's name that no worker knows: names come from messages, and labels must be few."""
-
-
-class Role(StrEnum):
-    """A long-lived process that shows metrics."""
-
-    INGEST = "ingest"
-    DISPATCH = "dispatch"
-    PROJECTOR = "projector"
-    SCHEDULER = "scheduler"
-    WORKER_CRITICAL = "worker-critical"
-    WORKER_HIGH = "worker-high"
-    WORKER_NORMAL = "worker-normal"
-    WORKER_LOW = "worker-low"
-
-    @property
-    def port_offset(self) -> int:
-        """What is added to ``LEDGERQ_METRICS_PORT``; the port itself belongs to the platform's own metrics."""
-        return 1 + list(Role).index(self)
-
-    @classmethod
-    def of_worker(cls, tier: Tier) -> Role:
-        """The worker of one tier."""
-        return cls(f"worker-{tier.value}")
 
 
 LEADS: Final = gauge("ledgerq_leader", "1 while this process leads, 0 while it stands by.", "leadership")
@@ -194,17 +170,23 @@ _SCHEDULER: Final = (
     MONTHS_MADE, ARCHIVED_EVENTS, DROPPED_EVENTS, RETENTION_FAILURES,
 )  # fmt: skip
 
-SHOWN: Final[dict[Role, tuple[Metric, ...]]] = {
-    Role.INGEST: _INGEST,
-    Role.DISPATCH: _DISPATCH,
-    Role.PROJECTOR: _PROJECTOR,
-    Role.SCHEDULER: _SCHEDULER,
-    Role.WORKER_CRITICAL: _WORKER,
-    Role.WORKER_HIGH: _WORKER,
-    Role.WORKER_NORMAL: _WORKER,
-    Role.WORKER_LOW: _WORKER,
+SHOWN: Final[dict[ProcessName, tuple[Metric, ...]]] = {
+    ProcessName.INGEST: _INGEST,
+    ProcessName.DISPATCH: _DISPATCH,
+    ProcessName.PROJECTOR: _PROJECTOR,
+    ProcessName.SCHEDULER: _SCHEDULER,
+    ProcessName.WORKER_CRITICAL: _WORKER,
+    ProcessName.WORKER_HIGH: _WORKER,
+    ProcessName.WORKER_NORMAL: _WORKER,
+    ProcessName.WORKER_LOW: _WORKER,
 }
 """What each process shows, beside ``process_…`` of prometheus-client (processor time, memory, open files)."""
+
+
+def port_offset(process: ProcessName) -> int:
+    """What is added to ``LEDGERQ_METRICS_PORT``; the port itself belongs to the platform's own metrics."""
+    return 1 + list(SHOWN).index(process)
+
 
 BROKER: Final = (
     QUEUE_READY, QUEUE_UNACKNOWLEDGED, QUEUE_CONSUMERS, BROKER_ALARM, BROKER_DISK_FREE, BROKER_DISK_LIMIT,

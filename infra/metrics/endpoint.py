@@ -9,8 +9,9 @@ from typing import Final, Self
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
-from infra.metrics.catalog import SHOWN, Role
+from infra.metrics.catalog import SHOWN, port_offset
 from infra.metrics.instruments import Instruments
+from infra.process_name import ProcessName
 from infra.settings import Settings
 
 _log: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.metrics")
@@ -28,15 +29,15 @@ class Endpoint:
 
     Args:
         settings: for ``metrics_port`` and ``metrics_host``.
-        role: decides the port.
+        process: which this is; decides the port.
     """
 
-    def __init__(self, settings: Settings, role: Role) -> None:
+    def __init__(self, settings: Settings, process: ProcessName) -> None:
         self._host = settings.metrics_host
-        self._role = role
-        self._port = settings.metrics_port + role.port_offset
+        self._process = process
+        self._port = settings.metrics_port + port_offset(process)
         self._registry = CollectorRegistry()
-        self.instruments = Instruments(self._registry, SHOWN[role]) if settings.metrics_port else None
+        self.instruments = Instruments(self._registry, SHOWN[process]) if settings.metrics_port else None
         ProcessCollector(registry=self._registry)
         self.address: str | None = None
         self._close = _nothing
@@ -58,7 +59,11 @@ class Endpoint:
             server, thread = start_http_server(self._port, self._host, self._registry)
         except OSError as error:
             _log.warning(
-                "metrics are not shown", role=self._role.value, host=self._host, port=self._port, reason=str(error)
+                "metrics are not shown",
+                process=self._process.value,
+                host=self._host,
+                port=self._port,
+                reason=str(error),
             )
             return
         # A pool's child would keep the port of a worker that died.
@@ -71,7 +76,7 @@ class Endpoint:
             thread.join()
 
         self._close = close
-        _log.info("metrics are shown", role=self._role.value, address=self.address)
+        _log.info("metrics are shown", process=self._process.value, address=self.address)
 
     def close(self) -> None:
         """Stop listening; what was counted stays counted."""

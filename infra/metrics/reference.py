@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from infra.metrics.catalog import PLATFORM, SHOWN, Role
+from infra.metrics.catalog import PLATFORM, SHOWN, port_offset
 from infra.metrics.metric import Kind, Metric
+from infra.process_name import ProcessName
 
 _HEAD = """# Metrics
 
@@ -35,19 +36,21 @@ Alert rules for Prometheus are in `infra/deploy/prometheus/`, dashboards for Gra
 ([operations](../operations.md#metrics-and-alerts)).
 """
 _TITLES = (
-    ("Ingest", Role.INGEST),
-    ("Dispatch", Role.DISPATCH),
-    ("Workers", Role.WORKER_NORMAL),
-    ("Projector", Role.PROJECTOR),
-    ("Scheduler", Role.SCHEDULER),
+    ("Ingest", ProcessName.INGEST),
+    ("Dispatch", ProcessName.DISPATCH),
+    ("Workers", ProcessName.WORKER_NORMAL),
+    ("Projector", ProcessName.PROJECTOR),
+    ("Scheduler", ProcessName.SCHEDULER),
 )
 
 
 def metrics_page() -> str:
     """The page, Markdown."""
-    ports = "".join(f"| {role.value} | +{role.port_offset} | {8000 + role.port_offset} |\n" for role in Role)
+    ports = "".join(
+        f"| {process.value} | +{port_offset(process)} | {8000 + port_offset(process)} |\n" for process in SHOWN
+    )
     parts = [_HEAD + ports + _AFTER_PORTS]
-    parts += [f"## {title}\n\n{_table(SHOWN[role])}" for title, role in _TITLES]
+    parts += [f"## {title}\n\n{_table(SHOWN[process])}" for title, process in _TITLES]
     parts.append(
         "## The platform\n\n"
         "What broker, database and host say when they are asked, shown by one process for all (`/metrics` of\n"

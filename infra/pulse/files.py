@@ -8,23 +8,25 @@ from typing import Final
 
 import structlog
 
+from infra.process_name import ProcessName
+
 _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.pulse")
 
 
 class PulseFiles:
-    """``ROLE.live`` and ``ROLE.ready`` in one directory; their modification times are all there is to read.
+    """``NAME.live`` and ``NAME.ready`` in one directory; their modification times are all there is to read.
 
     A disk that is full or read-only is told once and changes nothing else: the work goes on, and a probe that finds the
     files too old says so to whoever asked it.
 
     Args:
         directory: made where it is missing.
-        role: of the process; of two processes of one role each needs a directory of its own.
+        process: which it is; of two of one name each needs a directory of its own.
     """
 
-    def __init__(self, directory: Path, role: str) -> None:
-        self._live = directory / f"{role}.live"
-        self._ready = directory / f"{role}.ready"
+    def __init__(self, directory: Path, process: ProcessName) -> None:
+        self._live = directory / f"{process.value}.live"
+        self._ready = directory / f"{process.value}.ready"
         self._is_troubled = False
 
     def touch(self, *, age_seconds: float, time: float, ready: bool) -> None:

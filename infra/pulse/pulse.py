@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
+from infra.process_name import ProcessName
 from infra.pulse.files import PulseFiles
 from infra.pulse.telling import Teller
 from infra.settings import Settings
@@ -38,17 +39,16 @@ class Pulse:
 
     Args:
         settings: for the directory of the files, and for the database.
-        role: what the process is, such as ``ingest`` or ``worker-high``.
-        name: role, host and process id where not given.
+        process: which it is.
+        name: process, host and process id, where not given.
     """
 
-    def __init__(self, settings: Settings, role: str, *, name: str | None = None) -> None:
-        self.role = role
-        self.name = name or f"{role}@{socket.gethostname()}:{os.getpid()}"
-        self._files = PulseFiles(settings.pulse_files_dir, role)
+    def __init__(self, settings: Settings, process: ProcessName, *, name: str | None = None) -> None:
+        self.name = name or f"{process.value}@{socket.gethostname()}:{os.getpid()}"
+        self._files = PulseFiles(settings.pulse_files_dir, process)
         self._said = Said(time.monotonic(), ready=False, state={})
         self._touched = float("-inf")
-        self._teller = Teller(settings, self.name, role, said=lambda: self._said)
+        self._teller = Teller(settings, self.name, process, said=lambda: self._said)
 
     def beat(
         self, *, ready: bool, turned: float | None = None, state: Callable[[], Mapping[str, Any]] | None = None

@@ -13,6 +13,7 @@ import psycopg
 import structlog
 
 from infra.database import DatabaseUnreachableError, connect
+from infra.process_name import ProcessName
 from infra.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ class Teller(threading.Thread):
     Args:
         settings: for the database and the interval.
         name: of the process.
-        role: of the process.
+        process: which it is.
         said: what the loop said last.
     """
 
-    def __init__(self, settings: Settings, name: str, role: str, *, said: Callable[[], Said]) -> None:
+    def __init__(self, settings: Settings, name: str, process: ProcessName, *, said: Callable[[], Said]) -> None:
         super().__init__(name="pulse", daemon=True)
         self._settings = settings
-        self._process = {"name": name, "role": role, "started_at": datetime.now(UTC)}
+        self._process = {"name": name, "role": process.value, "started_at": datetime.now(UTC)}
         self._said = said
         self._closing = threading.Event()
         self._connection: psycopg.Connection[Any] | None = None

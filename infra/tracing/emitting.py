@@ -15,7 +15,7 @@ from infra.tracing.ids import Context, Story
 from infra.tracing.messaging import about_message
 from infra.tracing.names import Kind
 from infra.tracing.span import Span
-from infra.tracing.tracer import Tracer, active_context, current
+from infra.tracing.tracer import Tracer, active_context, current, harmless
 
 EXCHANGE: Final = "events"
 UNTRACED: Final = frozenset({"session.heartbeat"})
@@ -23,26 +23,21 @@ UNTRACED: Final = frozenset({"session.heartbeat"})
 
 
 class Publication:
-    """Events that are published together; entered while they are.
+    """Events that are published together; entered while they are. No fault of tracing comes out of it.
 
     Attributes:
         events: the same events, each saying in which trace it is, where it is in any.
     """
 
     def __init__(self, events: Sequence[CloudEvent]) -> None:
-        tracer, active = current(), active_context()
-        self._tracer = tracer
+        self._tracer = current()
         self._stories: list[tuple[CloudEvent, Story]] = []
         self._began = datetime.now(UTC)
         self._given: dict[int, CloudEvent] = {}
         self._lost: set[int] = set()
         self.events = events
-        if tracer is not None:
-            self._stories = [(event, _story(event, active, tracer)) for event in events if event.type not in UNTRACED]
-            told = {id(event): _told(event, story) for event, story in self._stories}
-            self.events = [told.get(id(event), event) for event in events]
-        elif active is not None:
-            self.events = [event if event.traceparent else _under(event, active) for event in events]
+        with harmless:
+            self.events = self._traced(events)
         if self.events is not events:
             self._given = {id(told): event for told, event in zip(self.events, events, strict=True)}
 
@@ -60,11 +55,24 @@ class Publication:
     ) -> None:
         if self._tracer is None:
             return
-        ended = datetime.now(UTC)
-        for event, story in self._stories:
-            if story.is_sampled:
-                is_lost = kind is not None and (not self._lost or id(event) in self._lost)
-                self._tracer.send(self._span(event, story, ended, error=kind.__name__ if kind and is_lost else None))
+        with harmless:
+            ended = datetime.now(UTC)
+            for event, story in self._stories:
+                if story.is_sampled:
+                    is_lost = kind is not None and (not self._lost or id(event) in self._lost)
+                    error_type = kind.__name__ if kind and is_lost else None
+                    self._tracer.send(self._span(event, story, ended, error=error_type))
+
+    def _traced(self, events: Sequence[CloudEvent]) -> Sequence[CloudEvent]:
+        """The events, each saying where it is; themselves where that is nowhere."""
+        tracer, active = self._tracer, active_context()
+        if tracer is not None:
+            self._stories = [(event, _story(event, active, tracer)) for event in events if event.type not in UNTRACED]
+            told = {id(event): _told(event, story) for event, story in self._stories}
+            return [told.get(id(event), event) for event in events]
+        if active is not None:
+            return [event if event.traceparent else _under(event, active) for event in events]
+        return events
 
     def _span(self, event: CloudEvent, story: Story, ended: datetime, *, error: str | None) -> Span:
         said = about_message(

@@ -91,7 +91,7 @@ _sampling: Final = _Sampling()
 
 
 def provide(settings: Settings, *, service: str, put: Callable[[Any], None]) -> None:
-    """Let spans of the code that runs in this process go the same way, unless it has a provider of its own."""
+    """As :meth:`infra.tracing.tracer.Tracer.provide`; ``put`` takes the spans."""
     _handing.put, _sampling.by = put, TraceIdRatioBased(settings.tracing_sampled)
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return

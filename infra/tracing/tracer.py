@@ -45,6 +45,16 @@ class Tracer:
         if span.context.is_sampled:
             self._outbox.put(span)
 
+    def provide(self, settings: Settings, *, service: str) -> None:
+        """Let spans of the code that runs in this process go the same way, unless it has a provider of its own.
+
+        OpenTelemetry lets a process set its provider once: this is for processes that are ours, where others' code is
+        executed, and for none that merely emits or sends tasks.
+        """
+        from infra.tracing import sdk  # noqa: PLC0415  not where tracing is off
+
+        sdk.provide(settings, service=service, put=self._outbox.put)
+
     def close(self) -> None:
         """Send what waits."""
         self._outbox.close(within=CLOSE_WITHIN)
@@ -59,7 +69,7 @@ def current() -> Tracer | None:
 
 
 def start(settings: Settings, *, service: str) -> Tracer | None:
-    """Begin to send spans, where the settings say where to; the tracer there is already stays.
+    """Begin to send our own spans, where the settings say where to; the tracer there is already stays.
 
     Args:
         settings: ``tracing_…``.
@@ -71,7 +81,6 @@ def start(settings: Settings, *, service: str) -> Tracer | None:
 
         where = str(settings.redacted()["tracing_endpoint"])
         outbox = Outbox(sdk.sender(settings, service=service), where=where)
-        sdk.provide(settings, service=service, put=outbox.put)
         _current = Tracer(outbox, ratio=settings.tracing_sampled)
         atexit.register(stop)
     return _current

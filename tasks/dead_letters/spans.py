@@ -35,10 +35,12 @@ def tell_replayed(letter: Recorded, new_run_id: str, *, actor: str, at: datetime
         at: when it began.
     """
     tracer = current()
-    root = replay_root(new_run_id, letter.metadata)
-    if tracer is None or not root.is_sampled:
+    if tracer is None:
         return
     with harmless:
+        root = replay_root(new_run_id, letter.metadata)
+        if not root.is_sampled:
+            return
         died, story = letter.event, _story(letter.metadata)
         assert isinstance(died, TaskDeadLettered)  # noqa: S101  that is what makes it a letter
         run_id = died.originator_id.removeprefix(run_stream(""))

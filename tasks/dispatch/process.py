@@ -12,8 +12,8 @@ from infra.broker.errors import BrokerUnreachableError
 from infra.broker.publisher import Publisher
 from infra.database import Leadership
 from infra.event_store import EventStore
-from infra.metrics.catalog import Role
 from infra.metrics.instruments import Instruments
+from infra.process_name import ProcessName
 from infra.pulse import Pulse
 from infra.running import running
 from infra.settings import Settings, load_settings
@@ -40,7 +40,7 @@ def run(settings: Settings | None = None) -> None:
     """
     settings = settings or load_settings()
     with (
-        running(settings, Role.DISPATCH) as (stop, pulse, instruments),
+        running(settings, ProcessName.DISPATCH) as (stop, pulse, instruments),
         Dispatcher(settings, stop, pulse, instruments=instruments) as dispatcher,
     ):
         lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=dispatcher.work, instruments=instruments)

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 def traceparent(run_id: str, metadata: dict[str, Any]) -> str | None:
     """The trace context that a run's message carries: where tracing is off, that of its request."""
-    tracer = current()
-    if tracer is None:
-        known = metadata.get("traceparent")
-        return None if known is None else str(known)
-    return tracer.story(metadata).at(ids.dispatched(run_id)).traceparent
+    tracer, known = current(), metadata.get("traceparent")
+    carried = None if known is None else str(known)
+    if tracer is not None:
+        with harmless:
+            carried = tracer.story(metadata).at(ids.dispatched(run_id)).traceparent
+    return carried
 
 
 def tell_dispatched(

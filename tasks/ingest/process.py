@@ -11,7 +11,7 @@ from domain.blindness import Away
 from infra.broker.errors import BrokerError
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
-from infra.metrics.catalog import Role
+from infra.process_name import ProcessName
 from infra.running import running
 from infra.settings import Settings, load_settings
 from tasks.ingest.consumer import Consumer
@@ -33,7 +33,7 @@ def run(settings: Settings | None = None) -> None:
     """
     settings = settings or load_settings()
     with (
-        running(settings, Role.INGEST) as (stop, pulse, instruments),
+        running(settings, ProcessName.INGEST) as (stop, pulse, instruments),
         Publisher(settings, role="ingest publisher") as publisher,
     ):
         meter = IngestMeter(instruments) if instruments is not None else None

@@ -8,7 +8,7 @@ from typing import Final
 from infra.database import Leadership
 from infra.event_store import EventStore
 from infra.events.sealing import Sealing
-from infra.metrics.catalog import Role
+from infra.process_name import ProcessName
 from infra.running import running
 from infra.settings import Settings, load_settings
 from tasks.leading import LEADS, lead
@@ -31,7 +31,7 @@ def run(settings: Settings | None = None) -> None:
     settings = settings or load_settings()
     url = settings.database_url.get_secret_value()
     with (
-        running(settings, Role.SCHEDULER) as (stop, pulse, instruments),
+        running(settings, ProcessName.SCHEDULER) as (stop, pulse, instruments),
         EventStore(url, connections=1, name="ledgerq scheduler") as store,
     ):
 

@@ -13,15 +13,12 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import amqp
 import structlog
 from celery.utils.nodenames import host_format
 from celery.utils.sysinfo import load_average
 from celery.worker.state import SOFTWARE_INFO, active_requests
-from kombu.exceptions import OperationalError
 
 from domain.task_run import HoldReason, TaskRejected, TaskRevoked, TaskSucceeded
-from infra.broker.errors import BrokerError
 from tasks.worker.attempt import Attempt
 from tasks.worker.verdict import Verdict
 
@@ -31,10 +28,11 @@ if TYPE_CHECKING:
 KEPT: Final = 10_000
 """Events that wait at most; more, and the oldest are forgotten."""
 HEARTBEAT_SECONDS: Final = 2.0
+FLUSH_SECONDS: Final = 0.25
+"""How long events are kept back for more of them to come: one message holds many."""
 PAUSE_SECONDS: Final = 5.0
 """Before the next try where the broker does not take them."""
 STOP_WITHIN_SECONDS: Final = 2.0
-_TROUBLE: Final = (amqp.AMQPError, BrokerError, OSError, OperationalError)
 _NAMES: Final = {
     TaskSucceeded.TOPIC: "task-succeeded",
     TaskRejected.TOPIC: "task-rejected",
@@ -59,8 +57,9 @@ class CeleryEvents(threading.Thread):
         self._hostname = host_format(hostname)
         self._waiting: deque[tuple[str, dict[str, Any]]] = deque(maxlen=KEPT)
         self._told = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._concluded = 0
+        self._is_in_trouble = False
 
     def started(self, attempt: Attempt, *, waited: timedelta) -> None:
         """A child began an attempt."""
@@ -87,26 +86,25 @@ class CeleryEvents(threading.Thread):
 
     def stop(self) -> None:
         """Say that the worker goes, and end; what the broker does not take within a moment stays unsaid."""
-        self._closing = True
+        self._closing.set()
         self._told.set()
         if self.is_alive():
             self.join(STOP_WITHIN_SECONDS)
 
     def run(self) -> None:
         """Connect, tell, and connect again; until stopped."""
-        is_in_trouble = False
-        while not self._closing:
+        while not self._closing.is_set():
             try:
                 with self._app.connection_for_write() as connection:
                     connection.ensure_connection(max_retries=1, timeout=PAUSE_SECONDS)
                     with self._dispatcher(connection) as dispatcher:
-                        is_in_trouble = False
                         self._serve(dispatcher)
-            except _TROUBLE as error:
-                if not is_in_trouble:
-                    _log.warning("the broker does not take Celery's task events", reason=str(error))
-                is_in_trouble = True
-                self._pause()
+            except Exception as error:  # noqa: BLE001  a torn connection raises anything, and nobody else tells events
+                if not self._is_in_trouble:
+                    reason = f"{type(error).__name__}: {error}"
+                    _log.warning("the broker does not take Celery's task events", reason=reason)
+                self._is_in_trouble = True
+                self._closing.wait(PAUSE_SECONDS)
 
     def _dispatcher(self, connection: Any) -> Any:
         """Celery's, which sends many events in one message; what waits is bounded here and not there."""
@@ -117,17 +115,23 @@ class CeleryEvents(threading.Thread):
     def _serve(self, dispatcher: Any) -> None:
         self._send_about_worker(dispatcher, "worker-online")
         next_beat = time.monotonic() + HEARTBEAT_SECONDS
-        while not self._closing:
-            self._told.wait(max(0.0, next_beat - time.monotonic()))
-            self._told.clear()
-            while self._waiting:
-                name, fields = self._waiting.popleft()
-                dispatcher.send(name, **fields)
-            dispatcher.flush(errors=False)
+        while not self._closing.is_set():
+            if self._told.wait(max(0.0, next_beat - time.monotonic())):
+                self._closing.wait(FLUSH_SECONDS)
+                self._told.clear()
+            self._send_waiting(dispatcher)
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + HEARTBEAT_SECONDS
                 self._send_about_worker(dispatcher, "worker-heartbeat")
+        self._send_waiting(dispatcher)
         self._send_about_worker(dispatcher, "worker-offline")
+
+    def _send_waiting(self, dispatcher: Any) -> None:
+        while self._waiting:
+            name, fields = self._waiting.popleft()
+            dispatcher.send(name, **fields)
+        dispatcher.flush(errors=False)
+        self._is_in_trouble = False
 
     def _send_about_worker(self, dispatcher: Any, name: str) -> None:
         dispatcher.send(
@@ -138,12 +142,6 @@ class CeleryEvents(threading.Thread):
             loadavg=load_average(),
             **SOFTWARE_INFO,
         )
-
-    def _pause(self) -> None:
-        deadline = time.monotonic() + PAUSE_SECONDS
-        while not self._closing and time.monotonic() < deadline:
-            self._told.wait(deadline - time.monotonic())
-            self._told.clear()
 
     def _tell(self, name: str, attempt: Attempt, at: float, **fields: Any) -> None:
         told = {"uuid": attempt.run_id, "name": attempt.task, "timestamp": at, **fields}

@@ -22,8 +22,8 @@ from infra.broker.publisher import Publisher
 from infra.event_store import EventStore
 from infra.logs import about
 from infra.metrics import catalog
-from infra.metrics.catalog import Role
 from infra.metrics.endpoint import Endpoint
+from infra.process_name import ProcessName
 from infra.pulse import Pulse
 from infra.settings import load_settings
 from tasks.worker import child
@@ -34,7 +34,7 @@ from tasks.worker.celery_events import CeleryEvents
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.directives import Directives
 from tasks.worker.envelope import MalformedMessageError, TaskMessage, read
-from tasks.worker.identity import code_version, worker_name, worker_role
+from tasks.worker.identity import code_version, worker_name
 from tasks.worker.in_hand import InHand
 from tasks.worker.inquiry import Answer, Inquiry
 from tasks.worker.large_pieces import read_in_large_pieces
@@ -120,7 +120,8 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.settlements = Settlements(self.connection_errors)
         self.line = Line(self.controller.semaphore)
         self.pace = Pace(allowance=timedelta(milliseconds=settings.worker_ahead_ms), children=self.pool.limit)
-        self.endpoint = Endpoint(settings, Role.of_worker(self._tier()))
+        process = ProcessName.of_worker(self._tier())
+        self.endpoint = Endpoint(settings, process)
         self.meter = self._meter()
         self.celery_events = CeleryEvents(app, hostname=self.hostname) if settings.celery_events else None
         self.registrar = Registrar(
@@ -146,7 +147,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.revoking = Revoking(self.directives, self.registrar, self.pool)
         self.admission = Admission(self)
         self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
-        self.vitals = Vitals(Pulse(settings, worker_role(app.amqp.queues.consume_from), name=self.worker_name), self)
+        self.vitals = Vitals(Pulse(settings, process, name=self.worker_name), self)
 
     def start(self) -> None:
         """Begin to record, then to consume; returns when the worker is told to stop."""

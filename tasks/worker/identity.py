@@ -22,11 +22,6 @@ def worker_name(queues: Iterable[str]) -> str:
     return f"{'+'.join(tiers) or 'worker'}@{socket.gethostname()}:{os.getpid()}"
 
 
-def worker_role(queues: Iterable[str]) -> str:
-    """``worker-tier``, as the process that serves these queues is called; several tiers are joined by ``+``."""
-    return f"worker-{worker_name(queues).partition('@')[0]}"
-
-
 def code_version() -> str:
     """What the code is: ``git describe`` of the checkout, or the project's version where there is no git."""
     describe = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--tags")

@@ -51,7 +51,9 @@ def next_traceparent(attempt: Attempt, delay: timedelta) -> str | None:
     tracer = current()
     if tracer is None or delay <= LONG_WAIT:
         return None
-    return _new_trace(attempt, _story(attempt, tracer)).traceparent
+    with harmless:
+        return _new_trace(attempt, _story(attempt, tracer)).traceparent
+    return None
 
 
 def _story(attempt: Attempt, tracer: Tracer) -> Story:

@@ -29,7 +29,10 @@ _log = structlog.get_logger("ledgerq.worker")
 
 def begin_tracing(settings: Settings) -> None:
     """Send what the code of tasks traces, where the settings say where to."""
-    if start(settings, service=SERVICE) is not None:
+    tracer = start(settings, service=SERVICE)
+    if tracer is not None:
+        with harmless:
+            tracer.provide(settings, service=SERVICE)
         signals.worker_process_shutdown.connect(_stop, weak=False)  # a child ends without Python's own farewell
         gc.freeze()  # all that was imported for it stays; the collector need not look at it for every few hundred tasks
         _instrument([name.strip() for name in settings.tracing_instrument.split(",") if name.strip()])

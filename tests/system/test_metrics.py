@@ -13,7 +13,8 @@ from domain.tier import Tier
 from infra.broker.emitter import Emitter
 from infra.cloudevents import CloudEvent, new_event
 from infra.local.platform import Platform, platform
-from infra.metrics.catalog import PLATFORM, SHOWN, Role
+from infra.metrics.catalog import PLATFORM, SHOWN, port_offset
+from infra.process_name import ProcessName
 from infra.settings import Settings
 from tests.infra.metrics.scraping import Shown, free_block, scrape
 from tests.waiting import eventually
@@ -54,14 +55,14 @@ def built(servers: Settings, port: int, tmp_path_factory: pytest.TempPathFactory
         yield made
 
 
-def shown(port: int, role: Role) -> Shown:
-    return scrape(port + role.port_offset)
+def shown(port: int, process: ProcessName) -> Shown:
+    return scrape(port + port_offset(process))
 
 
-@pytest.mark.parametrize("role", list(Role))
-def test_a_process_shows_what_the_table_says_and_nothing_else(built: Platform, port: int, role: Role) -> None:
+@pytest.mark.parametrize("process", list(SHOWN))
+def test_a_process_shows_what_the_table_says_and_nothing_else(built: Platform, port: int, process: ProcessName) -> None:
     del built
-    assert shown(port, role).names == {metric.name for metric in SHOWN[role]}
+    assert shown(port, process).names == {metric.name for metric in SHOWN[process]}
 
 
 def test_the_monitor_shows_what_the_table_says_of_the_platform(built: Platform) -> None:
@@ -76,7 +77,7 @@ def test_attempts_are_counted_by_task_and_outcome(built: Platform, port: int) ->
     del built
 
     def counted() -> dict[tuple[str, str], float]:
-        seen = shown(port, Role.WORKER_NORMAL).samples
+        seen = shown(port, ProcessName.WORKER_NORMAL).samples
         return {
             (sample.labels["task"], sample.labels["outcome"]): sample.value
             for sample in seen
@@ -98,7 +99,7 @@ def test_attempts_are_counted_by_task_and_outcome(built: Platform, port: int) ->
         return True
 
     eventually(as_expected)
-    seen = shown(port, Role.WORKER_NORMAL)
+    seen = shown(port, ProcessName.WORKER_NORMAL)
     assert seen.value("ledgerq_attempt_duration_seconds_count", task="sample.work") == SUCCEEDING
     assert seen.value("ledgerq_attempts_started_total", task="sample.flaky") == 2 * FLAKY
     assert seen.value("ledgerq_retries_total", task="sample.flaky", spent_by="exception") == FLAKY
@@ -110,8 +111,8 @@ def test_attempts_are_counted_by_task_and_outcome(built: Platform, port: int) ->
 def test_dead_letters_and_messages_not_taken_in_are_counted_by_reason(built: Platform, port: int) -> None:
     del built
     dead = FAILING + UNKNOWN
-    eventually(lambda: shown(port, Role.INGEST).value("ledgerq_dead_letters_total", reason="rejected") == dead)
-    seen = shown(port, Role.INGEST)
+    eventually(lambda: shown(port, ProcessName.INGEST).value("ledgerq_dead_letters_total", reason="rejected") == dead)
+    seen = shown(port, ProcessName.INGEST)
     assert seen.value("ledgerq_ingest_rejected_total", reason="unknown_type") == 1
     assert seen.value("ledgerq_ingest_messages_total", queue="dead.record") == dead
     batches = seen.value("ledgerq_ingest_batch_messages_count", queue="ingest")
@@ -122,8 +123,10 @@ def test_dead_letters_and_messages_not_taken_in_are_counted_by_reason(built: Pla
 def test_dispatch_counts_what_it_published_and_how_long_that_waited(built: Platform, port: int) -> None:
     del built
     asked = SUCCEEDING + FLAKY + FAILING + UNKNOWN
-    eventually(lambda: shown(port, Role.DISPATCH).value("ledgerq_dispatch_published_total", tier="normal") >= asked)
-    seen = shown(port, Role.DISPATCH)
+    eventually(
+        lambda: shown(port, ProcessName.DISPATCH).value("ledgerq_dispatch_published_total", tier="normal") >= asked
+    )
+    seen = shown(port, ProcessName.DISPATCH)
     published = seen.value("ledgerq_dispatch_published_total")
     assert seen.value("ledgerq_dispatch_wait_seconds_count") == published
     assert seen.value("ledgerq_dispatch_wait_seconds_sum") > 0
@@ -134,20 +137,22 @@ def test_dispatch_counts_what_it_published_and_how_long_that_waited(built: Platf
 def test_the_scheduler_and_the_projector_say_that_they_lead_and_what_they_do(built: Platform, port: int) -> None:
     del built
     fired = "ledgerq_schedule_fired_total"
-    eventually(lambda: shown(port, Role.SCHEDULER).value(fired, schedule="cleanup_zombie_sessions") >= 2)
-    scheduler = shown(port, Role.SCHEDULER)
+    eventually(lambda: shown(port, ProcessName.SCHEDULER).value(fired, schedule="cleanup_zombie_sessions") >= 2)
+    scheduler = shown(port, ProcessName.SCHEDULER)
     assert scheduler.value("ledgerq_leader", leadership="scheduler") == 1
     assert scheduler.value("ledgerq_schedule_lateness_seconds_count", schedule="cleanup_zombie_sessions") >= 1
-    eventually(lambda: shown(port, Role.PROJECTOR).value("ledgerq_projection_events_total", projection="task_runs") > 0)
-    projector = shown(port, Role.PROJECTOR)
+    eventually(
+        lambda: shown(port, ProcessName.PROJECTOR).value("ledgerq_projection_events_total", projection="task_runs") > 0
+    )
+    projector = shown(port, ProcessName.PROJECTOR)
     assert projector.value("ledgerq_leader", leadership="projection.task_runs") == 1
     assert projector.value("ledgerq_projection_write_seconds_count", projection="task_runs") > 0
 
 
-@pytest.mark.parametrize("role", list(Role))
-def test_no_label_holds_an_id(built: Platform, port: int, role: Role) -> None:
+@pytest.mark.parametrize("process", list(SHOWN))
+def test_no_label_holds_an_id(built: Platform, port: int, process: ProcessName) -> None:
     del built
-    assert not [value for value in shown(port, role).label_values() if ID.search(value)]
+    assert not [value for value in shown(port, process).label_values() if ID.search(value)]
 
 
 def test_a_worker_that_dies_leaves_its_port_to_the_next(built: Platform, port: int) -> None:
@@ -159,7 +164,7 @@ def test_a_worker_that_dies_leaves_its_port_to_the_next(built: Platform, port: i
 
     def another() -> bool:
         built.supervisor.look()
-        return worker.pid not in {None, died} and bool(shown(port, Role.WORKER_LOW).names)
+        return worker.pid not in {None, died} and bool(shown(port, ProcessName.WORKER_LOW).names)
 
     eventually(lambda: _quietly(another), seconds=30)
     assert "metrics are not shown" not in (Path(built.directory) / "worker-low.log").read_text()

@@ -1,10 +1,11 @@
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from infra.tracing import Context, Span, Tracer, ids
 from tasks import client_spans
 from tasks.client_spans import sending
+from tests.infra.tracing.broken import BrokenTracer
 
 ABOVE = Context("a" * 32, "b" * 16, is_sampled=True)
 
@@ -47,3 +48,23 @@ def test_with_tracing_off_the_span_of_the_calling_code_is_passed_on(monkeypatch:
     monkeypatch.setattr(client_spans, "active_context", lambda: ABOVE)
     with sending("t", "tasks.low", options, correlation_id=None):
         assert options == {"headers": {"traceparent": ABOVE.traceparent}}
+
+
+@pytest.mark.parametrize("can_begin", [False, True])
+def test_no_fault_of_tracing_keeps_a_task_from_being_sent(*, can_begin: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_spans, "current", lambda: BrokenTracer(can_begin=can_begin))
+    is_sent = False
+    with sending("t", "tasks.low", {"task_id": "r"}, correlation_id="c"):
+        is_sent = True
+    assert is_sent
+
+
+def test_a_tracer_that_cannot_be_started_keeps_no_task_from_being_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*_settings: Any, **_service: Any) -> NoReturn:
+        raise OSError("no exporter")
+
+    client_spans._begin.cache_clear()
+    monkeypatch.setattr(client_spans, "start", start)
+    options: dict[str, Any] = {}
+    with sending("t", "tasks.low", options, correlation_id=None):
+        assert options == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pika
 import pytest
@@ -74,6 +75,24 @@ def test_granting_again_takes_away_what_is_too_much_and_leaves_the_password(own:
     grant(api)
 
     assert standing(api, "ingest").differences == ()
+    assert lets_in(own, "ingest", secret)
+
+
+def test_a_password_that_is_set_while_rights_are_granted_stays(
+    own: Sandbox, api: ManagementApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant(api)
+    user, secret, get = user_of("ingest", vhost=own.vhost), new_password(), api.get
+
+    def get_and_be_overtaken(path: str) -> Any:
+        found = get(path)
+        if path == user_path(user):
+            monkeypatch.setattr(api, "get", get)
+            set_password(api, "ingest", secret)
+        return found
+
+    monkeypatch.setattr(api, "get", get_and_be_overtaken)
+    grant(api)
     assert lets_in(own, "ingest", secret)
 
 

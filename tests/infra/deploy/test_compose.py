@@ -14,7 +14,7 @@ import yaml
 from domain.tier import Tier
 from infra.broker.roles import ROLES
 from infra.cli import COMMANDS
-from infra.metrics.catalog import Role
+from infra.metrics.catalog import SHOWN, port_offset
 from infra.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -95,6 +95,6 @@ def test_prometheus_looks_at_every_process_at_the_port_it_shows_its_metrics_at(s
     config = yaml.safe_load((ROOT / "infra/deploy/prometheus/prometheus.yml").read_text())
     targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
     port = Settings.model_fields["metrics_port"].default
-    assert sorted(targets["ledgerq"]) == sorted(f"{role.value}:{port + role.port_offset}" for role in Role)
+    assert sorted(targets["ledgerq"]) == sorted(f"{process.value}:{port + port_offset(process)}" for process in SHOWN)
     assert {target.split(":")[0] for target in targets["ledgerq"]} <= set(services)
     assert services["ingest"]["environment"]["LEDGERQ_METRICS_HOST"] == "0.0.0.0"  # noqa: S104  of its container

@@ -49,7 +49,7 @@ def test_the_settings_say_how_old_and_where(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [(), ("live",), ("well", "ingest")])
 def test_asked_wrongly_it_says_how_to_ask(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     probed = probe(tmp_path, *arguments)
-    assert (probed.returncode, probed.stderr) == (2, "usage: ledgerq-probe live|ready ROLE…\n")
+    assert (probed.returncode, probed.stderr) == (2, "usage: ledgerq-probe live|ready NAME…\n")
 
 
 def test_it_costs_milliseconds_of_processor_time(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from infra.health.broker import AlarmSight, BrokerSight
 from infra.health.database import DatabaseSight
-from infra.health.processes import ROLES, WORKER_ROLES
+from infra.process_name import ProcessName
 from infra.settings import PREFIX, Settings
 
 PAGE = (Path(__file__).parents[3] / "docs/health.md").read_text()
@@ -15,9 +15,9 @@ def test_the_page_names_every_component_and_no_other() -> None:
     assert named == {*BrokerSight.names, *DatabaseSight.names, *AlarmSight.names}
 
 
-def test_the_page_names_every_role_that_a_probe_can_ask_for() -> None:
-    named = set(re.findall(r"`([\w-]+)`", PAGE.split("Roles: ")[1].split(". ")[0]))
-    assert named == {*ROLES, *WORKER_ROLES, "monitor"}
+def test_the_page_names_every_process_that_a_probe_can_ask_for() -> None:
+    named = set(re.findall(r"`([\w-]+)`", PAGE.split("Processes: ")[1].split(". ")[0]))
+    assert named == set(ProcessName)
 
 
 def test_the_settings_that_the_page_names_exist() -> None:

@@ -1,18 +1,18 @@
 import pytest
 
 from infra.health.component import Component, Status
-from infra.health.processes import ROLES, WORKER_ROLES, Limits, Manner, Process, judge, manner
+from infra.health.processes import SINGLE, WORKERS, Limits, Manner, Process, judge, manner
 
 LIMITS = Limits(interval=5, hang_after=60)
 
 
-def process(role: str = "ingest", **said: object) -> Process:
+def process(of: str = "ingest", /, **said: object) -> Process:
     usual = {"told_seconds": 2.0, "turned_seconds": 2.5, "ready": True, "has_session": True, "up_seconds": 100.0}
-    return Process(**{"name": f"{role}@host:1", "role": role, "state": {}, **usual, **said})
+    return Process(**{"name": f"{of}@host:1", "process": of, "state": {}, **usual, **said})
 
 
 def everybody(*, but: str = "") -> list[Process]:
-    return [process(role) for role in (*ROLES, *WORKER_ROLES) if role != but]
+    return [process(name) for name in (*SINGLE, *WORKERS) if name != but]
 
 
 def judged(*processes: Process) -> dict[str, Component]:
@@ -36,15 +36,15 @@ def test_how_a_process_is_follows_from_its_silence(said: dict[str, object], expe
     assert manner(process(**said), LIMITS) is expected
 
 
-def test_all_is_healthy_where_every_role_has_a_process_that_works() -> None:
+def test_all_is_healthy_where_every_process_is_there_and_works() -> None:
     assert {component.status for component in judged(*everybody()).values()} == {Status.HEALTHY}
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_a_role_that_nobody_has_is_unhealthy_and_no_other(role: str) -> None:
-    found = judged(*everybody(but=role))
-    assert {name for name, component in found.items() if component.status is not Status.HEALTHY} == {role}
-    assert found[role].detail == f"no {role} works"
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_process_that_is_nowhere_is_unhealthy_and_no_other(name: str) -> None:
+    found = judged(*everybody(but=name))
+    assert {name for name, component in found.items() if component.status is not Status.HEALTHY} == {name}
+    assert found[name].detail == f"no {name} works"
 
 
 def test_a_tier_that_nobody_serves_makes_celery_unhealthy() -> None:
@@ -67,5 +67,5 @@ def test_what_died_without_a_goodbye_is_nobody() -> None:
 
 
 def test_tasks_that_run_are_counted_over_all_workers() -> None:
-    at_work = [process(role, state={"active": [{"run_id": role}]}) for role in WORKER_ROLES]
+    at_work = [process(name, state={"active": [{"run_id": name}]}) for name in WORKERS]
     assert judged(*at_work)["celery"].facts["active_tasks"] == 4

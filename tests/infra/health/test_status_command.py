@@ -16,6 +16,7 @@ from infra.health.component import Component, Status
 from infra.health.monitor import Health
 from infra.health.showing import as_view
 from infra.health.status_command import status
+from infra.process_name import ProcessName
 from infra.pulse import Pulse
 from infra.settings import Settings
 from tests.waiting import eventually
@@ -45,7 +46,7 @@ def test_json_is_what_the_monitor_answers(ask: Ask) -> None:
 
 def test_a_process_with_a_pulse_is_seen(ask: Ask, platform: Settings, tmp_path: Path) -> None:
     own = platform.model_copy(update={"state_dir": tmp_path, "pulse_interval_seconds": 0.1})
-    with Pulse(own, "scheduler") as pulse:
+    with Pulse(own, ProcessName.SCHEDULER) as pulse:
 
         def seen() -> bool:
             pulse.beat(ready=True, state={"leads": True}.copy)

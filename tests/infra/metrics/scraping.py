@@ -10,7 +10,7 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.local.ports import HIGHEST, LOWEST, choose_block
-from infra.metrics.catalog import Role
+from infra.metrics.catalog import SHOWN
 
 PROCESS = "process_"
 """Names of prometheus-client's own, about any process."""
@@ -51,7 +51,7 @@ class Shown:
 
 def free_block() -> int:
     """The first of free ports, one for each process and one before them."""
-    return choose_block(random.randrange(LOWEST, HIGHEST - 2 * len(Role)), length=1 + len(Role))
+    return choose_block(random.randrange(LOWEST, HIGHEST - 2 * len(SHOWN)), length=1 + len(SHOWN))
 
 
 def scrape(port: int) -> Shown:

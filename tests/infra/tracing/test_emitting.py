@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from infra.cloudevents import CloudEvent, new_event
 from infra.tracing import Context, Span, Tracer, emitting, ids
 from infra.tracing.emitting import Publication
+from tests.infra.tracing.broken import BrokenTracer
 
 ABOVE = Context("a" * 32, "b" * 16, is_sampled=True)
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -81,3 +82,15 @@ def test_with_tracing_off_the_span_of_the_calling_code_is_passed_on(monkeypatch:
     monkeypatch.setattr(emitting, "active_context", lambda: ABOVE)
     passed, kept = Publication([event, own]).events
     assert (passed.traceparent, kept) == (ABOVE.traceparent, own)
+
+
+@pytest.mark.parametrize("can_begin", [False, True])
+def test_no_fault_of_tracing_keeps_an_event_from_being_published(
+    *, can_begin: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emitting, "current", lambda: BrokenTracer(can_begin=can_begin))
+    event, published = ended(), []
+    with Publication([event]) as publication:
+        published = [told.unique_id for told in publication.events]
+    assert published == [event.unique_id]
+    assert publication.lose(publication.events) == [event]

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -97,14 +98,30 @@ def test_a_collector_that_is_away_stops_nobody_and_is_told_of_once() -> None:
     with capture_logs() as lines:
         with tracing.tracing(settings(gone.endpoint), service="test") as tracer:
             assert tracer is not None
-            sending, waiting = time.thread_time(), time.monotonic()
+            waiting = time.monotonic()
             for _ in range(2 * outbox.MOST_WAITING):
                 tracer.send(span(ABOVE))
-            assert time.thread_time() - sending < 2
             eventually(lambda: any("spans" in line["event"] for line in lines), seconds=60)
         assert time.monotonic() - waiting < 60  # the time limits of all batches would add up to more
     told = [line for line in lines if "spans" in line["event"]]
     assert [line["event"] for line in told] == ["spans are not taken and are dropped until they are"]
+
+
+def test_nobody_waits_for_a_collector_that_hangs() -> None:
+    all_are_put = Event()
+
+    def send(batch: Any) -> bool:
+        del batch
+        return all_are_put.wait(20)  # false, and told, if anybody had to wait for it
+
+    box = Outbox(send, where="there")
+    with capture_logs() as lines:
+        for number in range(2 * outbox.MOST_WAITING):
+            box.put(number)
+        all_are_put.set()
+        box.close(within=timedelta(seconds=20))
+    assert lines == []
+    assert box.dropped > 0
 
 
 def test_spans_are_sent_again_once_the_collector_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +153,9 @@ def test_spans_are_sent_again_once_the_collector_is_back(monkeypatch: pytest.Mon
 
 def test_a_span_of_the_processes_own_code_goes_the_same_way() -> None:
     with http_collector() as collector:
-        with tracing.tracing(settings(collector.endpoint), service="test"):
+        with tracing.tracing(settings(collector.endpoint), service="test") as tracer:
+            assert tracer is not None
+            tracer.provide(settings(collector.endpoint), service="test")
             from opentelemetry import trace  # noqa: PLC0415  its provider is ours from here on
 
             with trace.get_tracer("mine").start_as_current_span("by hand"):
@@ -150,12 +169,28 @@ def test_a_span_of_the_processes_own_code_goes_the_same_way() -> None:
 def test_the_ratio_of_the_settings_holds_for_the_processes_own_code_too() -> None:
     from opentelemetry import trace  # noqa: PLC0415  its provider is ours from here on
 
-    with (
-        http_collector() as collector,
-        tracing.tracing(settings(collector.endpoint, tracing_sampled=0.0), service="test"),
-        trace.get_tracer("mine").start_as_current_span("by hand") as unsampled,
-    ):
-        assert not unsampled.is_recording()
+    with http_collector() as collector:
+        given = settings(collector.endpoint, tracing_sampled=0.0)
+        with tracing.tracing(given, service="test") as tracer:
+            assert tracer is not None
+            tracer.provide(given, service="test")
+            with trace.get_tracer("mine").start_as_current_span("by hand") as unsampled:
+                assert not unsampled.is_recording()
+
+
+def test_a_service_that_emits_and_sends_tasks_keeps_the_choice_of_its_provider() -> None:
+    program = (
+        "from infra.broker.emitter import Emitter; from infra.settings import load_settings;"
+        "from opentelemetry import trace; from infra import tracing; from tasks import client_spans;"
+        "before = trace.get_tracer_provider();"
+        "Emitter(load_settings(), role='service');"
+        "client_spans._begin(0);"
+        "assert tracing.current() is not None;"
+        "assert trace.get_tracer_provider() is before, trace.get_tracer_provider();"
+    )
+    environment = {**os.environ, "LEDGERQ_TRACING_ENDPOINT": "http://127.0.0.1:1"}
+    done = subprocess.run((sys.executable, "-c", program), check=False, capture_output=True, text=True, env=environment)
+    assert done.stderr.strip() == ""
 
 
 def test_an_endpoint_without_a_path_is_posted_to_where_otlp_says() -> None:

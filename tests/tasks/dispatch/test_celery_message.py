@@ -10,7 +10,9 @@ import pytest
 from celery import Celery
 from celery.app.amqp import AMQP
 
+from tasks.dispatch import spans
 from tasks.dispatch.celery_message import UnpublishableError, celery_message
+from tests.infra.tracing.broken import BrokenTracer
 from tests.tasks.dispatch.recorded import NOW, recorded, requested
 
 
@@ -88,3 +90,9 @@ def test_long_arguments_are_cut_in_what_people_read() -> None:
 def test_what_no_broker_could_carry_is_refused_with_the_reason(fields: dict[str, object], reason: str) -> None:
     with pytest.raises(UnpublishableError, match=reason):
         celery_message(recorded(requested(**fields)))  # type: ignore[arg-type]
+
+
+def test_no_fault_of_tracing_keeps_a_run_from_being_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "current", BrokenTracer)
+    message = celery_message(recorded(requested(), correlation_id="story", traceparent="00-aa-bb-01"))
+    assert message.headers["traceparent"] == "00-aa-bb-01"

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from domain.tier import Tier
+from infra.process_name import ProcessName
 from infra.pulse import Pulse
 from tasks.dispatch.process import Dispatcher
 from tests.tasks.dispatch.world import World
@@ -138,7 +139,7 @@ def test_the_leadership_is_asked_after_now_and_then_and_not_with_every_page(worl
     world.accept_all([(uuid4(), "a.task", {}) for _ in range(30)])
     settings = world.settings.model_copy(update={"dispatch_batch_runs": 1})
     leadership, began = Held(), time.monotonic()
-    with Dispatcher(settings, UntilPublished(world, 30), Pulse(settings, "dispatch")) as dispatcher:  # type: ignore[arg-type]
+    with Dispatcher(settings, UntilPublished(world, 30), Pulse(settings, ProcessName.DISPATCH)) as dispatcher:  # type: ignore[arg-type]
         dispatcher.work(leadership)  # type: ignore[arg-type]
     assert leadership.asked <= time.monotonic() - began
 

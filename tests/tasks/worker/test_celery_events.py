@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ import pika
 import pytest
 from celery import Celery
 from celery.events.state import State, Task
+from kombu.exceptions import EncodeError
 from pika.exceptions import ChannelClosedByBroker
 from structlog.testing import capture_logs
 
@@ -171,3 +172,65 @@ def test_the_oldest_are_forgotten_first() -> None:
     tell(events, KEPT)
     assert len(events._waiting) == KEPT
     assert events._waiting[-1][0] == "task-succeeded"
+
+
+class Dispatcher:
+    """In place of Celery's.
+
+    Attributes:
+        sent: names of events.
+        flushes: how often what was sent left.
+    """
+
+    def __init__(self, errors: Sequence[Exception]) -> None:
+        self.sent: list[str] = []
+        self.flushes = 0
+        self._errors = list(errors)
+
+    def send(self, event: str, /, **_fields: Any) -> None:
+        self.sent.append(event)
+
+    def flush(self, *, errors: bool) -> None:
+        del errors
+        if self._errors:
+            raise self._errors.pop(0)
+        self.flushes += 1
+
+
+class Trying(CeleryEvents):
+    """Meets an error each time it connects, and then each time it sends, until there is none left."""
+
+    def __init__(self, *, connecting: Sequence[Exception] = (), sending: Sequence[Exception] = ()) -> None:
+        app = SimpleNamespace(connection_for_write=lambda: nullcontext(SimpleNamespace(ensure_connection=dict)))
+        super().__init__(app, hostname="low@here")  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(sending)
+        self._errors = list(connecting)
+
+    @contextmanager
+    def _dispatcher(self, connection: Any) -> Iterator[Dispatcher]:
+        del connection
+        if self._errors:
+            raise self._errors.pop(0)
+        yield self.dispatcher
+
+
+def test_whatever_a_connection_raises_is_told_once_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(celery_events, "PAUSE_SECONDS", 0.01)
+    torn = AttributeError("'NoneType' object has no attribute 'send'")
+    events = Trying(connecting=[torn, OSError("gone")], sending=[EncodeError("a set"), torn])
+    with capture_logs() as told:
+        events.start()
+        eventually(lambda: tell(events, 1) or events.dispatcher.flushes)
+        events.stop()
+    assert [line["event"] for line in told] == ["the broker does not take Celery's task events"]
+    assert events.dispatcher.sent[-1] == "worker-offline"
+
+
+def test_events_leave_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(celery_events, "FLUSH_SECONDS", 0.2)
+    events, began = Trying(), time.monotonic()
+    events.start()
+    eventually(lambda: tell(events, 1) or time.monotonic() > began + 0.6, every=0.01)
+    flushes, lasted = events.dispatcher.flushes, time.monotonic() - began
+    events.stop()
+    assert 1 <= flushes <= lasted / 0.2 + 1

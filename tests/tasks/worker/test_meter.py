@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from domain.task_run import HoldReason
 from domain.tier import Tier
-from infra.metrics.catalog import SHOWN, Role
+from infra.metrics.catalog import SHOWN
 from infra.metrics.instruments import Instruments
+from infra.process_name import ProcessName
 from tasks.worker import outcome as outcomes
 from tasks.worker.attempt import Attempt
 from tasks.worker.meter import WorkerMeter
@@ -27,7 +28,7 @@ class Metered:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        instruments = Instruments(self._registry, SHOWN[Role.WORKER_HIGH])
+        instruments = Instruments(self._registry, SHOWN[ProcessName.WORKER_HIGH])
         self.meter = WorkerMeter(instruments, tier=Tier.HIGH, tasks={"a.task": None, "celery.chord": None})
 
     def come_to(self, outcome: Outcome, *, attempt: int = 2, task: str = "a.task") -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from domain.task_run import LAST_ATTEMPT
+from tasks.worker import spans
 from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.envelope import read_headers
@@ -16,6 +17,7 @@ from tasks.worker.recorder import Entry
 from tasks.worker.registrar import REMEMBERED, Registrar
 from tasks.worker.retry import AttemptRules, RetryPolicy
 from tasks.worker.verdict import Fate
+from tests.infra.tracing.broken import BrokenTracer
 from tests.tasks.worker.received import Channel, received
 
 ATTEMPT = Attempt("run-1", 1, "lab.add", "tasks.high", "high@lab:1")
@@ -413,3 +415,10 @@ def test_a_connection_that_is_lost_while_letting_go_costs_nothing_but_a_redelive
     desk.channel.break_with(fault)
     desk.recorder.confirm()
     assert desk.channel.told == []
+
+
+def test_no_fault_of_tracing_keeps_an_attempt_from_being_followed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spans, "current", BrokenTracer)
+    patient = AttemptRules(RetryPolicy(start=timedelta(hours=1), jitter=False), 3)
+    desk.registrar.conclude(desk.deliver(), Raised(Failure("Boom", "")), patient)
+    assert desk.recorder.told() == ["task.retry_scheduled"]
