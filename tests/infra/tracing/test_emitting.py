@@ -1,11 +1,13 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from msgspec.structs import replace
 
+from infra.broker import emitter
 from infra.cloudevents import CloudEvent, new_event
+from infra.settings import Settings
 from infra.tracing import Context, Span, Tracer, emitting, ids
 from infra.tracing.emitting import Publication
 from tests.infra.tracing.broken import BrokenTracer
@@ -94,3 +96,12 @@ def test_no_fault_of_tracing_keeps_an_event_from_being_published(
         published = [told.unique_id for told in publication.events]
     assert published == [event.unique_id]
     assert publication.lose(publication.events) == [event]
+
+
+def test_an_exporter_that_cannot_be_made_keeps_no_emitter_from_being_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*_settings: Any, **_service: Any) -> NoReturn:
+        raise OSError("no certificate")
+
+    monkeypatch.setattr(emitter, "start", start)
+    with emitter.Emitter(Settings(), role="test") as made:
+        assert made is not None
