@@ -2,6 +2,7 @@
 -- from its correlation id, as infra/tracing/ids.py has it. So whoever has a row can look at its trace, also where
 -- nobody traced it.
 
+set local lock_timeout = '10s';  -- as in 0043: rather be refused, and done again
 create function analytics.trace_id(traceparent text, correlation_id text) returns text
 language sql immutable parallel safe as $$
     select coalesce(
