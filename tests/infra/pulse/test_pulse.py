@@ -81,15 +81,15 @@ def test_the_database_is_told_and_forgets_who_says_goodbye(own: Settings, rows: 
 def test_a_process_started_anew_under_the_name_of_one_that_crashed_counts_from_its_own_start(
     own: Settings, platform: Settings
 ) -> None:
-    name = "test@a-container:1"
+    name = "ingest@a-container:1"
     with database.connect(platform, name="test") as connection:
         connection.execute(
             "insert into runtime.processes (name, role, started_at, told_at, turned_at, ready, session, state) "
-            "values (%s, 'test', now() - interval '1 day', now(), now(), true, 0, '{}')",
+            "values (%s, 'ingest', now() - interval '1 day', now(), now(), true, 0, '{}')",
             [name],
         )
         started = "select count(*) from runtime.processes where name = %s and started_at > now() - interval '1 hour'"
-        with Pulse(own, "test", name=name):
+        with Pulse(own, ProcessName.INGEST, name=name):
             eventually(lambda: connection.execute(started, [name]).fetchone() == (1,))
 
 
