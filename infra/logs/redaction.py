@@ -21,18 +21,24 @@ STARS: Final = "***"
 SHORTEST: Final = 6
 """A shorter secret is hidden where a URL or a header gives it away and not wherever its letters occur."""
 
+_NAMES: Final = r"(?:password|passwd|passphrase|secret|(?:api|access|private)[_-]?key|token)"
+"""How names of secrets end: ``db_password``, ``AWS_SECRET_ACCESS_KEY``, ``X-Api-Key``."""
 _LOOKS_LIKE_ONE: Final = re.compile(
-    r"""(://[^\s:/@"'<>]*:)[^\s"'<>]+(?=@)"""  # URL with a password
-    r"""|(\b(?:password|passwd|passphrase|secret|api[_-]?key)["']?\s*=\s*["']?)[^\s"'\\,;&}]+"""  # conninfo, query
-    # A mapping, as Python, JSON, or JSON in JSON.
-    r"""|(["'](?:password|passwd|passphrase|secret|api[_-]?key|token)\\?["']\s*:\s*\\?["'])[^"'\\]+"""
-    # The header Authorization, RFC 9110, section 11.6.2.
-    r"""|(\bauthorization\\?["']?\s*[:=]\s*\\?["']?(?:[a-z]+\s+)?)[a-z0-9._~+/=-]+""",
+    # All is bounded: a line may be of megabytes, and a search that begins anew everywhere must not go to its end.
+    rf"""(?P<url>://[^\s:/@"'<>]{{0,256}}:)[^\s"'<>]{{1,512}}(?=@)"""  # URL with a password
+    # A conninfo, a query, a header, a mapping, as Python or JSON write it, or JSON in JSON.
+    rf"""|(?P<name>{_NAMES}(?P<quote>\\{{0,7}}["'])?\s{{0,4}}(?P<sign>[:=])\s{{0,4}})"""
+    r"""(?:b?(?P<open>\\{0,7}["']).{0,1024}?(?P=open)(?=[\s,;:&}\])\\"']|$)"""
+    r"""|\[[^\]]{0,1024}\]|[^\s"'\\,;&{}\[\]()]{1,1024})"""
+    # The header Authorization, RFC 9110, section 11.6.2: a scheme and a token, or a scheme and parameters.
+    r"""|(?P<header>\bauthorization\\{0,7}["']?\s{0,4}[:=]\s{0,4}\\{0,7}["']?(?:[a-z]{1,32}\s{1,4})?)"""
+    r"""(?:(?:[\s,]{0,4}[a-z]{1,32}=(?:\\{0,7}"[^"\\]{0,512}\\{0,7}"|[^\s,"'\\]{1,512}))+|[a-z0-9._~+/=-]{1,4096})"""
+    r"""|(?P<scheme>\bbearer\s{1,4})[a-z0-9._~+/=-]{16,4096}""",
     re.IGNORECASE,
 )
 
 
-_HINTS: Final = ("://", "passw", "passphrase", "secret", "api", "token", "authorization")
+_HINTS: Final = ("://", "passw", "passphrase", "secret", "key", "token", "authorization", "bearer")
 """Without one of these nothing looks like a secret; asked first, for most lines have none and the search takes longer
 than all else about them."""
 
@@ -73,7 +79,11 @@ class RedactingFormatter(logging.Formatter):
 
 
 def _starred(found: re.Match[str]) -> str:
-    return "".join(filter(None, found.groups())) + STARS
+    """What gave it away, and stars; where that is a key in quotation marks, what follows is in such, too."""
+    if found["name"] is None:
+        return (found["url"] or found["header"] or found["scheme"]) + STARS
+    marks = found["open"] or (found["quote"] if found["sign"] == ":" else None) or ""
+    return f"{found['name']}{marks}{STARS}{marks}"
 
 
 def _secrets(settings: Settings) -> Iterator[str]:

@@ -55,6 +55,22 @@ def test_every_secret_of_the_settings_is_hidden(secret: str) -> None:
         ("authorization: Bearer abc.def-ghi", "authorization: Bearer ***"),
         ('{"token": "abc", "name": "x"}', '{"token": "***", "name": "x"}'),
         (r'{"detail": "{\"password\": \"abc\"}"}', r'{"detail": "{\"password\": \"***\"}"}'),
+        ("""{"password": "hun'ter22", "x": 1}""", '{"password": "***", "x": 1}'),
+        (r'{"password": "hun\"ter22"}', '{"password": "***"}'),
+        (r"""{'password': 'hun\'ter22'}""", "{'password': '***'}"),
+        ("connect(password='hun ter22')", "connect(password='***')"),
+        ('{"password": 12345678}', '{"password": "***"}'),
+        (r'{"detail": "{\"password\": null}"}', r'{"detail": "{\"password\": \"***\"}"}'),
+        ("{'password': b'not ours'}", "{'password': '***'}"),
+        ('{"secret": ["not", "ours"], "x": 1}', '{"secret": "***", "x": 1}'),
+        ("{'db_password': 'hunter44'}", "{'db_password': '***'}"),
+        ("PGPASSWORD=not-ours AWS_SECRET_ACCESS_KEY=not/ours x=1", "PGPASSWORD=*** AWS_SECRET_ACCESS_KEY=*** x=1"),
+        ("access_token=abc&client_secret=def", "access_token=***&client_secret=***"),
+        ("GET /x?token=abc&page=2", "GET /x?token=***&page=2"),
+        ("X-Api-Key: abc", "X-Api-Key: ***"),
+        ("password: abc", "password: ***"),
+        ("sent Bearer abcdefghijklmnop", "sent Bearer ***"),
+        ('Authorization: Digest username="x", response="abc"', "Authorization: Digest ***"),
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_though_nobody_told_us(text: str, hidden: str) -> None:
@@ -68,11 +84,19 @@ def test_what_looks_like_a_secret_is_hidden_though_nobody_told_us(text: str, hid
         '{"logger": "ledgerq.ingest", "host": "127.0.0.1:5672"}',
         "amqp://ledgerq@host:5672/%2F answers at 10:30:00, write to me@host",
         "the guest at ledgerq.guest",
+        '{"max_tokens": 5, "keys": ["a"], "routing_key": "tasks.high"}',
+        "the bearer of news",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     of_compose = Settings(broker_url=SecretStr("amqp://ledgerq:ledgerq@host/%2F"))
     assert Redactor(of_compose)(text) == text
+
+
+@pytest.mark.timeout(30)  # it would be minutes, did a search that begins anew everywhere go to the end of the line
+@pytest.mark.parametrize("part", ["http://host:8080,", "://a:", "password='", "token", "authorization: a=b,"])
+def test_a_line_of_half_a_megabyte_holds_nobody_up(part: str) -> None:
+    assert Redactor(Settings())(part * (500_000 // len(part)))
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
