@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -25,7 +26,7 @@ def schedule_name(entry: str) -> str:
     return _NOT_IN_NAMES.sub("-", entry)[:100]
 
 
-def terms_of(entry: Mapping[str, Any], app: Any) -> Terms:
+def terms_of(entry: Any, app: Any) -> Terms:
     """The terms of an entry of ``beat_schedule``: after an outage beat, too, fires once, and lets runs overlap.
 
     Args:
@@ -33,8 +34,25 @@ def terms_of(entry: Mapping[str, Any], app: Any) -> Terms:
         app: the application that it is an entry of, which has a time zone.
 
     Raises:
-        BeatEntryRefused: it does something that a schedule cannot.
+        BeatEntryRefused: it does something that a schedule cannot, or is no entry at all.
     """
+    if not isinstance(entry, Mapping):
+        raise BeatEntryRefused(f"it is no dictionary but {type(entry).__qualname__}")
+    try:
+        terms = _terms(entry, app)
+        json.dumps(terms.kwargs, allow_nan=False)  # msgspec would make text of what is a date to the task
+    except BeatEntryRefused:
+        raise
+    except Exception as error:  # what stands there is somebody else's objects, which may raise anything
+        raise BeatEntryRefused(f"it cannot be read: {type(error).__qualname__}: {error}") from error
+    return terms
+
+
+def _terms(entry: Mapping[str, Any], app: Any) -> Terms:
+    if missing := {"task", "schedule"} - entry.keys():
+        raise BeatEntryRefused(f"it has no {' and no '.join(sorted(missing))}")
+    if not isinstance(entry["task"], str):
+        raise BeatEntryRefused(f"its task is no name but {type(entry['task']).__qualname__}")
     if entry.get("args"):
         raise BeatEntryRefused("it has positional arguments; schedules call by keyword")
     options = dict(entry.get("options") or {})

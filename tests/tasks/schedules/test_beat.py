@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,9 @@ app.conf.beat_schedule = {
     "by place": {"task": "t.often", "schedule": 60.0, "args": (1,)},
     "sync a!": {"task": "t.a", "schedule": 60.0},
     "sync a?": {"task": "t.b", "schedule": 60.0},
+    "for ever": {"task": "t.often", "schedule": 1e308},
+    "a line": "x",
+    7: {"task": "t.often", "schedule": 60.0},
 }
 """
 
@@ -85,11 +91,46 @@ def test_its_arguments_and_its_tier_come_along() -> None:
         (30, {"args": (1,)}, "positional arguments"),
         (30, {"options": {"queue": "celery"}}, "tasks.normal"),
         (30, {"options": {"expires": 5}}, "expires"),
+        (1e308, {}, "OverflowError"),
+        ("soon", {}, "cannot be read"),
+        (30, {"task": 5}, "its task is no name but int"),
+        (30, {"kwargs": {"day": datetime(2027, 1, 1, tzinfo=UTC)}}, "datetime is not JSON serializable"),
     ],
 )
 def test_what_no_schedule_can_do_is_refused_with_the_reason(schedule: Any, entry: dict[str, Any], why: str) -> None:
     with pytest.raises(BeatEntryRefused, match=why):
         terms(schedule, **entry)
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [("x", "no dictionary but str"), ({"task": "t"}, "it has no schedule"), ({}, "it has no schedule and no task")],
+)
+def test_what_is_no_entry_is_refused_with_what_is_missing(entry: Any, why: str) -> None:
+    with pytest.raises(BeatEntryRefused, match=why):
+        terms_of(entry, BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("raise RuntimeError('no\\nway')", "RuntimeError: no way"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("class App:\n    def __getattr__(self, name): raise KeyError(name)\napp = App()", "KeyError: 'conf'"),
+        ("app = 5", "no attribute 'conf'"),
+        (PROJECT + "app.conf.beat_schedule = ['x']", "is no dictionary but list"),
+    ],
+)
+def test_an_application_that_cannot_be_read_is_a_usage_error_that_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "brokenproject", raising=False)
+    (tmp_path / "brokenproject.py").write_text(module)
+    importlib.invalidate_caches()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    done = CliRunner().invoke(ledgerq, ["schedule", "import-beat", "brokenproject:app"])
+    assert (done.exit_code, why in re.sub(r"[\s│]+", " ", done.output)) == (2, True), done.output
 
 
 def test_a_name_is_made_one_that_a_schedule_may_have() -> None:
@@ -112,6 +153,9 @@ def test_an_applications_entries_are_shown_first_and_then_added_once(
     assert call("list") == ""
     said = call("import-beat", "theirproject:app", "--apply")
     assert "schedule every-minute- added: every 60 s, t.often" in said
+    assert "for ever: refused: it cannot be read: OverflowError" in said
+    assert "a line: refused: it is no dictionary but str" in said
+    assert "7: refused: its name is no text but int" in said
     assert "by place: refused: it has positional arguments" in said
     assert "sync a!: refused: its schedule would be called sync-a-, as that of sync a?; rename one" in said
     assert "sync a?: refused: its schedule would be called sync-a-, as that of sync a!; rename one" in said
