@@ -26,6 +26,7 @@ from infra.events.as_of import AsOf, story_as_of
 from infra.events.asking import as_of_options, asked_as_of
 from infra.settings import Settings, load_settings
 from infra.tracing.address import shown, values
+from infra.words import WORDS
 from tasks.backlog_check import check_backlog
 from tasks.flow_commands import limit_task, pause_task, resume_task
 from tasks.revoke_command import revoke
@@ -47,16 +48,20 @@ for _command in (revoke, pause_task, resume_task, limit_task):
 
 
 @task.command()
-@click.argument("name")
-@click.option("--kwargs", default="{}", show_default=True, help="Keyword arguments, a JSON object.")
+@click.argument("name", type=WORDS)
+@click.option("--kwargs", type=WORDS, default="{}", show_default=True, help="Keyword arguments, a JSON object.")
 @click.option("--tier", type=click.Choice([tier.value for tier in Tier]), default=Tier.NORMAL.value, show_default=True)
 @click.option(
     "--priority",
     type=click.IntRange(0, 10),
     help="Within the tier, higher is sooner; at most 10, 8, 5, 2 from critical to low. Default: the middle.",
 )
-@click.option("--license", "license_id", help="The license whose business this is.")
-@click.option("--unique-key", help="Fold this request into the run that has this key for the task, if there is one.")
+@click.option("--license", "license_id", type=WORDS, help="The license whose business this is.")
+@click.option(
+    "--unique-key",
+    type=WORDS,
+    help="Fold this request into the run that has this key for the task, if there is one.",
+)
 @click.option(
     "--unique-for",
     "unique_for_seconds",

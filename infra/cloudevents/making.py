@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import msgspec
 
-from domain.messages import decode_data
+from domain.messages import MessageInvalid, decode_data
 from infra.cloudevents.event import SPECVERSION, CloudEvent
+from infra.cloudevents.text import unstorable
 
 
 def new_event(
@@ -26,10 +27,12 @@ def new_event(
 
     Raises:
         domain.messages.MessageTypeUnknown: there is no such type.
-        domain.messages.MessageInvalid: the data does not have the type's shape.
+        domain.messages.MessageInvalid: the data does not have the type's shape, or cannot be stored.
         OverflowError: the time is outside of the bounds of :mod:`domain.moment`.
     """
     text = msgspec.Raw(msgspec.json.encode(data))
+    if flaw := unstorable(b'{"data":%b}' % text):  # as deep as it will be within the event
+        raise MessageInvalid(f"data: {flaw}")
     decode_data(event_type, text)
     return CloudEvent(
         specversion=SPECVERSION,

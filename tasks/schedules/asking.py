@@ -13,14 +13,16 @@ import msgspec
 from domain.schedule_terms import CatchUp, Overlap, Terms
 from domain.tier import Tier
 from domain.timetable import Cron, Interval, Once, Timetable
+from infra.cloudevents.text import unstorable
 from infra.moments import moment, stretch
+from infra.words import WORDS
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
-reason_option: Final[Option] = click.option("--reason", help="Why; it is recorded, with your name.")
+reason_option: Final[Option] = click.option("--reason", type=WORDS, help="Why; it is recorded, with your name.")
 json_option: Final[Option] = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 _OPTIONS: Final[tuple[Option, ...]] = (
-    click.option("--task", help="The task that is asked for."),
-    click.option("--kwargs", metavar="JSON", help="Its keyword arguments, a JSON object."),
+    click.option("--task", type=WORDS, help="The task that is asked for."),
+    click.option("--kwargs", type=WORDS, metavar="JSON", help="Its keyword arguments, a JSON object."),
     click.option("--tier", type=click.Choice([tier.value for tier in Tier]), help="Default: normal."),
     click.option("--cron", metavar="EXPRESSION", help="Minute, hour, day, month, weekday; or @daily and the like."),
     click.option("--zone", help="Time zone of --cron, an IANA name. Default: UTC."),
@@ -61,7 +63,7 @@ def asked_terms(known: Terms | None, *, now: datetime, **options: Any) -> Asked:
     """The terms: those that are known, with what the options say in their place.
 
     Raises:
-        click.UsageError: the options make none, or contradict each other.
+        click.UsageError: the options make none, or contradict each other, or what they say cannot be stored.
     """
     task, timetable = options["task"], _timetable(known.timetable if known else None, now=now, **options)
     if task is not None and not options["any_task"]:
@@ -79,7 +81,14 @@ def asked_terms(known: Terms | None, *, now: datetime, **options: Any) -> Asked:
     }
     given = {name: value for name, value in said.items() if value is not None}
     terms = Terms(**given) if known is None else msgspec.structs.replace(known, **given)
+    if flaw := terms_flaw(terms):
+        raise click.UsageError(f"--kwargs: {flaw}")
     return Asked(terms, options["reason"])
+
+
+def terms_flaw(terms: Terms) -> str | None:
+    """Why no request could be stored that calls by these, or None where all could."""
+    return unstorable(msgspec.json.encode(terms))
 
 
 def check_task(name: str) -> None:

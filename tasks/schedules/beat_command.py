@@ -20,6 +20,7 @@ from domain.schedule import ScheduleState, ScheduleUnchanged
 from infra.database.door import told_in_one_line
 from infra.event_store import EventStore, Log, LostRaceError, caused
 from infra.settings import load_settings
+from tasks.schedules.asking import terms_flaw
 from tasks.schedules.reading import folded, story
 
 REASON: Final = "imported from Celery's beat"
@@ -72,6 +73,8 @@ def _take_over(store: EventStore, name: str, entry: Any, app: Any, *, is_applied
     from tasks.schedules.beat import terms_of  # noqa: PLC0415  as above
 
     now, terms = datetime.now(UTC), terms_of(entry, app)
+    if flaw := terms_flaw(terms):
+        raise ValueError(flaw)
     known = folded(name, story(store, name))
     is_new = known.state in {ScheduleState.ABSENT, ScheduleState.REMOVED}
     try:

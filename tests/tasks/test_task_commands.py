@@ -71,6 +71,8 @@ def test_run_asks_for_the_task_and_prints_the_run_s_id(host: VirtualHost) -> Non
     [
         (["report", "--kwargs", "[1]"], "JSON object"),
         (["report", "--kwargs", "{"], "JSON object"),
+        (["report", "--kwargs", '{"a": "\\u0000"}'], "U+0000"),
+        (["report", "--unique-key", "r\udcff"], "not UTF-8"),
         (["report", "--license", "a b"], "license_id"),
         (["report", "--tier", "urgent"], "urgent"),
         ([""], "task"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from domain.messages import MessageInvalid, MessageTypeUnknown, SessionHeartbeatData
@@ -39,3 +40,18 @@ def test_what_ingest_would_refuse_is_not_made() -> None:
         new_event("session.heartbeat", source="/g", data={})
     with pytest.raises(MessageTypeUnknown, match="is none of"):
         new_event("session.heart", source="/g", data={})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [('"a\\u0000b"', r"U\+0000"), ("[" * 62 + "]" * 62, "deeper than 64"), ("[" * 61 + "]" * 61, None)],
+    ids=["a NUL", "too deep", "just not too deep"],
+)
+def test_what_ingest_could_not_store_is_not_made(text: str, told: str | None) -> None:
+    data = {"task": "t", "kwargs": {"x": msgspec.Raw(text.encode())}}
+    if told is None:
+        made = new_event("task.requested", source="/g", data=data)
+        assert decode(*encode_structured(made)) == [made]
+    else:
+        with pytest.raises(MessageInvalid, match=told):
+            new_event("task.requested", source="/g", data=data)

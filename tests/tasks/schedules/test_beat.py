@@ -35,6 +35,7 @@ app.conf.beat_schedule = {
     "sync a?": {"task": "t.b", "schedule": 60.0},
     "for ever": {"task": "t.often", "schedule": 1e308},
     "a line": "x",
+    "a null": {"task": "t.often", "schedule": 60.0, "kwargs": {"x": "\\0"}},
     7: {"task": "t.often", "schedule": 60.0},
 }
 """
@@ -155,6 +156,7 @@ def test_an_applications_entries_are_shown_first_and_then_added_once(
     assert "schedule every-minute- added: every 60 s, t.often" in said
     assert "for ever: refused: it cannot be read: OverflowError" in said
     assert "a line: refused: it is no dictionary but str" in said
+    assert "a null: refused: it holds the character U+0000" in said
     assert "7: refused: its name is no text but int" in said
     assert "by place: refused: it has positional arguments" in said
     assert "sync a!: refused: its schedule would be called sync-a-, as that of sync a?; rename one" in said
