@@ -36,7 +36,7 @@ from domain.timetable import Interval
 
 RUN_PURPOSE: Final = "run_what_is_scheduled"
 """What the run of a slot is called under the fact that the slot was fired: the policy's name."""
-_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+_NAME: Final = re.compile(r"[A-Za-z0-9._:][A-Za-z0-9._:-]{0,99}")
 
 
 class ScheduleUnknown(Refusal):
@@ -144,7 +144,8 @@ class Schedule(msgspec.Struct, frozen=True):
         """
         if not _NAME.fullmatch(self.name):
             raise ValueError(
-                f"{self.name!r} is no name of a schedule; allowed are 1 to 100 letters, digits and any of . _ : -"
+                f"{self.name!r} is no name of a schedule; allowed are 1 to 100 letters, digits and any of . _ : -,"
+                " the first no -"
             )
         if self.state not in {ScheduleState.ABSENT, ScheduleState.REMOVED}:
             raise ScheduleExists(self.stream)

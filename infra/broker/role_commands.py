@@ -88,6 +88,8 @@ def _read(lines: Iterable[str]) -> Mapping[str, str]:
         if len(secret.strip()) < SHORTEST:
             raise click.ClickException(f"line {number}: the password of {name} has less than {SHORTEST} characters")
         found[name] = secret.strip()
+    if not found:
+        raise click.UsageError("--stdin: standard input is empty; wanted are lines ROLE PASSWORD")
     return found
 
 

@@ -126,7 +126,7 @@ def _timetable(known: Timetable | None, *, now: datetime, **options: Any) -> Tim
         raise click.UsageError("--zone goes with --cron, and --anchor with --every")
     if by_cron and (cron is not None or zone is not None):
         before = known if isinstance(known, Cron) else Cron("")
-        return Cron(cron or before.expression, zone or before.zone)
+        return Cron(before.expression if cron is None else cron, before.zone if zone is None else zone)
     if by_interval and (every is not None or anchor is not None):
         kept = known if isinstance(known, Interval) else Interval(0.0)
         return Interval(kept.every_seconds if every is None else every, anchor or kept.anchor)

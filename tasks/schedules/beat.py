@@ -22,8 +22,8 @@ class BeatEntryRefused(ValueError):  # noqa: N818  what somebody has, no fault o
 
 
 def schedule_name(entry: str) -> str:
-    """What the schedule of an entry is called: its name, with hyphens for what a name may not have."""
-    return _NOT_IN_NAMES.sub("-", entry)[:100]
+    """What the schedule of an entry is called: its name, with hyphens for what a name may not have, and none first."""
+    return _NOT_IN_NAMES.sub("-", entry).lstrip("-")[:100]
 
 
 def terms_of(entry: Any, app: Any) -> Terms:

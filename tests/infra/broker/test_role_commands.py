@@ -123,6 +123,12 @@ def test_what_is_no_password_of_a_role_is_refused_without_repeating_it(given: st
     assert "somebody" not in done.output
 
 
+@pytest.mark.parametrize("given", ["", "\n \n"])
+def test_an_empty_standard_input_is_told_what_is_wanted(given: str) -> None:
+    done = run("password", "--stdin", given=given)
+    assert (done.exit_code, "wanted are lines ROLE PASSWORD" in done.output) == (2, True), done.output
+
+
 @pytest.mark.parametrize("arguments", [[], ["worker", "--every"], ["worker", "--stdin"], ["nobody"]])
 def test_it_has_to_be_said_whose_passwords(arguments: list[str]) -> None:
     done = run("password", *arguments)

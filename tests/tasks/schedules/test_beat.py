@@ -29,12 +29,16 @@ from celery.schedules import crontab
 app = Celery("theirs", broker="memory://", set_as_current=False)
 app.conf.beat_schedule = {
     "every minute!": {"task": "t.often", "schedule": 60.0},
-    "nightly": {"task": "t.nightly", "schedule": crontab(minute=30, hour=2), "kwargs": {"x": 1}},
+    "at night": {"task": "t.nightly", "schedule": crontab(minute=30, hour=2), "kwargs": {"x": 1}},
     "by place": {"task": "t.often", "schedule": 60.0, "args": (1,)},
     "sync a!": {"task": "t.a", "schedule": 60.0},
     "sync a?": {"task": "t.b", "schedule": 60.0},
+    "-sync b": {"task": "t.a", "schedule": 60.0},
+    "sync b": {"task": "t.b", "schedule": 60.0},
     "for ever": {"task": "t.often", "schedule": 1e308},
     "a line": "x",
+    "!?": {"task": "t.often", "schedule": 60.0},
+    "-nightly": {"task": "t.nightly", "schedule": 60.0},
     "a null": {"task": "t.often", "schedule": 60.0, "kwargs": {"x": "\\0"}},
     7: {"task": "t.often", "schedule": 60.0},
 }
@@ -136,6 +140,7 @@ def test_an_application_that_cannot_be_read_is_a_usage_error_that_says_why(
 
 def test_a_name_is_made_one_that_a_schedule_may_have() -> None:
     assert schedule_name("add every 30 seconds!") == "add-every-30-seconds-"
+    assert schedule_name("(--nightly)") == "nightly-"
 
 
 def test_an_applications_entries_are_shown_first_and_then_added_once(
@@ -157,11 +162,13 @@ def test_an_applications_entries_are_shown_first_and_then_added_once(
     assert "for ever: refused: it cannot be read: OverflowError" in said
     assert "a line: refused: it is no dictionary but str" in said
     assert "a null: refused: it holds the character U+0000" in said
+    assert "!?: refused: '' is no name of a schedule" in said
     assert "7: refused: its name is no text but int" in said
     assert "by place: refused: it has positional arguments" in said
     assert "sync a!: refused: its schedule would be called sync-a-, as that of sync a?; rename one" in said
+    assert "-sync b: refused: its schedule would be called sync-b, as that of sync b; rename one" in said
     assert "sync a?: refused: its schedule would be called sync-a-, as that of sync a!; rename one" in said
-    assert [line.split()[0] for line in call("list").splitlines()] == ["every-minute-", "nightly"]
+    assert [line.split()[0] for line in call("list").splitlines()] == ["at-night", "every-minute-", "nightly"]
     again = call("import-beat", "theirproject:app", "--apply")
-    assert again.count("is so already") == 2
+    assert again.count("is so already") == 3
     assert "wanted is MODULE:APP" in call("import-beat", "theirproject:nothing")

@@ -129,6 +129,10 @@ def test_what_cannot_be_is_refused_with_what_is_allowed() -> None:
     for arguments, says in (
         (("add", "report", *NIGHTLY), "there is a schedule of this name"),
         (("add", "a b", *NIGHTLY), "letters, digits"),
+        (("add", *NIGHTLY, "--", "-dash"), "the first no -"),
+        (("add", "s", *task, "--cron", "* * * * *", "--zone", ""), "'' is no time zone"),
+        (("change", "report", "--zone", ""), "'' is no time zone"),
+        (("change", "report", "--cron", ""), "five fields"),
         (("add", "s", *task), "one of --cron, --every and --at"),
         (("add", "s", "--every", "5m"), "needs a --task"),
         (("add", "s", *task, "--every", "5m", "--at", "2061-01-01"), "goes by one of them"),
