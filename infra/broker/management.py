@@ -111,6 +111,10 @@ class ManagementApi:
                 return json.loads(answer.read() or b"null"), answer.headers
         except urllib.error.HTTPError as error:
             with error:
+                if error.code == _NOT_FOUND and not _is_the_apis(error):
+                    raise BrokerUnreachableError(
+                        f"LEDGERQ_MANAGEMENT_URL: no management API answers at {self.url}, but something else"
+                    ) from error
                 if absent_is_fine and error.code == _NOT_FOUND:
                     return None, error.headers
                 raise BrokerRefusedError(f"{self.url} refuses {method} {path}: {error.code} {error.reason}") from error
@@ -118,3 +122,12 @@ class ManagementApi:
             raise BrokerUnreachableError(
                 f"LEDGERQ_MANAGEMENT_URL {self.url} gives no management API: {error}"
             ) from error
+
+
+def _is_the_apis(answer: urllib.error.HTTPError) -> bool:
+    """Whether it is the API that says no: it does so in JSON, with ``error`` and ``reason``."""
+    try:
+        said = json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    return isinstance(said, dict) and said.keys() >= {"error", "reason"}
