@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import psycopg
@@ -28,14 +28,13 @@ _PROCESSES: Final = """
 """
 _LAG: Final = """
     select projection, log, lag_events::bigint as events, lag_seconds::double precision as seconds,
-           parked_events::bigint as parked
+           parked_events::bigint as parked,
+           extract(epoch from now() - source_last_recorded_at)::double precision as log_silent_seconds
     from analytics.meta_freshness
     order by projection, log
 """
-_LOG_TIME: Final = """
-    select extract(epoch from now() - source_last_recorded_at)::double precision
-    from analytics.meta_freshness where log = 'heartbeats' limit 1
-"""
+_STATEMENTS_SHARE: Final = 0.4
+"""Of the patience of the monitor, what one statement may take: two that wait leave the database its own answer."""
 MISSED_MARKERS: Final = 3
 """Ingest's marker reaches the log of heartbeats at an interval; missing so often, nothing reaches any log."""
 
@@ -75,22 +74,24 @@ class DatabaseSight(Sight):
         began = time.monotonic()
         connection.execute("select 1")
         answered_ms = round((time.monotonic() - began) * 1000, 1)
-        limits = Limits(self._settings.pulse_interval_seconds, self._settings.hang_after_seconds)
-        with connection.cursor(row_factory=class_row(Process)) as cursor:
-            processes = judge(cursor.execute(_PROCESSES).fetchall(), limits)
         return {
             "database": Component(Status.HEALTHY, facts={"answers_in_ms": answered_ms}),
-            **processes,
-            "projections": self._projections(connection),
+            **_known(self._processes, connection, ("celery", *SINGLE)),
+            **_known(self._projections, connection, ("projections",)),
         }
 
-    def _projections(self, connection: psycopg.Connection[Any]) -> Component:
+    def _processes(self, connection: psycopg.Connection[Any]) -> dict[str, Component]:
+        limits = Limits(self._settings.pulse_interval_seconds, self._settings.hang_after_seconds)
+        with connection.cursor(row_factory=class_row(Process)) as cursor:
+            return judge(cursor.execute(_PROCESSES).fetchall(), limits)
+
+    def _projections(self, connection: psycopg.Connection[Any]) -> dict[str, Component]:
         with connection.cursor(row_factory=dict_row) as cursor:
             lag = cursor.execute(_LAG).fetchall()
-        row = connection.execute(_LOG_TIME).fetchone()
-        silent_seconds = row[0] if row else None
+        silent = {row["log"]: row.pop("log_silent_seconds") for row in lag}
+        silent_seconds = silent.get("heartbeats")
         facts = {"lag": lag, "log_silent_seconds": silent_seconds}
-        return judged(self._late(lag, silent_seconds), facts)
+        return {"projections": judged(self._late(lag, silent_seconds), facts)}
 
     def _late(self, lag: list[dict[str, Any]], silent_seconds: float | None) -> Iterator[tuple[Status, str]]:
         limit = self._settings.lag_limit_seconds
@@ -105,7 +106,7 @@ class DatabaseSight(Sight):
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None:
             self._connection = connect(self._settings, name="monitor")
-            limit_ms = int(self._settings.monitor_patience_seconds * 1000)
+            limit_ms = int(self._settings.monitor_patience_seconds * _STATEMENTS_SHARE * 1000)
             self._connection.execute(f"set statement_timeout = {limit_ms}".encode())
         return self._connection
 
@@ -113,3 +114,16 @@ class DatabaseSight(Sight):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _known(
+    ask: Callable[[psycopg.Connection[Any]], dict[str, Component]],
+    connection: psycopg.Connection[Any],
+    names: Iterable[str],
+) -> dict[str, Component]:
+    """What is asked for; that it is not known where a lock or too much work keeps it waiting."""
+    try:
+        return ask(connection)
+    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
+        why = f"not known: the database answers, and not to this: {str(error).splitlines()[0]}"
+        return dict.fromkeys(names, Component(Status.UNHEALTHY, why))
