@@ -15,6 +15,7 @@ from domain.tier import Tier
 from infra.broker.roles import ROLES
 from infra.cli import COMMANDS
 from infra.metrics.catalog import SHOWN, port_offset
+from infra.metrics.platform import WITHIN_SECONDS
 from infra.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -98,3 +99,9 @@ def test_prometheus_looks_at_every_process_at_the_port_it_shows_its_metrics_at(s
     assert sorted(targets["ledgerq"]) == sorted(f"{process.value}:{port + port_offset(process)}" for process in SHOWN)
     assert {target.split(":")[0] for target in targets["ledgerq"]} <= set(services)
     assert services["ingest"]["environment"]["LEDGERQ_METRICS_HOST"] == "0.0.0.0"  # noqa: S104  of its container
+
+
+def test_prometheus_waits_for_the_monitor_longer_than_a_frozen_server_keeps_it_waiting() -> None:
+    config = yaml.safe_load((ROOT / "infra/deploy/prometheus/prometheus.yml").read_text())
+    (platform,) = [job for job in config["scrape_configs"] if job["job_name"] == "ledgerq-platform"]
+    assert float(platform["scrape_timeout"].removesuffix("s")) > WITHIN_SECONDS
