@@ -23,7 +23,7 @@ from infra.settings import Settings
 def test_a_table_that_is_locked_hides_what_is_known_by_it_and_nothing_else(
     platform: Settings, table: str, unknown: set[str]
 ) -> None:
-    patient = platform.model_copy(update={"monitor_patience_seconds": 1.0})
+    patient = platform.model_copy(update={"monitor_patience_seconds": 2.0})
     with (
         psycopg.connect(platform.database_url.get_secret_value()) as holder,
         closing(DatabaseSight(patient)) as sight,
