@@ -101,7 +101,7 @@ def test_liveness_survives_a_broker_that_is_away_and_readiness_does_not(
     assert worker.is_alive()
 
 
-def test_a_worker_whose_login_is_refused_lives_says_so_once_and_works_again_once_it_is_let_in(
+def test_a_worker_with_an_old_password_works_on_and_once_it_is_cut_off_it_lives_and_waits_to_be_let_in(
     stored_lab: Lab, pulse_dir: Path
 ) -> None:
     api = ManagementApi(stored_lab.settings)
@@ -114,7 +114,10 @@ def test_a_worker_whose_login_is_refused_lives_says_so_once_and_works_again_once
         pulse = {"LEDGERQ_PULSE_DIR": str(pulse_dir)}
         worker = stored_lab.worker(Tier.HIGH, LEDGERQ_BROKER_URL=url.get_secret_value(), **pulse)
         eventually(lambda: probe("ready", pulse_dir))
+        eventually(lambda: b"worker high recorder" in wire.sent)
         set_password(api, "worker", new_password())
+        first = stored_lab.publish("lab.add", 20, 22, tier=Tier.HIGH)
+        stored_lab.ear.until(first, "task.succeeded 1")
         wire.cut()
         eventually(lambda: REFUSED in worker.log.read_text())
         eventually(lambda: not probe("ready", pulse_dir), seconds=2)
