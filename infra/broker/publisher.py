@@ -27,8 +27,9 @@ __all__ = ["Confirmation", "Outcome", "OutgoingMessage", "Publisher"]
 class Publisher:
     """Publishes batches and tells what became of each message. For one thread.
 
-    It connects when first used, and again at the next use after an error. A child forked while it is connected lets
-    go of the socket without disturbing the parent's, and needs a publisher of its own.
+    It connects when first used, and again at the next use after an error; :meth:`stay_connected` does it before. A
+    child forked while it is connected lets go of the socket without disturbing the parent's, and needs a publisher of
+    its own.
 
     Args:
         settings: for ``broker_url``.
@@ -82,6 +83,17 @@ class Publisher:
         self._check_owner()
         if self._pipeline is not None:
             self._still_alive(self._pipeline)
+
+    def stay_connected(self, *, timeout: timedelta) -> None:
+        """As :meth:`keep_alive`, and connect where there is no connection.
+
+        Raises:
+            BrokerUnreachableError: that did not succeed within `timeout`.
+            BrokerRefusedError: the login was refused.
+            ForkedPublisherError: another process opened this publisher.
+        """
+        self._check_owner()
+        self._connected(timeout)
 
     def close(self) -> None:
         """Close the connection, if there is one; the next publish would open another."""

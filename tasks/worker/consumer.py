@@ -48,6 +48,7 @@ from tasks.worker.outcome import Failure, cut
 from tasks.worker.pace import Pace
 from tasks.worker.pausing import Pausing
 from tasks.worker.permits import Permits
+from tasks.worker.reconnecting import Reconnecting
 from tasks.worker.recorder import Recorder
 from tasks.worker.registrar import Registrar
 from tasks.worker.revoking import Revoking
@@ -148,6 +149,7 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
         self.admission = Admission(self)
         self.shutting_down = Shutdown(self, self.registrar, grace=settings.shutdown_grace)
         self.vitals = Vitals(Pulse(settings, process, name=self.worker_name), self)
+        self.reconnecting = Reconnecting(self._turn_unconnected)
 
     def start(self) -> None:
         """Begin to record, then to consume; returns when the worker is told to stop."""
@@ -182,9 +184,19 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
     def on_ready(self) -> None:
         """Messages are coming; called for every new connection."""
         super().on_ready()
+        self.reconnecting.accepted()
         self.pausing.connected()
         queues = sorted(self.app.amqp.queues.consume_from)
         _log.info("worker ready", worker=self.worker_name, queues=queues, code_version=self.code_version)
+
+    def on_connection_error_before_connected(self, exc: BaseException) -> None:
+        """The broker refused to be connected to; Celery would try again at once."""
+        self.reconnecting.refused(exc)
+
+    def on_connection_error_after_connected(self, exc: BaseException) -> None:
+        """As Celery's; with a pause where consuming was refused."""
+        super().on_connection_error_after_connected(exc)
+        self.reconnecting.lost(exc)
 
     def on_close(self) -> None:
         """The consumer stops, or its connection was lost; then whatever is in hand will be delivered again."""
@@ -282,6 +294,10 @@ class RecordingConsumer(Consumer):  # type: ignore[misc]  # Celery is untyped
             }
         )
         return meter
+
+    def _turn_unconnected(self) -> None:
+        self.vitals.cut_off()
+        state.maybe_shutdown()
 
     def _look_ahead(self) -> None:
         if self.registrar.is_closed or self.pausing.stands_still:

@@ -50,8 +50,8 @@ class Sender(Protocol):
     def publish(self, messages: Sequence[OutgoingMessage], *, timeout: timedelta) -> list[Confirmation]:
         """Publish all and wait for their confirms."""
 
-    def keep_alive(self) -> None:
-        """Answer the broker's heartbeats."""
+    def stay_connected(self, *, timeout: timedelta) -> None:
+        """Answer the broker's heartbeats; connect where there is no connection."""
 
     def close(self) -> None:
         """Say goodbye."""
@@ -117,6 +117,7 @@ class Recorder(threading.Thread):
         self._is_urgent = False
         self._closing = False
         self._pause_seconds = 0.0
+        self._is_cut_off = False
         self._death: Exception | None = None
 
     def submit(self, entry: Entry) -> None:
@@ -131,8 +132,8 @@ class Recorder(threading.Thread):
 
     @property
     def is_held_up(self) -> bool:
-        """Whether what is to be recorded waits for a broker that does not take it."""
-        return self._pause_seconds > 0
+        """Whether what is to be recorded waits, or would wait, for a broker that does not take it."""
+        return self._pause_seconds > 0 or self._is_cut_off
 
     def hurry(self) -> None:
         """Somebody waits for what was submitted so far."""
@@ -190,6 +191,7 @@ class Recorder(threading.Thread):
 
     def _work(self) -> None:
         in_work: list[Entry] = []
+        self._stay_connected()
         while not self._closing:
             in_work += self._take(waiting=bool(in_work))
             try:
@@ -220,7 +222,7 @@ class Recorder(threading.Thread):
     def _send(self, entries: list[Entry]) -> list[Entry]:
         """Publish what is outstanding of ``entries``; returns those of which something still is."""
         if not entries:
-            self._sender.keep_alive()
+            self._stay_connected()
             return []
         refusal = self._publish(list(_parcels(entries)))
         done = [entry for entry in entries if not entry.unconfirmed]
@@ -231,12 +233,26 @@ class Recorder(threading.Thread):
         self._hand_over(done)
         return [entry for entry in entries if entry.unconfirmed]
 
+    def _stay_connected(self) -> None:
+        """Be logged in before there is something to say: a new password keeps out only whoever connects after it."""
+        if self._closing:
+            return
+        try:
+            self._sender.stay_connected(timeout=CONFIRM_WITHIN)
+        except BrokerError as error:
+            if not self._is_cut_off:
+                _log.warning("what is recorded has no connection to the broker", detail=str(error))
+            self._is_cut_off = True
+        else:
+            self._is_cut_off = False
+
     def _publish(self, parcels: Sequence[_Parcel]) -> str | None:
         """Note what is confirmed; returns what the broker said to something it refused."""
         if not parcels:
             return None
         refusal = None
         confirmations = self._sender.publish([parcel.message for parcel in parcels], timeout=CONFIRM_WITHIN)
+        self._is_cut_off = False
         for parcel, confirmation in zip(parcels, confirmations, strict=True):
             if confirmation.confirmed:
                 for entry in parcel.entries:

@@ -40,13 +40,18 @@ class Vitals:
         takes_work = self._consumer.is_connected() and not self._consumer.registrar.is_closed
         self._pulse.beat(ready=takes_work and not self._consumer.recorder.is_held_up, state=self._state)
 
+    def cut_off(self) -> None:
+        """The loop turns, and there is no broker to take work from."""
+        self._pulse.beat(ready=False, state=self._state)
+
     def kept_up(self, connection: Any) -> Any:
-        """The kombu connection, whose tries to connect count as the loop's turning."""
+        """The kombu connection, whose tries to reach a broker that is away count as the loop's turning."""
         connect = connection.ensure_connection
 
         def ensure(*args: Any, callback: Callable[[], None] | None = None, **kwargs: Any) -> Any:
             def again() -> None:
-                self._pulse.beat(ready=False, state=self._state)
+                self.cut_off()
+                self._consumer.reconnecting.away()
                 if callback is not None:
                     callback()
 

@@ -152,6 +152,18 @@ def test_an_idle_publisher_that_lost_its_connection_keeps_quiet_and_comes_back(r
         assert publisher.publish([message(2)], timeout=SOON)[0].confirmed
 
 
+def test_a_publisher_that_stays_connected_is_before_its_first_message_and_again_after_a_cut(relay: Relay) -> None:
+    with Publisher(relay.settings, role="early") as publisher:
+        for logins in (1, 2):
+            publisher.stay_connected(timeout=SOON)
+            publisher.stay_connected(timeout=SOON)
+            assert relay.sent.count(b"ledgerq early") == logins
+            relay.cut()
+        publisher.stay_connected(timeout=SOON)
+        assert publisher.publish([message(1)], timeout=SOON)[0].confirmed
+        assert relay.sent.count(b"ledgerq early") == 3
+
+
 def test_a_connection_cut_amid_a_batch_is_a_fault_and_the_next_batch_goes_through(relay: Relay) -> None:
     with Publisher(relay.settings, role="test") as publisher, ThreadPoolExecutor(1) as thread:
         publisher.publish([message()], timeout=SOON)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from infra.broker.errors import BrokerUnreachableError
+from infra.broker.errors import BrokerRefusedError, BrokerUnreachableError
 from infra.broker.publisher import Confirmation, Outcome, OutgoingMessage
 from infra.cloudevents import CloudEvent, decode
 from tasks.worker.recorder import BATCH_BYTES, Entry, Recorder, RecorderDiedError
@@ -25,6 +25,8 @@ class Broker:
         self.faults: list[Exception] = []
         self.open = threading.Event()
         self.open.set()
+        self.lets_in = True
+        self.logins = 0
 
     def publish(self, messages: Sequence[OutgoingMessage], *, timeout: timedelta) -> list[Confirmation]:
         del timeout
@@ -34,8 +36,11 @@ class Broker:
             raise self.faults.pop(0)
         return [Confirmation(self.answer(message)) for message in messages]
 
-    def keep_alive(self) -> None:
-        pass
+    def stay_connected(self, *, timeout: timedelta) -> None:
+        del timeout
+        self.logins += 1
+        if not self.lets_in:
+            raise BrokerRefusedError("ACCESS_REFUSED")
 
     def close(self) -> None:
         pass
@@ -81,6 +86,27 @@ def released(recorder: Recorder, done: list[Any], count: int) -> None:
         return len(done) == count
 
     eventually(all_done, seconds=5)
+
+
+def test_a_recorder_is_connected_before_there_is_something_to_record(recorder: Recorder, broker: Broker) -> None:
+    eventually(lambda: broker.logins == 1)
+    assert not recorder.is_held_up
+    assert broker.taken == []
+
+
+def test_a_recorder_that_is_not_let_in_is_held_up_and_says_so_once_until_it_is(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tasks.worker.recorder.KEEP_ALIVE_SECONDS", 0.01)
+    broker.lets_in = False
+    recorder = Recorder(broker, wake=lambda: None)
+    recorder.start()
+    eventually(lambda: broker.logins > 2)
+    assert recorder.is_held_up
+    broker.lets_in = True
+    eventually(lambda: not recorder.is_held_up)
+    recorder.stop()
+    assert capsys.readouterr().out.count("has no connection to the broker") == 1
 
 
 def test_what_waits_for_a_confirm_is_done_after_it_on_the_thread_that_releases(

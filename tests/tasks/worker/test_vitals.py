@@ -10,8 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from domain.tier import Tier
+from infra.broker.granting import describe, grant
+from infra.broker.management import ManagementApi
+from infra.broker.passwords import login_url, new_password, set_password
 from infra.health.component import Component
 from infra.health.database import DatabaseSight
 from tests.infra.broker.relay import Relay
@@ -22,6 +26,7 @@ pytestmark = pytest.mark.system
 
 PROBE = ROOT / "infra/deploy/probe"
 HANG_AFTER = "3"
+REFUSED = "the broker refuses this worker"
 
 
 @pytest.fixture
@@ -94,6 +99,36 @@ def test_liveness_survives_a_broker_that_is_away_and_readiness_does_not(
     eventually(lambda: probe("live", pulse_dir))
     assert not (pulse_dir / "worker-high.ready").exists()
     assert worker.is_alive()
+
+
+def test_a_worker_with_an_old_password_works_on_and_once_it_is_cut_off_it_lives_and_waits_to_be_let_in(
+    stored_lab: Lab, pulse_dir: Path
+) -> None:
+    api = ManagementApi(stored_lab.settings)
+    describe(api)
+    grant(api)
+    set_password(api, "worker", password := new_password())
+    url = SecretStr(login_url(stored_lab.settings, "worker", vhost=api.vhost, password=password))
+    with closing(Relay(stored_lab.settings.model_copy(update={"broker_url": url}))) as wire:
+        url = wire.settings.broker_url
+        pulse = {"LEDGERQ_PULSE_DIR": str(pulse_dir)}
+        worker = stored_lab.worker(Tier.HIGH, LEDGERQ_BROKER_URL=url.get_secret_value(), **pulse)
+        eventually(lambda: probe("ready", pulse_dir))
+        eventually(lambda: b"worker high recorder" in wire.sent)
+        set_password(api, "worker", new_password())
+        first = stored_lab.publish("lab.add", 20, 22, tier=Tier.HIGH)
+        stored_lab.ear.until(first, "task.succeeded 1")
+        wire.cut()
+        eventually(lambda: REFUSED in worker.log.read_text())
+        eventually(lambda: not probe("ready", pulse_dir), seconds=2)
+        touched = (pulse_dir / "worker-high.live").stat().st_mtime
+        eventually(lambda: (pulse_dir / "worker-high.live").stat().st_mtime > touched + 2)
+        said = worker.log.read_text()
+        assert (said.count(REFUSED), "Frequent restarts" in said) == (1, False), said
+        set_password(api, "worker", password)
+        worker.wait_ready(times=2)
+        eventually(lambda: probe("ready", pulse_dir))
+        assert worker.stop() == 0
 
 
 def test_what_a_worker_executes_is_told_with_the_run_and_its_end_too(
