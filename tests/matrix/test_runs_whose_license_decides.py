@@ -79,6 +79,8 @@ def test_license_revoked_while_all_workers_are_down(dispatching: Stage) -> None:
     asked = [holder.request("deadly.succeed", tier=Tier.HIGH) for _ in range(5)]
     called = holder.publish("deadly.succeed", tier=Tier.HIGH)
     eventually(lambda: dispatching.depth(Tier.HIGH.queue) == 6, seconds=SECONDS)
+    for each in asked:  # killed before it has recorded that, dispatch would end the run itself
+        dispatching.until(each, "published")
     dispatching.processes["dispatch"].kill()
     revoked = holder.tell("license.revoked", reason="terminated")
     dispatching.start("dispatch")
