@@ -6,6 +6,7 @@ Nothing here is used unless a test asks for it: tests of the domain need no serv
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -13,6 +14,11 @@ import pytest
 
 from infra.local.sandbox import Sandbox, create_sandbox, drop_stale
 from infra.settings import Settings, load_settings
+
+# Under nohup or in the background of a script these are ignored, also by what tests start; and a shell cannot trap
+# what was ignored when it began.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_SERVERS = (
     "these tests need a RabbitMQ and a PostgreSQL: run ./dev test, "

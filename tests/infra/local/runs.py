@@ -18,10 +18,6 @@ CHECKOUT = Path(__file__).parents[3]
 GIVEN_BROKER = {"LEDGERQ_BROKER_URL": "amqp://somebody@127.0.0.1:1/%2F"}
 GIVEN = {**GIVEN_BROKER, "LEDGERQ_DATABASE_URL": "postgresql://somebody@127.0.0.1:1/x"}
 
-# Under nohup or in the background of a script they are ignored, and a shell cannot trap what was ignored when it began.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 started: list[Run] = []
 """Every run of this session, so that one which outlives a failed test can be ended."""
 
