@@ -169,7 +169,10 @@ class TaskBench:
         for number in range(rounds):
             in_turn = list(peers) if number % 2 == 0 else list(peers)[::-1]
             measured.append({name: self.measure(peers[name], task, runs) for name in in_turn})
-            said = (f"{n} {m.rate:,.0f}/s, {m.processor_seconds * 1e6:,.0f} us" for n, m in measured[-1].items())
+            said = (
+                f"{n} {m.rate:,.0f}/s, {m.processor_seconds * 1e6:,.0f} us ({m.main_seconds * 1e6:,.0f} of main)"
+                for n, m in measured[-1].items()
+            )
             tell(f"  {task}, round {number + 1}: {'; '.join(said)}")
         return measured
 

@@ -1,4 +1,4 @@
-"""What spans cost a worker: tasks that do nothing, with a tenth of their stories sent, with all of them, with none."""
+"""What spans cost a worker: tasks that do nothing; untraced, and with none, a tenth and all of their spans sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def traced_tasks(bench: TaskBench, *, runs: int, rounds: int, tell: Callable[[st
         tell: called with a line for each round.
     """
     with collector() as endpoint:
-        peers = {_OFF: Peer(OURS), "traced_tenth": _traced(endpoint, "0.1"), "traced_all": _traced(endpoint, "1")}
+        shares = {"traced_none": "0", "traced_tenth": "0.1", "traced_all": "1"}
+        peers = {_OFF: Peer(OURS), **{name: _traced(endpoint, share) for name, share in shares.items()}}
         measured = bench.take_turns(TASK, peers, runs=runs, rounds=rounds, tell=tell)
     figures: dict[str, float] = {}
     for name in peers:

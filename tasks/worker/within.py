@@ -7,8 +7,9 @@ sends to others says where it comes from.
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, Final
 
@@ -44,17 +45,15 @@ def within(request: Mapping[str, Any]) -> AbstractContextManager[Mapping[str, Va
     Gives the attributes that the task's code sets on the span, as they come.
     """
     tracer = current()
-    if tracer is None:
-        return _NOTHING
-    context: Context | None = None
-    with harmless:
-        run_id = str(request.get("id"))
-        correlation_id = request.get("ledgerq-correlation-id") or request.get("root_id") or run_id
-        story = Story.of(request.get("traceparent"), str(correlation_id), ratio=tracer.ratio)
-        # Where nothing is sent no span hangs under it, and any id will do.
-        span_id = ids.attempted(run_id, _number(request)) if story.is_sampled else story.trace_id[:16]
-        context = story.at(span_id)
-    return _NOTHING if context is None else _current_span(context)
+    return _NOTHING if tracer is None else _current_span(partial(_attempt, request, tracer.ratio))
+
+
+def _attempt(request: Mapping[str, Any], ratio: float) -> Context:
+    """The attempt's span."""
+    run_id = str(request.get("id"))
+    correlation_id = request.get("ledgerq-correlation-id") or request.get("root_id") or run_id
+    story = Story.of(request.get("traceparent"), str(correlation_id), ratio=ratio)
+    return story.at(ids.attempted(run_id, _number(request)))
 
 
 def _number(request: Mapping[str, Any]) -> int:
@@ -64,11 +63,11 @@ def _number(request: Mapping[str, Any]) -> int:
     return int(told) if told else 1 + int(counted)
 
 
-def _current_span(context: Context) -> AbstractContextManager[Mapping[str, Value]]:
+def _current_span(find: Callable[[], Context]) -> AbstractContextManager[Mapping[str, Value]]:
     """The attempt's span is the current one; gives what it is told, as far as its trace is sampled."""
     from infra.tracing.open_span import OpenSpan  # noqa: PLC0415  not where tracing is off
 
-    return OpenSpan(context)
+    return OpenSpan(find)
 
 
 def _stop(**_signal: Any) -> None:

@@ -74,3 +74,10 @@ def test_an_instrumentation_that_is_not_there_is_told_and_tasks_run_without_it(c
         begin_tracing(Settings(tracing_endpoint=SecretStr(collector.endpoint), tracing_instrument="nothing"))
     assert [line["event"] for line in lines] == ["tasks are not instrumented"]
     assert tracing.current() is not None
+
+
+def test_a_fault_of_ours_in_working_out_the_span_leaves_the_task_alone(collector: Collector) -> None:
+    tracing.start(Settings(tracing_endpoint=SecretStr(collector.endpoint)), service="test")
+    with within({"id": "r", "retries": "not a number"}) as told:
+        assert tracing.active_context() is None
+    assert told == {}
