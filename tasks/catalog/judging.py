@@ -88,6 +88,7 @@ class Judge:
     def __init__(self, store: EventStore, cause: Cause, *, sieve: Sieve | None = None) -> None:
         self._store = store
         self._cause = cause
+        self._metadata = cause.metadata()
         self._sieve = sieve
         self.judgement = Judgement()
 
@@ -129,11 +130,11 @@ class Judge:
         decisions = {stream: _decide(streams.get(stream, []), question) for stream, question in questions.items()}
         decided = {stream: events for stream, (_, events) in decisions.items() if events}
         standing, lost = self._store_all(streams, decided)
-        for stream, (outcome, _) in decisions.items():
-            if stream not in lost:
-                events = standing.get(stream, [])
-                self.judgement.outcomes[Outcome.REFUSED if decided.get(stream, []) and not events else outcome] += 1
-                self.judgement.recorded.update(event.name for event in events)
+        again = set(lost)
+        judged = [stream for stream in decisions if stream not in again]
+        denied = {stream for stream in judged if decided.get(stream) and not standing.get(stream)}
+        self.judgement.outcomes.update(Outcome.REFUSED if s in denied else decisions[s][0] for s in judged)
+        self.judgement.recorded.update(event.name for s in judged for event in standing.get(s, ()))
         return lost
 
     def _store_all(
@@ -165,7 +166,7 @@ class Judge:
     def _new(self, event: Event) -> NewEvent:
         # By stream and version, for the next attempt of this run meets other aggregates in another order.
         place = f"{event.originator_id}/{event.originator_version}"
-        return NewEvent(event, uuid5(self._cause.id, place), self._cause.metadata())
+        return NewEvent(event, uuid5(self._cause.id, place), self._metadata)
 
 
 def _decide(events: list[Event], question: Question) -> tuple[Outcome, list[Event]]:
