@@ -107,6 +107,12 @@ class Settings(BaseSettings):
     """Accepted runs of a tier not yet published from which on requests for it are refused; none: they never are."""
     projection_batch_events: int = Field(default=2000, ge=1, le=50_000)
     """Events that a projection writes per transaction at most; of the heartbeats log a hundredth of it."""
+    result_payload_limit_bytes: int = Field(default=131_072, ge=0, le=262_144)
+    """Size up to which a task's value that is too long for the log (2 000 characters) is kept beside it."""
+    result_retention_seconds: float = Field(default=3600.0, ge=1, le=31_622_400)
+    """How long such a value is kept."""
+    result_compression: str = Field(default="zlib", pattern="^(zlib|none)$")
+    """How such values are compressed."""
     poll_interval_ms: int = Field(default=25, ge=1, le=10_000)
     """Longest pause of a follower between two looks at a log that has nothing new."""
 
