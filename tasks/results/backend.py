@@ -84,8 +84,8 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery is untyped
             TimeoutError: Celery's: it has not ended within that time.
         """
         del no_ack
-        pauses = {"timeout": timeout, "interval": interval, "on_interval": on_interval}
-        return next(meta for _, meta in self._ended([task_id], **pauses))
+        ended = self._ended([task_id], timeout=timeout, interval=interval, on_interval=on_interval)
+        return next(meta for _, meta in ended)
 
     def wait_for_pending(self, result: Any, *, propagate: bool = True, **named: Any) -> Any:
         """As Celery's; a value that is not kept is raised whatever ``propagate`` says, for it is no value.
