@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     usage_interval_seconds: float = Field(default=300.0, ge=1, le=31_622_400)
     """Interval of the declared schedule of ``aggregate_usage_metrics``."""
 
+    health_interval_seconds: float = Field(default=300.0, ge=1, le=31_622_400)
+    """Interval of the declared schedule of ``check_platform_health``."""
+
     starvation_after_seconds: float = Field(default=300.0, gt=0)
     """How long a run may wait in its queue while more urgent ones begin, before its priority is raised."""
     starvation_interval_seconds: float = Field(default=30.0, ge=1, le=31_622_400)

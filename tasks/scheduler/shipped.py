@@ -38,6 +38,7 @@ def shipped(settings: Settings) -> tuple[ShippedSchedule, ...]:
         ShippedSchedule("cleanup_zombie_sessions", timedelta(seconds=settings.sweep_interval_seconds)),
         ShippedSchedule("check_license_expirations", timedelta(seconds=settings.expiry_interval_seconds)),
         ShippedSchedule("aggregate_usage_metrics", timedelta(seconds=settings.usage_interval_seconds)),
+        ShippedSchedule("check_platform_health", timedelta(seconds=settings.health_interval_seconds)),
         # Where nothing of its own tier keeps it from being run.
         ShippedSchedule(
             "raise_starving_runs", timedelta(seconds=settings.starvation_interval_seconds), tier=Tier.CRITICAL

@@ -23,15 +23,20 @@ def names(store: EventStore) -> list[str]:
     return [event.name for event in store.load(Log.LICENSING, [stream]).get(stream, [])]
 
 
-def test_every_deployment_has_the_sweep_the_expiry_check_the_usage_aggregation_and_the_guard() -> None:
+def test_every_deployment_has_the_sweep_the_expiry_check_the_usage_aggregation_the_guard_and_the_health_check() -> None:
     settings = Settings(
-        sweep_interval_seconds=7, expiry_interval_seconds=8, usage_interval_seconds=9, starvation_interval_seconds=10
+        sweep_interval_seconds=7,
+        expiry_interval_seconds=8,
+        usage_interval_seconds=9,
+        starvation_interval_seconds=10,
+        health_interval_seconds=11,
     )
     assert {schedule.name: schedule.every.total_seconds() for schedule in shipped(settings)} == {
         "cleanup_zombie_sessions": 7,
         "check_license_expirations": 8,
         "aggregate_usage_metrics": 9,
         "raise_starving_runs": 10,
+        "check_platform_health": 11,
     }
 
 
