@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pika
 import psycopg
 import pytest
 
 from domain.schedule_events import ScheduleFired
 from domain.schedule_terms import CatchUp, Terms
-from domain.timetable import Interval, next_slot
+from domain.tier import Tier
+from domain.timetable import Interval, Once, next_slot
+from infra.broker import topology
 from infra.event_store import EventStore, Log
+from infra.local.vhosts import Management
 from infra.settings import Settings
 from tests.tasks.processes import Process
 from tests.tasks.scheduler.desk import Desk
@@ -137,3 +141,28 @@ def test_a_new_interval_in_the_settings_counts_from_the_next_start(schedulers: S
     eventually(lambda: schedulers.fired_since(now))
     changed = store.read(Log.LICENSING, after=0, limit=100, names=("schedule.changed",)).events
     assert [event.event.data()["terms"]["timetable"]["every_seconds"] for event in changed] == [1.0]
+
+
+def test_what_is_to_happen_once_and_later_survives_a_wiped_broker(
+    schedulers: Schedulers, servers: Settings, fresh_platform: Settings, store: EventStore, tmp_path: Path
+) -> None:
+    """Everything is lost that the broker had: virtual host, queues, messages, rights."""
+    desk, now = Desk(store), datetime.now(UTC)
+    url = fresh_platform.broker_url.get_secret_value()
+    for number in range(20):
+        terms = Terms(task="sample.work", timetable=Once(now + timedelta(seconds=4)))
+        desk.add(f"later-{number}", terms, at=now)
+    schedulers.start()
+    with Process("dispatch", fresh_platform, log=tmp_path / "dispatch.log") as dispatch:
+        eventually(lambda: dispatch.leads)
+        broker, vhost = Management(servers), pika.URLParameters(url).virtual_host
+        broker.delete_vhost(vhost)
+        broker.create_vhost(vhost)
+        topology.apply(fresh_platform)
+        assert desk.fired("later-0") == []  # else this shows nothing
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            channel, queue = connection.channel(), Tier.NORMAL.queue
+            waits = lambda: channel.queue_declare(queue, passive=True).method.message_count  # noqa: E731
+            eventually(lambda: waits() >= 20, seconds=40)
+            channel.queue_purge(queue)
+    assert [len(desk.fired(f"later-{number}")) for number in range(20)] == [1] * 20
