@@ -15,6 +15,7 @@ import msgspec
 from domain import task_run
 from domain.aggregate import ENVELOPE_FIELDS, Event
 from domain.choices import choices_at
+from domain.fan_in import FanInDeclaredData
 from domain.license_messages import LICENSE_MESSAGES
 from domain.message_data import Id, MessageData, Moment, Text, TimedData
 from domain.tier import Tier
@@ -147,6 +148,7 @@ MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
     **LICENSE_MESSAGES,
     "task.requested": TaskRequestedData,
     "ingest.watermark": WatermarkData,
+    "fan_in.declared": FanInDeclaredData,
     **{name: _lifecycle_data(event) for name, event in LIFECYCLE.items()},
 }
 """Every message that ingest takes, by its CloudEvents type."""

@@ -25,6 +25,7 @@ from tasks.worker.retry import RetryPolicy
 
 _CATALOG: Final = "tasks.catalog"
 _SAMPLES: Final = ("tasks.sample.work", "tasks.sample.marking")
+_CORRELATION: Final = "ledgerq-correlation-id"
 _TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
@@ -40,6 +41,7 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         """
         options.setdefault("mandatory", True)
         self._inherit(options)
+        self._tell_story(options)
         queue = options.get("queue") or (None if options.get("exchange") is not None else Tier.NORMAL.queue)
         tier = _TIER_OF_QUEUE.get(str(getattr(queue, "name", queue)))
         if tier is not None:
@@ -48,10 +50,20 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         with sending(name, queue_name, options, correlation_id=self._correlation_id(options)):
             return super().send_task(name, args, kwargs, **options)
 
+    def _tell_story(self, options: dict[str, Any]) -> None:
+        """Say which story it belongs to, where Celery's root id does not: the parent's own, or that of its group.
+
+        Celery gives each member of a group a root of its own.
+        """
+        headers, parent = options.get("headers") or {}, self.current_worker_task
+        story = _group(options) if parent is None else parent.request.get(_CORRELATION)
+        if story and not headers.get(_CORRELATION):
+            options["headers"] = {**headers, _CORRELATION: str(story)}
+
     def _correlation_id(self, options: dict[str, Any]) -> str | None:
         """As the worker will find it; None: that of the run itself."""
         parent = self.current_worker_task
-        told = (options.get("headers") or {}).get("ledgerq-correlation-id") or options.get("root_id")
+        told = (options.get("headers") or {}).get(_CORRELATION) or options.get("root_id")
         inherited = None if parent is None else parent.request.root_id or parent.request.id
         return told or inherited
 
@@ -70,6 +82,13 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         bound = {"publish_timeout_seconds": load_settings().publish_timeout_seconds}
         options["transport_options"] = {**bound, **(options.get("transport_options") or {})}
         return super().connection_for_write(url, **{"transport": ClientTransport, **options})
+
+
+def _group(options: dict[str, Any]) -> Any:
+    """The group that it is a member of, or that the last link of its chain is."""
+    links = options.get("chain") or ()
+    last = links[0] if links else {}  # a chain's links are embedded in reverse
+    return options.get("group_id") or (last.get("options") or {}).get("group_id")
 
 
 def _tier_queue(routing_key: str) -> str | None:

@@ -77,6 +77,17 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "unique_for_seconds": 3600.0,
     },
     "ingest.watermark": {},
+    "fan_in.declared": {
+        "fan_in_id": "018f3b5e-3a01-7f22-8b1c-0d9e7c5a4b40",
+        "members": [["018f3b5e-3a01-7f22-8b1c-0d9e7c5a4b41"], ["018f3b5e-3a01-7f22-8b1c-0d9e7c5a4b42"]],
+        "body": {
+            "task": "billing.total",
+            "args": [],
+            "kwargs": {},
+            "options": {"task_id": "018f3b5e-3a01-7f22-8b1c-0d9e7c5a4b43"},
+        },
+        "least": 1,
+    },
     "task.received": {**_ATTEMPT, "eta": "2026-03-01T12:05:00Z"},
     "task.started": {
         **_ATTEMPT,

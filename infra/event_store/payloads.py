@@ -14,6 +14,7 @@ IDENTITY: Final = "identity"
 _LEVEL: Final = 1
 """Of zlib: JSON shrinks to a fifth at 1 already, and it is done where all messages pass."""
 _KEEP: Final = "insert into results.payloads (run_id, encoding, body) values (%s, %s, %s) on conflict do nothing"
+_FIND: Final = "select encoding, body from results.payloads where run_id = %s"
 _DROP: Final = "delete from results.payloads where stored_at < clock_timestamp() - %s"
 
 
@@ -37,6 +38,12 @@ def keep(connection: Connection[Any], payloads: Sequence[Payload], *, is_compres
     ]
     with connection.cursor() as cursor:
         cursor.executemany(_KEEP, rows)
+
+
+def kept(connection: Connection[Any], run_id: str) -> bytes | None:
+    """The value of a run, where it is kept beside the log."""
+    row = connection.execute(_FIND, [run_id]).fetchone()
+    return None if row is None else unpacked(row[0], row[1])
 
 
 def unpacked(encoding: str, body: bytes) -> bytes:

@@ -19,6 +19,7 @@ from infra.running import running
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from tasks.dispatch.copies import CopiesFollower
+from tasks.dispatch.fan_ins import FanInFollower
 from tasks.dispatch.meter import DispatchMeter, show_held
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.pressure import Pressure
@@ -66,6 +67,7 @@ class Dispatcher:
             for log in FOLLOWERS
         )
         self._copies = CopiesFollower(self._store, self._publisher)
+        self._fan_ins = FanInFollower(self._store, clock=_now, page_events=page)
         self._depths = QueueDepths(settings, role="dispatch depths")
         limit = settings.tier_ready_limit_messages
         pressure = Pressure(self._store, self._depths, clock=_now, limit_messages=limit)
@@ -95,6 +97,7 @@ class Dispatcher:
             policies.take_over()
         self._publishing.take_over()
         self._copies.take_over()
+        self._fan_ins.take_over()
         looked_at = noted_at = time.monotonic()
         while not self._stop:
             self._pulse.beat(ready=not self._publishing.is_failing, state=LEADS.copy)
@@ -102,7 +105,7 @@ class Dispatcher:
                 if not leadership.still_held():
                     return
                 looked_at = time.monotonic()
-            accepted = [policies.step() for policies in self._policies]
+            accepted = [policies.step() for policies in self._policies] + [self._fan_ins.step()]
             published = [self._publishing.step(), self._copies.step()]
             if any(accepted) or any(published):
                 continue
@@ -112,6 +115,7 @@ class Dispatcher:
                     policies.note_position()
                 self._publishing.note_position()
                 self._copies.note_position()
+                self._fan_ins.note_position()
                 self._publisher.keep_alive()
             self._stop.wait(self._pause_seconds)
 

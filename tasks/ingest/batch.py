@@ -8,6 +8,7 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
+from domain.fan_in import FanInDeclaredData
 from domain.ingest import MessageDeadLettered, dead_message_stream
 from domain.license import license_stream
 from domain.messages import WatermarkData
@@ -19,6 +20,7 @@ from tasks.ingest import licensing, runs
 from tasks.ingest.admission import Admission
 from tasks.ingest.blindness import Blindness
 from tasks.ingest.delivery import Delivery
+from tasks.ingest.fan_ins import declared
 from tasks.ingest.heartbeats import packed
 from tasks.ingest.meter import IngestMeter
 from tasks.ingest.reading import Reading, Told, read
@@ -35,6 +37,7 @@ class Decisions(NamedTuple):
     windows: list[NewEvent]
     watermarks: list[NewEvent]
     rejected: list[Rejected]
+    fan_ins: list[NewEvent]
 
 
 class Batches:
@@ -111,10 +114,11 @@ class Batches:
 
     def _decide(self, reading: Reading, rejections: Mapping[UUID, MessageDeadLettered]) -> Decisions:
         told = [each for each in reading.told if each.cause.id not in rejections]
-        decisions = Decisions([], [], [], [], list(reading.rejected))
+        decisions = Decisions([], [], [], [], list(reading.rejected), [])
         for each in reading.told:
             if fact := rejections.get(each.cause.id):
                 decisions.rejected.append(each.refused(reason=fact.reason, detail=fact.detail))
+        decisions.fan_ins.extend(declared(each) for each in told if isinstance(each.data, FanInDeclaredData))
         self._decide_runs([each for each in told if runs.is_about_runs(each.event.type)], decisions)
         if markers := [each for each in told if isinstance(each.data, WatermarkData)]:
             self._pass_time(markers, decisions)
@@ -160,6 +164,8 @@ class Batches:
         heartbeats = [*packed(reading.heartbeats), *decisions.windows, *decisions.watermarks]
         if decisions.licensing:
             transaction.append(Log.LICENSING, decisions.licensing)
+        if decisions.fan_ins:
+            transaction.append_each(Log.TASKS, decisions.fan_ins)  # one that is declared already is declared
         if decisions.runs:
             is_compressed = self._settings.result_compression != "none"
             for told, refusal in runs.append(transaction, decisions.runs, is_compressed=is_compressed):

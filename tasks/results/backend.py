@@ -18,6 +18,7 @@ from celery.result import ResultSet
 from infra.database import DatabaseUnreachableError
 from tasks.results.meta import ResultNotKept, meta_of, unknown
 from tasks.results.outcomes import Outcomes
+from tasks.workflows.declaring import FanIn
 
 SHORTEST_PAUSE_SECONDS: Final = 0.01
 LONGEST_PAUSE_SECONDS: Final = 0.5
@@ -26,7 +27,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.5
 Meta = dict[str, Any]
 
 
-class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery is untyped
+class LedgerBackend(FanIn, BaseBackend):  # type: ignore[misc]  # Celery is untyped
     """What ``AsyncResult`` asks. Ids of which nothing is recorded are UNKNOWN."""
 
     supports_native_join = True
@@ -118,14 +119,6 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery is untyped
             else:
                 waiting.append(each.id)
         yield from self._ended(waiting, timeout=timeout, interval=interval, on_interval=on_interval)
-
-    def apply_chord(self, *_given: Any, **_named: Any) -> NoReturn:
-        """Chords are not there yet.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError("chords are not supported yet: nothing would count their members")
 
     def save_group(self, group_id: str, result: Any) -> NoReturn:
         """Clients write nothing.

@@ -1,8 +1,8 @@
 """``python -m tests.tasks.worker.hosted TIER CONCURRENCY``: a worker with the lab's tasks, in a process of its own.
 
 While the file named by ``LAB_GATE`` is there, nothing is published from the worker's main process. ``LAB_TASKS`` names
-another module of tasks. With ``LAB_STOCK=1`` it is Celery's own worker, with the settings that keep most: so one sees
-what our handling is for (docs/failures.md).
+other modules of tasks, with commas between. With ``LAB_STOCK=1`` it is Celery's own worker, with the settings that keep
+most: so one sees what our handling is for (docs/failures.md).
 """
 
 import os
@@ -46,7 +46,7 @@ def use_stock_celery() -> None:
 
 
 if __name__ == "__main__":
-    app.task_modules = lambda: [os.environ.get("LAB_TASKS", "tests.tasks.worker.lab_tasks")]
+    app.task_modules = lambda: os.environ.get("LAB_TASKS", "tests.tasks.worker.lab_tasks").split(",")
     consumer.Publisher = GatedPublisher  # type: ignore[misc, attr-defined]
     if "LAB_RESULTS" in os.environ:
         app.app.conf.result_backend = os.environ["LAB_RESULTS"]

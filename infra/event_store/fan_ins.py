@@ -1,0 +1,79 @@
+"""Members of fan-ins: who waits for which run, and how many have ended how."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from psycopg import Connection
+from psycopg.rows import args_row
+
+from domain.fan_in import Count
+from domain.task_run import SLOT_END, run_stream
+
+_MEMBER: Final = """
+    insert into event_store.fan_in_members (run_id, fan_in_id, place, is_last)
+    select * from unnest(%s::text[], %s::text[], %s::integer[], %s::boolean[]) on conflict do nothing
+"""
+_PLACE: Final = """
+    insert into event_store.fan_in_places (fan_in_id, place, run_id)
+    select * from unnest(%s::text[], %s::integer[], %s::text[]) on conflict do nothing
+"""
+_ENDED: Final = f"""
+    select stream_id, name from event_store.task_events where stream_id = any(%s::text[]) and version = {SLOT_END}
+"""  # noqa: S608  a constant
+_NOTE: Final = """
+    update event_store.fan_in_places as p set is_succeeded = e.is_succeeded, run_id = e.run_id
+    from (select distinct on (m.fan_in_id, m.place) m.fan_in_id, m.place, m.run_id, told.is_succeeded
+          from unnest(%s::text[], %s::boolean[]) as told (run_id, is_succeeded)
+          join event_store.fan_in_members as m using (run_id)
+          where m.is_last or not told.is_succeeded
+          order by m.fan_in_id, m.place, told.is_succeeded) as e
+    where p.fan_in_id = e.fan_in_id and p.place = e.place and p.is_succeeded is null
+    returning p.fan_in_id
+"""
+_COUNT: Final = """
+    select fan_in_id, count(*), count(*) filter (where is_succeeded), count(*) filter (where not is_succeeded)
+    from event_store.fan_in_places where fan_in_id = any(%s::text[]) group by fan_in_id
+"""
+_PLACES: Final = "select place, run_id, is_succeeded from event_store.fan_in_places where fan_in_id = %s order by place"
+
+
+class Place(NamedTuple):
+    """A member: its number from 0, the run that counts, and what became of it (None: nothing yet)."""
+
+    number: int
+    run_id: str
+    is_succeeded: bool | None
+
+
+def note_members(connection: Connection[Any], fan_in_id: str, members: Sequence[Sequence[str]]) -> None:
+    """Note whom a fan-in waits for; a second time changes nothing."""
+    links = [(run, place, run == member[-1]) for place, member in enumerate(members) for run in dict.fromkeys(member)]
+    ids = [fan_in_id] * len(links)
+    runs, places, lasts = ([link[n] for link in links] for n in range(3))
+    connection.execute(_MEMBER, [runs, ids, places, lasts])
+    numbers = list(range(len(members)))
+    connection.execute(_PLACE, [[fan_in_id] * len(members), numbers, [member[-1] for member in members]])
+
+
+def ends_of(connection: Connection[Any], run_ids: Collection[str]) -> dict[str, str]:
+    """Names of the ends that runs have come to in the log, by run."""
+    rows = connection.execute(_ENDED, [[run_stream(each) for each in run_ids]])
+    return {stream.removeprefix(run_stream("")): name for stream, name in rows}
+
+
+def note_ends(connection: Connection[Any], ends: Mapping[str, bool]) -> set[str]:
+    """Note which runs have ended, and whether they succeeded; the fan-ins that this is news for."""
+    return {row[0] for row in connection.execute(_NOTE, [list(ends), list(ends.values())])}
+
+
+def counts(connection: Connection[Any], fan_in_ids: Collection[str]) -> dict[str, Count]:
+    """Their members by what became of them."""
+    return {row[0]: Count(*row[1:]) for row in connection.execute(_COUNT, [list(fan_in_ids)])}
+
+
+def places(connection: Connection[Any], fan_in_id: str) -> list[Place]:
+    """Its members, in order."""
+    with connection.cursor(row_factory=args_row(Place)) as cursor:
+        return cursor.execute(_PLACES, [fan_in_id]).fetchall()

@@ -1,0 +1,1 @@
+"""Workflows: runs that wait for others (docs/workflows.md)."""

@@ -1,0 +1,58 @@
+"""Tasks of the tests of workflows; ``LAB_TASKS`` names this module to a hosted worker."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tasks.app import app
+
+
+def note(line: str) -> None:
+    """Append a line to the file that the test looks at."""
+    with Path(os.environ["LAB_LINES"]).open("a") as lines:
+        lines.write(f"{line}\n")
+
+
+@app.task(name="flow.double")
+def double(number: int) -> int:
+    return 2 * number
+
+
+@app.task(name="flow.fail", max_retries=0)
+def fail(_number: int) -> None:
+    raise ValueError("no good")
+
+
+@app.task(name="flow.total", bind=True)
+def total(self: Any, numbers: list[int], label: str = "") -> dict[str, Any]:
+    note(f"total {self.request.id}")
+    return {
+        "total": sum(numbers),
+        "label": label,
+        "priority": self.request.delivery_info["priority"],
+        "root": self.request.get("ledgerq-correlation-id") or self.request.root_id,
+    }
+
+
+@app.task(name="flow.add")
+def add(value: dict[str, Any], number: int) -> int:
+    return int(value["total"]) + number
+
+
+@app.task(name="flow.long")
+def long(number: int) -> str:
+    return "x" * number
+
+
+@app.task(name="flow.long_total")
+def long_total(texts: list[str]) -> int:
+    return sum(map(len, texts))
+
+
+@app.task(name="flow.sleep")
+def sleep(seconds: float) -> int:
+    time.sleep(seconds)
+    return 0

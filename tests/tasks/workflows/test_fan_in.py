@@ -1,0 +1,221 @@
+"""Chords as Celery users write them: sent by a client, run by a real worker, counted in the log by a real dispatch."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+from celery import chain, chord, group
+from celery.exceptions import ChordError
+from click.testing import CliRunner
+
+from domain.fan_in import fan_in_stream
+from domain.task_run import run_stream
+from domain.tier import Tier
+from infra import database
+from infra.broker import topology
+from infra.event_store import EventStore, Log
+from infra.local.sandbox import create_sandbox
+from infra.settings import Settings
+from tasks.app import TaskApp, configuration
+from tasks.task_commands import task
+from tests.tasks.processes import Process
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1200)]
+PATIENCE = 60
+CHANCE = random.Random(7)
+
+
+class Flow:
+    """A client of the app, and what it sees of the log."""
+
+    def __init__(self, settings: Settings, directory: Path) -> None:
+        self.app = TaskApp("flows", set_as_current=False)
+        self.app.add_defaults(configuration)
+        self.settings = settings
+        self.lines = directory / "lines"
+        self.lines.touch()
+        self.directory = directory
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def s(self, name: str, *args: Any, **options: Any) -> Any:
+        return self.app.signature(f"flow.{name}", args=args, **options)
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        with (self.directory / f"worker-{len(self.workers)}.log").open("wb") as log:
+            worker = subprocess.Popen(
+                (sys.executable, "-m", "tests.tasks.worker.hosted", Tier.NORMAL.value, "2"),
+                env={
+                    **os.environ,
+                    "LAB_GATE": str(self.directory / "gate"),
+                    "LAB_TASKS": "tests.tasks.workflows.lab,tasks.catalog.workflows",
+                    "LAB_LINES": str(self.lines),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.workers.append(worker)
+        return worker
+
+    def story(self, log_stream: str) -> list[str]:
+        url = self.settings.database_url.get_secret_value()
+        with EventStore(url, name="test") as store:
+            return [event.TOPIC for event in store.load(Log.TASKS, [log_stream]).get(log_stream, [])]
+
+
+@pytest.fixture(scope="module")
+def flow(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
+    directory = tmp_path_factory.mktemp("flow")
+    sandbox = create_sandbox(servers.model_copy(update={"state_dir": directory}), label="flow")
+    settings = servers.model_copy(update=sandbox.settings_update())
+    database.migrate(settings)
+    topology.apply(settings)
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as environment:
+        stack.callback(sandbox.drop)
+        environment.setenv("LEDGERQ_BROKER_URL", settings.broker_url.get_secret_value())
+        environment.setenv("LEDGERQ_DATABASE_URL", settings.database_url.get_secret_value())
+        for command in ("ingest", "projector", "dispatch"):
+            stack.enter_context(Process(command, settings, log=directory / f"{command}.log"))
+        made = Flow(settings, directory)
+        stack.callback(made.app.backend.close)
+        stack.callback(made.app.close)
+        stack.callback(lambda: [worker.wait() for worker in made.workers])
+        stack.callback(lambda: [worker.kill() for worker in made.workers])
+        made.start_worker()
+        yield made
+
+
+def test_the_body_gets_the_values_in_the_order_of_the_group_and_the_members_priority(flow: Flow) -> None:
+    members = [flow.s("double", number).set(priority=5) for number in range(6)]
+    sent = chord(members, app=flow.app)(flow.s("total", "sum"))
+    value = sent.get(timeout=PATIENCE)
+    assert (value["total"], value["label"]) == (30, "sum")
+    assert value["priority"] == 5
+    assert flow.story(fan_in_stream(sent.parent.id)) == ["fan_in.declared", "fan_in.completed"]
+
+
+def test_a_member_that_is_a_chain_counts_by_its_last_link(flow: Flow) -> None:
+    members = [chain(flow.s("double", 1), flow.s("double")), flow.s("double", 1)]
+    sent = chord(members, app=flow.app)(flow.s("total"))
+    assert sent.get(timeout=PATIENCE)["total"] == 6
+
+
+def test_a_chain_goes_on_behind_a_group(flow: Flow) -> None:
+    steps = chain(group(flow.s("double", 1), flow.s("double", 2)), flow.s("total"), flow.s("add", 100))
+    steps.app = flow.app
+    assert steps.apply_async().get(timeout=PATIENCE) == 106
+
+
+def test_a_body_that_is_a_chain_is_sent(flow: Flow) -> None:
+    body = chain(flow.s("total"), flow.s("add", 1))
+    sent = chord([flow.s("double", 1), flow.s("double", 2)], app=flow.app)(body)
+    assert sent.get(timeout=PATIENCE) == 7
+
+
+def test_a_member_that_fails_fails_the_body_which_never_runs(flow: Flow) -> None:
+    sent = chord([flow.s("double", 1), flow.s("fail", 1)], app=flow.app)(flow.s("total"))
+    with pytest.raises(ChordError, match=r"1 of 2 members ended badly.*no good"):
+        sent.get(timeout=PATIENCE, follow_parents=False)
+    assert flow.story(run_stream(sent.id)) == ["task.failed"]
+    assert sent.id not in flow.lines.read_text()
+
+
+def test_an_earlier_link_that_fails_fails_its_member(flow: Flow) -> None:
+    sent = chord([chain(flow.s("fail", 1), flow.s("double")), flow.s("double", 1)], app=flow.app)(flow.s("total"))
+    with pytest.raises(ChordError):
+        sent.get(timeout=PATIENCE, follow_parents=False)
+
+
+@pytest.mark.parametrize(("wanted", "total"), [("any", {2}), (1, {2})])
+def test_where_enough_members_succeed_the_body_runs_with_their_values(flow: Flow, wanted: Any, total: set[int]) -> None:
+    members = [flow.s("fail", 1), flow.s("double", 1), flow.s("fail", 1)]
+    sent = chord(members, app=flow.app)(flow.s("total").set(fan_in=wanted))
+    assert sent.get(timeout=PATIENCE, follow_parents=False)["total"] in total
+
+
+def test_where_too_few_succeed_it_fails(flow: Flow) -> None:
+    members = [flow.s("fail", 1), flow.s("double", 1), flow.s("double", 1)]
+    sent = chord(members, app=flow.app)(flow.s("total").set(fan_in=3))
+    with pytest.raises(ChordError):
+        sent.get(timeout=PATIENCE, follow_parents=False)
+
+
+def test_a_policy_that_is_none_is_refused_before_anything_is_sent(flow: Flow) -> None:
+    with pytest.raises(ValueError, match="fan_in='most'"):
+        chord([flow.s("double", 1), flow.s("double", 2)], app=flow.app)(flow.s("total").set(fan_in="most"))
+
+
+def test_a_long_value_is_handed_on_whole_and_one_that_is_not_kept_fails_the_body(flow: Flow) -> None:
+    kept = chord([flow.s("long", 5_000), flow.s("long", 3)], app=flow.app)(flow.s("long_total"))
+    assert kept.get(timeout=PATIENCE) == 5_003
+    lost = chord([flow.s("long", 400_000), flow.s("long", 3)], app=flow.app)(flow.s("long_total"))
+    with pytest.raises(ChordError, match="too long to be handed on"):
+        lost.get(timeout=PATIENCE)
+
+
+def test_a_story_that_is_revoked_ends_whole_with_what_had_not_begun_yet(flow: Flow) -> None:
+    members = [flow.s("sleep", 300), *(chain(flow.s("sleep", 300), flow.s("double")) for _ in range(3))]
+    sent = chord(members, app=flow.app)(flow.s("total"))
+    asked = "select correlation_id from analytics.fct_task_runs where task = 'flow.sleep' and state = 'running'"
+    with database.connect(flow.settings, name="test") as connection:
+        running = eventually(lambda: len(found := connection.execute(asked).fetchall()) == 2 and found)
+    [story] = {row[0] for row in running}
+    done = CliRunner().invoke(task, ["revoke", "--story", story, "--reason", "a mistake"])
+    assert (done.exit_code, done.output.count("asked for")) == (0, 4)
+    with pytest.raises(ChordError):
+        sent.get(timeout=PATIENCE, follow_parents=False)
+    eventually(lambda: flow.app.AsyncResult(sent.parent.results[0].id).state == "REVOKED")
+    nobody = CliRunner().invoke(task, ["revoke", "--story", "nobody's", "--reason", "a mistake"])
+    assert "no run of such a story is open" in nobody.output
+
+
+@pytest.mark.chaos
+def test_fan_outs_end_each_once_although_workers_are_killed(flow: Flow) -> None:
+    """``FLOW_FAN_OUTS=1000 FLOW_MEMBERS=20 FLOW_KILLS=100`` is the long version."""
+    first, kills = len(flow.workers), int(os.environ.get("FLOW_KILLS", "4"))
+    fan_outs, size = int(os.environ.get("FLOW_FAN_OUTS", "60")), int(os.environ.get("FLOW_MEMBERS", "5"))
+    killing = threading.Event()
+
+    def kill() -> None:
+        with pika.BlockingConnection(pika.URLParameters(flow.settings.broker_url.get_secret_value())) as connection:
+            channel = connection.channel()
+            waiting = lambda: channel.queue_declare(Tier.NORMAL.queue, passive=True).method.message_count  # noqa: E731
+            while not killing.is_set() and len(flow.workers) - first <= kills:
+                before = waiting()
+                if not killing.wait(0.1) and waiting() < before and not killing.wait(CHANCE.uniform(0, 2)):
+                    flow.workers[-1].kill()  # it is at work
+                    flow.start_worker()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        sent = [
+            chord([flow.s("double", number) for number in range(size)], app=flow.app)(flow.s("total"))
+            for _ in range(fan_outs)
+        ]
+        expected = sum(range(size)) * 2
+        values = [each.get(timeout=900)["total"] for each in sent]
+    finally:
+        killing.set()
+        killer.join()
+    assert values == [expected] * fan_outs
+    assert len(flow.workers) > first + 1  # else this shows nothing
+    assert {tuple(flow.story(fan_in_stream(each.parent.id))) for each in sent} == {
+        ("fan_in.declared", "fan_in.completed")
+    }
+    bodies = Counter(flow.lines.read_text().split())
+    repeated = [each.id for each in sent if bodies[each.id] > 1]
+    sys.stdout.write(f"{fan_outs} fan-outs of {size}, {len(flow.workers)} workers, {len(repeated)} bodies twice\n")
+    eventually(lambda: all(flow.story(run_stream(each.id))[-1] == "task.succeeded" for each in sent), seconds=5)
