@@ -19,7 +19,7 @@ _LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.health
 def check_platform_health() -> dict[str, Any]:
     """Look at everything that `ledgerq status` looks at.
 
-    What is not well is said in a warning; telling people is for the alert rules (docs/operations.md), which do not need a
+    What is not well is said in a warning; telling people is for the alert rules (docs/operations.md), which need no
     worker for it.
 
     Returns:
