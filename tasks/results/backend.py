@@ -16,7 +16,7 @@ from celery.exceptions import ImproperlyConfigured, TimeoutError  # noqa: A004  
 from celery.result import ResultSet
 
 from infra.database import DatabaseUnreachableError
-from tasks.results.meta import ResultNotKept, meta_of, unknown
+from tasks.results.meta import meta_of, unknown
 from tasks.results.outcomes import Outcomes
 
 SHORTEST_PAUSE_SECONDS: Final = 0.01
@@ -82,21 +82,11 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery is untyped
 
         Raises:
             TimeoutError: Celery's: it has not ended within that time.
+            DatabaseUnreachableError: the database did not answer, at the first look ever or at that time's end.
         """
         del no_ack
         ended = self._ended([task_id], timeout=timeout, interval=interval, on_interval=on_interval)
         return next(meta for _, meta in ended)
-
-    def wait_for_pending(self, result: Any, *, propagate: bool = True, **named: Any) -> Any:
-        """As Celery's; a value that is not kept is raised whatever ``propagate`` says, for it is no value.
-
-        Raises:
-            ResultNotKept: the run succeeded, and its value is not to be had.
-        """
-        value = super().wait_for_pending(result, propagate=propagate, **named)
-        if isinstance(value, ResultNotKept):
-            raise value
-        return value
 
     def iter_native(
         self,

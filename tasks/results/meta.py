@@ -46,19 +46,38 @@ class ResultError(Exception):
     """An error whose class is none of Python's or Celery's own; ``type(error).__name__`` is the name of its class."""
 
 
+class NotKept(dict[str, Any]):
+    """Celery's dictionary about a run whose value is not to be had: all but ``result`` can be asked for.
+
+    Celery reads it by many ways (`get`, `result`, `info`, `join`), of which none may hand out anything in its place.
+    """
+
+    def __getitem__(self, key: str) -> Any:
+        """As a dictionary's.
+
+        Raises:
+            ResultNotKept: the value is asked for.
+        """
+        value = super().__getitem__(key)
+        if isinstance(value, ResultNotKept):
+            raise ResultNotKept(str(value))  # a new one, for each bears the traceback of where it was raised
+        return value
+
+
 def unknown(run_id: str) -> dict[str, Any]:
     """Of a run of which nothing is recorded."""
     return {"task_id": run_id, "status": UNKNOWN, "result": None, "traceback": None, "children": [], "date_done": None}
 
 
 def meta_of(found: FoundRun) -> dict[str, Any]:
-    """Celery's dictionary about a run; its ``result`` is the value, or the exception."""
+    """Celery's dictionary about a run; its ``result`` is the value, or the exception. See also :class:`NotKept`."""
     state = RunState(found.state)
     status = _STATES.get(state, states.FAILURE)
-    return {
+    result = _value(found) if status == states.SUCCESS else _error(found, state)
+    meta = {
         "task_id": found.run_id,
         "status": status,
-        "result": _value(found) if status == states.SUCCESS else _error(found, state),
+        "result": result,
         "traceback": found.traceback,
         "children": [],
         "date_done": found.ended_at,
@@ -67,6 +86,7 @@ def meta_of(found: FoundRun) -> dict[str, Any]:
         "queue": found.queue,
         "retries": max(0, found.attempt_count - 1),
     }
+    return NotKept(meta) if isinstance(result, ResultNotKept) else meta
 
 
 def _value(found: FoundRun) -> Any:
