@@ -146,7 +146,7 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery is untyped
             try:
                 found = self._look(waiting)
             except DatabaseUnreachableError:
-                if deadline is not None and time.monotonic() >= deadline:
+                if not self._outcomes.have_been_asked or (deadline is not None and time.monotonic() >= deadline):
                     raise
                 found = {}
             for run_id, meta in found.items():

@@ -107,7 +107,9 @@ def test_a_long_value_comes_back_whole_and_once_its_time_is_up_not_at_all(client
         connection.execute("update results.payloads set stored_at = stored_at - interval '2 hours'")
     client.backend.forget(result.id)
     late = client.result(result.id)
-    assert late.state == "SUCCESS"
+    assert (late.state, late.ready()) == ("SUCCESS", True)
+    with pytest.raises(ResultNotKept):
+        late.get()
     with pytest.raises(ResultNotKept, match="longer than 2000"):
         client.result(result.id).get(timeout=5)
     with database.connect(client.settings, name="test") as connection:
@@ -169,3 +171,34 @@ def test_a_client_of_the_app_publishes_without_a_database(client: Client) -> Non
     backend, run_id = done.stdout.split()
     assert backend == "LedgerBackend"
     assert client.result(run_id).get(timeout=60) == 4
+
+
+def test_a_client_that_logs_in_as_that_role_gets_its_results(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = client.publish("lab.add", 4, 3)
+    url = client.settings.database_url.get_secret_value()
+    monkeypatch.setenv("LEDGERQ_DATABASE_URL", f"{url}{'&' if '?' in url else '?'}options=-crole%3Dledgerq_client")
+    other = Celery(backend="tasks.results.backend:LedgerBackend", set_as_current=False)
+    assert other.AsyncResult(result.id).get(timeout=60) == 7
+    other.backend.close()
+
+
+FORKED = """
+import os, sys
+from tasks.app import app
+ask = lambda: app.AsyncResult(sys.argv[1]).get(timeout=30)
+before = ask()
+app.backend.forget(sys.argv[1])
+child = os.fork()
+told = ask()
+if not child:
+    os._exit(told)
+_, status = os.waitpid(child, 0)
+app.backend.forget(sys.argv[1])
+print(before, told, os.waitstatus_to_exitcode(status), ask())
+"""
+
+
+def test_a_forked_process_asks_by_a_connection_of_its_own(client: Client) -> None:
+    result = client.publish("lab.add", 3, 3)
+    done = subprocess.run((sys.executable, "-c", FORKED, result.id), capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["6"] * 4
