@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,18 +17,22 @@ import pika
 import psycopg
 import pytest
 from celery import Celery
+from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult, ResultSet
 
 from domain.tier import Tier
 from infra import database
 from infra.broker import topology
+from infra.broker.emitter import Emitter
+from infra.cloudevents import new_event
 from infra.event_store.payloads import drop_payloads
 from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
 from tasks.results.backend import LedgerBackend
-from tasks.results.meta import ResultNotKept
+from tasks.results.meta import ResultError, ResultNotKept
 from tests.tasks.processes import Process
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -40,15 +45,15 @@ class Client:
         self.app = Celery(backend="tasks.results.backend:LedgerBackend", set_as_current=False)
         self.backend: LedgerBackend = self.app.backend
 
-    def publish(self, task: str, *args: Any, **kwargs: Any) -> AsyncResult:
+    def publish(self, task: str, *args: Any, **more_headers: Any) -> AsyncResult:
         run_id = str(uuid4())
-        headers = {"id": run_id, "task": task, "root_id": run_id, "lang": "py"}
+        headers = {"id": run_id, "task": task, "root_id": run_id, "lang": "py", **more_headers}
         url = pika.URLParameters(self.settings.broker_url.get_secret_value())
         with pika.BlockingConnection(url) as connection:
             properties = pika.BasicProperties(
                 headers=headers, content_type="application/json", content_encoding="utf-8"
             )
-            body = json.dumps([list(args), kwargs, {}]).encode()
+            body = json.dumps([list(args), {}, {}]).encode()
             connection.channel().basic_publish("tasks", Tier.NORMAL.queue, body, properties)
         return self.result(run_id)
 
@@ -124,6 +129,48 @@ def test_a_failure_is_raised_as_what_it_was(client: Client) -> None:
     assert result.state == "FAILURE"
     assert "Traceback" in result.traceback
     assert isinstance(result.get(propagate=False), ValueError)
+
+
+def test_a_run_has_the_state_that_it_is_in(client: Client, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    tried = client.publish("lab.fail_for_hours")
+    held_up = client.publish("lab.wait_for", str(tmp_path / "started"), str(go))
+    late = client.publish("lab.add", 1, 1, expires="2026-01-01T00:00:00+00:00")
+    eventually(lambda: (held_up.state, tried.state) == ("STARTED", "RETRY"), seconds=60)
+    assert type(tried.info) is ConnectionError
+    assert not tried.ready()
+    with pytest.raises(TaskRevokedError):
+        late.get(timeout=60)
+    assert late.state == "REVOKED"
+    go.touch()
+    assert held_up.get(timeout=60) == 1
+
+
+def test_a_run_that_is_asked_for_and_not_sent_yet_is_pending(client: Client) -> None:
+    """Nothing dispatches here."""
+    run_id = str(uuid4())
+    data = {"run_id": run_id, "task": "lab.add", "args": [1, 1]}
+    with Emitter(client.settings, role="test") as emitter:
+        emitter.emit(new_event("task.requested", source="/test", data=data, time=datetime.now(UTC)))
+    eventually(lambda: client.result(run_id).state == "PENDING")
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "is_stated"),
+    [
+        ("lab.refused", "NotToday", True),
+        ("lab.hopeless", "HopelessError", True),
+        ("lab.unspeakable", "UnspeakableError", True),
+        ("lab.unstorable", "ValueError", False),
+        ("lab.os_exit", "WorkerLostError", False),
+        ("lab.too_slow", "SoftTimeLimitExceeded", False),
+    ],
+)
+def test_whatever_error_ends_a_run_is_raised_by_its_name(
+    client: Client, task: str, name: str, *, is_stated: bool
+) -> None:
+    error = client.publish(task).get(timeout=60, propagate=False)
+    assert (type(error).__name__, isinstance(error, ResultError)) == (name, is_stated)
 
 
 def test_an_id_of_which_nothing_is_recorded_is_unknown_and_never_comes(client: Client) -> None:
