@@ -16,7 +16,7 @@ from celery.exceptions import ImproperlyConfigured, TimeoutError  # noqa: A004  
 from celery.result import ResultSet
 
 from infra.database import DatabaseUnreachableError
-from tasks.results.meta import meta_of, unknown
+from tasks.results.meta import NotKept, meta_of, unknown
 from tasks.results.outcomes import Outcomes
 
 SHORTEST_PAUSE_SECONDS: Final = 0.01
@@ -82,11 +82,15 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery is untyped
 
         Raises:
             TimeoutError: Celery's: it has not ended within that time.
+            ResultNotKept: it succeeded, and its value is not to be had.
             DatabaseUnreachableError: the database did not answer, at the first look ever or at that time's end.
         """
         del no_ack
         ended = self._ended([task_id], timeout=timeout, interval=interval, on_interval=on_interval)
-        return next(meta for _, meta in ended)
+        meta = next(meta for _, meta in ended)
+        if isinstance(meta, NotKept):
+            raise meta["result"]
+        return meta
 
     def iter_native(
         self,
@@ -97,7 +101,11 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery is untyped
         on_message: Callable[[Meta], object] | None = None,
         on_interval: Callable[[], object] | None = None,
     ) -> Iterator[tuple[str, Any]]:
-        """Ids and outcomes of many runs as they end, all looked for at once; see :meth:`wait_for`."""
+        """Ids and outcomes of many runs as they end, all looked for at once; see :meth:`wait_for`.
+
+        Raises:
+            ResultNotKept: after all others, where a value is not to be had.
+        """
         del no_ack
         if on_message is not None:
             raise ImproperlyConfigured("this backend is told of no messages; on_interval is called before each pause")
@@ -107,7 +115,14 @@ class LedgerBackend(BaseBackend):  # type: ignore[misc]  # Celery is untyped
                 yield each.id, each.results
             else:
                 waiting.append(each.id)
-        yield from self._ended(waiting, timeout=timeout, interval=interval, on_interval=on_interval)
+        not_kept: list[NotKept] = []
+        for run_id, meta in self._ended(waiting, timeout=timeout, interval=interval, on_interval=on_interval):
+            if isinstance(meta, NotKept):
+                not_kept.append(meta)
+            else:
+                yield run_id, meta
+        if not_kept:
+            raise not_kept[0]["result"]
 
     def apply_chord(self, *_given: Any, **_named: Any) -> NoReturn:
         """Chords are not there yet.

@@ -47,21 +47,14 @@ class ResultError(Exception):
 
 
 class NotKept(dict[str, Any]):
-    """Celery's dictionary about a run whose value is not to be had: all but ``result`` can be asked for.
+    """Celery's dictionary about a run that succeeded, whose value is not to be had; ``result`` says why.
 
-    Celery reads it by many ways (`get`, `result`, `info`, `join`), of which none may hand out anything in its place.
+    It counts as false: what does not, ``AsyncResult`` remembers, and hands out by `get` what is its ``result``.
     """
 
-    def __getitem__(self, key: str) -> Any:
-        """As a dictionary's.
-
-        Raises:
-            ResultNotKept: the value is asked for.
-        """
-        value = super().__getitem__(key)
-        if isinstance(value, ResultNotKept):
-            raise ResultNotKept(str(value))  # a new one, for each bears the traceback of where it was raised
-        return value
+    def __bool__(self) -> bool:
+        """No."""
+        return False
 
 
 def unknown(run_id: str) -> dict[str, Any]:

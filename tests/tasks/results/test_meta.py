@@ -57,8 +57,8 @@ def test_a_long_value_comes_from_its_payload(encoding: str, packed: Any) -> None
 def test_a_long_value_whose_time_is_up_is_never_given_out_by_its_beginning() -> None:
     told = meta(result="[" + 3000 * "1" + "… (cut, 3001 characters in all)", payload_encoding="zlib")
     assert told["status"] == states.SUCCESS
-    with pytest.raises(ResultNotKept, match="LEDGERQ_RESULT_RETENTION_SECONDS"):
-        told["result"]
+    assert isinstance(told["result"], ResultNotKept)
+    assert "LEDGERQ_RESULT_RETENTION_SECONDS" in str(told["result"])
 
 
 def test_an_encoding_of_a_later_version_is_named() -> None:

@@ -142,8 +142,6 @@ ASKED: tuple[Callable[[AsyncResult], Any], ...] = (
     lambda result: result.get(timeout=1, propagate=False),
     lambda result: result.ready() and result.get(),
     lambda result: result.successful() and result.get(propagate=False),
-    lambda result: result.ready() and result.result,
-    lambda result: result.info,
     lambda result: ResultSet([result], app=result.app).get(timeout=1),
     lambda result: ResultSet([result], app=result.app).join(timeout=1),
     lambda result: [value for _, value in result.collect(timeout=1)],
@@ -151,7 +149,7 @@ ASKED: tuple[Callable[[AsyncResult], Any], ...] = (
 
 
 @pytest.mark.parametrize("ask", ASKED)
-def test_by_no_way_comes_anything_in_place_of_a_value_that_is_not_kept(
+def test_by_no_way_one_gets_anything_in_place_of_a_value_that_is_not_kept(
     app: Celery, ask: Callable[[AsyncResult], Any]
 ) -> None:
     answering(app, not_kept)
@@ -159,6 +157,31 @@ def test_by_no_way_comes_anything_in_place_of_a_value_that_is_not_kept(
     with pytest.raises(ResultNotKept, match="longer than 2000"):
         ask(result)
     assert (result.state, result.successful(), result.name) == ("SUCCESS", True, "t")
+    assert isinstance(result.info, ResultNotKept)
+
+
+@pytest.mark.usefixtures("pauses")
+def test_a_chain_has_its_value_though_one_before_is_not_kept(app: Celery) -> None:
+    answering(app, lambda run_id: not_kept(run_id) if run_id == "first" else succeeded(run_id))
+    last = AsyncResult("last", app=app, parent=app.AsyncResult("first"))
+    assert last.get(timeout=1) == "last"
+
+
+@pytest.mark.usefixtures("pauses")
+def test_a_chain_fails_by_the_failure_of_one_before(app: Celery) -> None:
+    answering(app, lambda run_id: failed(run_id) if run_id == "first" else nothing(run_id))
+    last = AsyncResult("last", app=app, parent=app.AsyncResult("first"))
+    with pytest.raises(ValueError, match="no x"):
+        last.get(timeout=1)
+
+
+@pytest.mark.usefixtures("pauses")
+def test_of_many_all_values_come_before_it_is_said_that_one_is_not_kept(app: Celery) -> None:
+    answering(app, lambda run_id: not_kept(run_id) if run_id == "run-0" else succeeded(run_id))
+    outcomes = iter(ResultSet(members(app, 3), app=app).iter_native())
+    assert {next(outcomes)[0] for _ in range(2)} == {"run-1", "run-2"}
+    with pytest.raises(ResultNotKept, match="run-0"):
+        next(outcomes)
 
 
 def test_a_client_without_a_usable_database_is_told_at_once(app: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
