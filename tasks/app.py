@@ -30,7 +30,9 @@ _TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
 class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
-    """Celery, publishing in a way that cannot fail in silence."""
+    """Celery, publishing in a way that cannot fail in silence, and revoking nothing in silence."""
+
+    control_cls = "tasks.remote_control:RemoteControl"
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
         """Publish a task, mandatory and with a priority that its tier's queue can order by.

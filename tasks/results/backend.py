@@ -16,7 +16,7 @@ from celery.exceptions import ImproperlyConfigured, TimeoutError  # noqa: A004  
 from celery.result import ResultSet
 
 from infra.database import DatabaseUnreachableError
-from tasks.results.meta import ResultNotKept, meta_of, unknown
+from tasks.results.meta import NotKept, meta_of, unknown
 from tasks.results.outcomes import Outcomes
 from tasks.workflows.declaring import FanIn
 
@@ -83,21 +83,15 @@ class LedgerBackend(FanIn, BaseBackend):  # type: ignore[misc]  # Celery is unty
 
         Raises:
             TimeoutError: Celery's: it has not ended within that time.
+            ResultNotKept: it succeeded, and its value is not to be had.
+            DatabaseUnreachableError: the database did not answer, at the first look ever or at that time's end.
         """
         del no_ack
         ended = self._ended([task_id], timeout=timeout, interval=interval, on_interval=on_interval)
-        return next(meta for _, meta in ended)
-
-    def wait_for_pending(self, result: Any, *, propagate: bool = True, **named: Any) -> Any:
-        """As Celery's; a value that is not kept is raised whatever ``propagate`` says, for it is no value.
-
-        Raises:
-            ResultNotKept: the run succeeded, and its value is not to be had.
-        """
-        value = super().wait_for_pending(result, propagate=propagate, **named)
-        if isinstance(value, ResultNotKept):
-            raise value
-        return value
+        meta = next(meta for _, meta in ended)
+        if isinstance(meta, NotKept):
+            raise meta["result"]
+        return meta
 
     def iter_native(
         self,
@@ -108,7 +102,11 @@ class LedgerBackend(FanIn, BaseBackend):  # type: ignore[misc]  # Celery is unty
         on_message: Callable[[Meta], object] | None = None,
         on_interval: Callable[[], object] | None = None,
     ) -> Iterator[tuple[str, Any]]:
-        """Ids and outcomes of many runs as they end, all looked for at once; see :meth:`wait_for`."""
+        """Ids and outcomes of many runs as they end, all looked for at once; see :meth:`wait_for`.
+
+        Raises:
+            ResultNotKept: after all others, where a value is not to be had.
+        """
         del no_ack
         if on_message is not None:
             raise ImproperlyConfigured("this backend is told of no messages; on_interval is called before each pause")
@@ -118,7 +116,14 @@ class LedgerBackend(FanIn, BaseBackend):  # type: ignore[misc]  # Celery is unty
                 yield each.id, each.results
             else:
                 waiting.append(each.id)
-        yield from self._ended(waiting, timeout=timeout, interval=interval, on_interval=on_interval)
+        not_kept: list[NotKept] = []
+        for run_id, meta in self._ended(waiting, timeout=timeout, interval=interval, on_interval=on_interval):
+            if isinstance(meta, NotKept):
+                not_kept.append(meta)
+            else:
+                yield run_id, meta
+        if not_kept:
+            raise not_kept[0]["result"]
 
     def save_group(self, group_id: str, result: Any) -> NoReturn:
         """Clients write nothing.
@@ -149,7 +154,7 @@ class LedgerBackend(FanIn, BaseBackend):  # type: ignore[misc]  # Celery is unty
             try:
                 found = self._look(waiting)
             except DatabaseUnreachableError:
-                if deadline is not None and time.monotonic() >= deadline:
+                if not self._outcomes.have_been_asked or (deadline is not None and time.monotonic() >= deadline):
                     raise
                 found = {}
             for run_id, meta in found.items():

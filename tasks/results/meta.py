@@ -46,19 +46,31 @@ class ResultError(Exception):
     """An error whose class is none of Python's or Celery's own; ``type(error).__name__`` is the name of its class."""
 
 
+class NotKept(dict[str, Any]):
+    """Celery's dictionary about a run that succeeded, whose value is not to be had; ``result`` says why.
+
+    It counts as false: what does not, ``AsyncResult`` remembers, and hands out by `get` what is its ``result``.
+    """
+
+    def __bool__(self) -> bool:
+        """No."""
+        return False
+
+
 def unknown(run_id: str) -> dict[str, Any]:
     """Of a run of which nothing is recorded."""
     return {"task_id": run_id, "status": UNKNOWN, "result": None, "traceback": None, "children": [], "date_done": None}
 
 
 def meta_of(found: FoundRun) -> dict[str, Any]:
-    """Celery's dictionary about a run; its ``result`` is the value, or the exception."""
+    """Celery's dictionary about a run; its ``result`` is the value, or the exception. See also :class:`NotKept`."""
     state = RunState(found.state)
     status = _STATES.get(state, states.FAILURE)
-    return {
+    result = _value(found) if status == states.SUCCESS else _error(found, state)
+    meta = {
         "task_id": found.run_id,
         "status": status,
-        "result": _value(found) if status == states.SUCCESS else _error(found, state),
+        "result": result,
         "traceback": found.traceback,
         "children": [],
         "date_done": found.ended_at,
@@ -67,6 +79,7 @@ def meta_of(found: FoundRun) -> dict[str, Any]:
         "queue": found.queue,
         "retries": max(0, found.attempt_count - 1),
     }
+    return NotKept(meta) if isinstance(result, ResultNotKept) else meta
 
 
 def _value(found: FoundRun) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
+from celery.exceptions import ImproperlyConfigured
 from psycopg.rows import class_row
 
 from infra.database import DatabaseUnreachableError, connect
@@ -21,6 +23,7 @@ _FIND: Final = """
            case when payload_stored_at >= clock_timestamp() - make_interval(secs => %s) then payload end as payload
     from results.outcomes where run_id = any(%s)
 """
+_HINT: Final = "results are read from the database that LEDGERQ_DATABASE_URL names; without one ask the HTTP interface"
 
 
 class FoundRun(NamedTuple):
@@ -41,6 +44,23 @@ class FoundRun(NamedTuple):
     payload: bytes | None
 
 
+@contextmanager
+def _hints() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseUnreachableError as error:
+        raise DatabaseUnreachableError(f"{error} ({_HINT})") from error
+    except (
+        psycopg.errors.InsufficientPrivilege,
+        psycopg.errors.InvalidSchemaName,
+        psycopg.errors.UndefinedTable,
+    ) as error:
+        raise ImproperlyConfigured(
+            f"{str(error).strip()}: {_HINT}; whoever logs in there has to be allowed to read results.outcomes, as role "
+            "ledgerq_client is, and `ledgerq migrate` to have run"
+        ) from error
+
+
 class Outcomes:
     """Looks runs up, on one connection that is opened when it is first needed; for several threads.
 
@@ -52,22 +72,27 @@ class Outcomes:
         self._connection: psycopg.Connection[Any] | None = None
         self._pid = 0
         self._kept_seconds = 0.0
+        self.have_been_asked = False
+        """Whether the database has answered yet; one that never has is the fault of a setting rather than an outage."""
 
     def find(self, run_ids: Collection[str]) -> dict[str, FoundRun]:
         """What is known of runs, by id; those of which nothing is are left out.
 
         Raises:
             DatabaseUnreachableError: the database does not answer.
+            ImproperlyConfigured: it answers, and has no results for who asks.
         """
-        with self._lock:
+        with self._lock, _hints():
             was_open = self._connection is not None
             try:
-                return self._find(run_ids)
+                found = self._find(run_ids)
             except DatabaseUnreachableError:
                 self._drop()
                 if not was_open:
                     raise
-            return self._find(run_ids)  # it may have been idle for hours, or the server have been started anew
+                found = self._find(run_ids)  # it may have been idle for hours, or the server have been started anew
+            self.have_been_asked = True
+            return found
 
     def close(self) -> None:
         """Close the connection."""
