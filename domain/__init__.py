@@ -10,6 +10,7 @@ from domain import (
     failure_alert,
     flow,
     heartbeat,
+    hook,
     ingest,
     license,  # noqa: A004
     notice,
@@ -19,6 +20,8 @@ from domain import (
     skip,
     task_run,
     unique_key,
+    webhook,
+    webhook_delivery,
 )
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "failure_alert",
     "flow",
     "heartbeat",
+    "hook",
     "ingest",
     "license",
     "notice",
@@ -37,4 +41,6 @@ __all__ = [
     "skip",
     "task_run",
     "unique_key",
+    "webhook",
+    "webhook_delivery",
 ]
