@@ -23,6 +23,7 @@ from tasks.dispatch.meter import DispatchMeter, show_held
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.publishing import PublishingFollower
+from tasks.dispatch.webhooks import WebhookFollower
 from tasks.leading import LEADS, lead
 
 LEADERSHIP: Final = "dispatch"
@@ -59,12 +60,14 @@ class Dispatcher:
         self._publisher = Publisher(settings, role="dispatch")
         page = settings.dispatch_batch_runs
         window = timedelta(seconds=settings.alert_window_seconds) if settings.alert_email else None
-        self._policies = tuple(
+        policies = tuple(
             PolicyFollower(
                 self._store, clock=_now, page_events=page, log=log, alert_window=window, instruments=instruments
             )
             for log in FOLLOWERS
         )
+        webhooks = tuple(WebhookFollower(self._store, clock=_now, page_events=page, log=log) for log in FOLLOWERS)
+        self._askers: tuple[PolicyFollower | WebhookFollower, ...] = (*policies, *webhooks)
         self._copies = CopiesFollower(self._store, self._publisher)
         self._depths = QueueDepths(settings, role="dispatch depths")
         limit = settings.tier_ready_limit_messages
@@ -91,8 +94,8 @@ class Dispatcher:
 
     def work(self, leadership: Leadership) -> None:
         """Follow both logs until the leadership is lost or somebody asks to stop."""
-        for policies in self._policies:
-            policies.take_over()
+        for followed in self._askers:
+            followed.take_over()
         self._publishing.take_over()
         self._copies.take_over()
         looked_at = noted_at = time.monotonic()
@@ -102,14 +105,14 @@ class Dispatcher:
                 if not leadership.still_held():
                     return
                 looked_at = time.monotonic()
-            accepted = [policies.step() for policies in self._policies]
+            accepted = [followed.step() for followed in self._askers]
             published = [self._publishing.step(), self._copies.step()]
             if any(accepted) or any(published):
                 continue
             if time.monotonic() - noted_at > NOTE_SECONDS:
                 noted_at = time.monotonic()
-                for policies in self._policies:
-                    policies.note_position()
+                for followed in self._askers:
+                    followed.note_position()
                 self._publishing.note_position()
                 self._copies.note_position()
                 self._publisher.keep_alive()
