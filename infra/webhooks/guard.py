@@ -127,4 +127,6 @@ def _within(address: Address) -> list[Address]:
 
 
 def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and address.is_site_local:  # RFC 3879; it counts as global
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
