@@ -1,0 +1,1 @@
+"""What the HTTP face takes: routes by which something is asked for or decided."""
