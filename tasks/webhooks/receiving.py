@@ -127,4 +127,3 @@ def _request(known: Hook, webhook_id: str, payload: Any, now: datetime) -> NewEv
     )
     cause = Cause(id=call_id, at=now, actor=f"webhook:{known.name}", source_event_id=webhook_id)
     return NewEvent(event, uuid5(call_id, event.name), cause.metadata())
-
