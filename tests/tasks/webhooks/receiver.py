@@ -35,7 +35,7 @@ def says(status: int, **headers: str) -> Answer:
 class Receiver:
     """Keeps what it gets; ``answer`` decides what it says, and may be exchanged at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.received: list[Received] = []
         self.answer: Answer = says(204)
         outer = self
@@ -50,7 +50,7 @@ class Receiver:
             def log_message(self, *_: object) -> None:
                 """Nothing: pytest shows what matters."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
