@@ -95,12 +95,23 @@ class WatermarkData(MessageData, frozen=True, kw_only=True):
     """Ingest's own marker; see :class:`domain.heartbeat.WatermarkPassed`."""
 
 
+_PAYLOAD: Final = Annotated[
+    msgspec.Raw | msgspec.UnsetType,
+    msgspec.Meta(description="the whole value where `result` is cut; kept for a time, and not in the log"),
+]
+_BESIDE: Final[dict[str, list[Any]]] = {
+    task_run.TaskSucceeded.TOPIC: [("payload", _PAYLOAD, msgspec.UNSET)],
+}
+"""What a lifecycle message carries beside the event."""
+
+
 def _lifecycle_data(event: type[Event]) -> type[msgspec.Struct]:
     told = [field for field in msgspec.structs.fields(event) if field.name not in ENVELOPE_FIELDS]
     fields: list[Any] = [("run_id", Id)]
     fields += [
         (field.name, field.type) if field.required else (field.name, field.type, field.default) for field in told
     ]
+    fields += _BESIDE.get(event.TOPIC, [])
     return msgspec.defstruct(
         f"{event.__name__}Data",
         fields,

@@ -31,6 +31,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "status": ("infra.health.status_command:status", "How the platform is: processes, queues, lag; --watch."),
     "monitor": ("infra.health.commands:monitor", "Tell over HTTP how the platform is."),
     "events": ("infra.events.commands:events", "The logs: tail, show, stream, skip; seal, verify, archive, retain."),
+    "web": ("infra.web.commands:web", "Serve the HTTP interface."),
+    "token": ("infra.web.commands:token", "Tokens of the HTTP interface: add, list, revoke."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
     "schedule": (
         "tasks.schedules.commands:schedule",

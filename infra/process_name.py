@@ -19,6 +19,7 @@ class ProcessName(StrEnum):
     WORKER_NORMAL = "worker-normal"
     WORKER_LOW = "worker-low"
     MONITOR = "monitor"
+    WEB = "web"
 
     @classmethod
     def of_worker(cls, tier: Tier) -> ProcessName:

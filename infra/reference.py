@@ -54,6 +54,14 @@ def events_page() -> str:
     return "\n".join(parts)
 
 
+def openapi_page() -> str:
+    """The OpenAPI document of the HTTP interface, JSON."""
+    from infra.web.openapi import document  # noqa: PLC0415  it loads everything that can be asked for
+    from infra.web.process import operations  # noqa: PLC0415  likewise
+
+    return json.dumps(document(operations()), indent=2) + "\n"
+
+
 def _event(event: type[Event]) -> str:
     return "\n\n".join([f"### `{event.TOPIC}`", _summary(event), _says(event), *_versions(event)]) + "\n"
 
@@ -131,6 +139,12 @@ def events() -> None:
 def metrics() -> None:
     """The page of metrics (docs/reference/metrics.md)."""
     click.echo(metrics_page(), nl=False)
+
+
+@reference.command()
+def openapi() -> None:
+    """The HTTP interface's document (docs/reference/openapi.json)."""
+    click.echo(openapi_page(), nl=False)
 
 
 @reference.command()

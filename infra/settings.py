@@ -128,6 +128,12 @@ class Settings(BaseSettings):
     """Accepted runs of a tier not yet published from which on requests for it are refused; none: they never are."""
     projection_batch_events: int = Field(default=2000, ge=1, le=50_000)
     """Events that a projection writes per transaction at most; of the heartbeats log a hundredth of it."""
+    result_payload_limit_bytes: int = Field(default=131_072, ge=0, le=262_144)
+    """Size up to which a task's value that is too long for the log (2 000 characters) is kept beside it."""
+    result_retention_seconds: float = Field(default=3600.0, ge=1, le=31_622_400)
+    """How long such a value is kept."""
+    result_compression: str = Field(default="zlib", pattern="^(zlib|none)$")
+    """How such values are compressed."""
     poll_interval_ms: int = Field(default=25, ge=1, le=10_000)
     """Longest pause of a follower between two looks at a log that has nothing new."""
 
@@ -190,6 +196,16 @@ class Settings(BaseSettings):
     """Address that ``ledgerq monitor`` listens on."""
     monitor_port: int = Field(default=8000, ge=0, le=65_535)
     """TCP port that ``ledgerq monitor`` listens on; 0: any that is free."""
+    web_host: str = "127.0.0.1"
+    """Address that ``ledgerq web`` listens on; TLS is for a proxy in front of it."""
+    web_port: int = Field(default=8010, ge=0, le=65_535)
+    """TCP port that ``ledgerq web`` listens on; 0: any that is free."""
+    web_connections: int = Field(default=8, ge=2, le=100)
+    """Requests that ``ledgerq web`` works on at once; each may need two connections to the database."""
+    web_body_limit_bytes: int = Field(default=1_048_576, ge=1024, le=134_217_728)
+    """Largest body of a request."""
+    web_requests_per_second: float = Field(default=100.0, gt=0, le=1_000_000)
+    """How often one token may ask, and so many at once after a pause."""
     monitor_interval_seconds: float = Field(default=2.0, ge=0.1, le=60)
     """How often health is looked at; whoever asks in between is told what was seen last."""
     monitor_patience_seconds: float = Field(default=5.0, ge=0.1, le=60)

@@ -96,7 +96,7 @@ def configuration() -> dict[str, Any]:
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
-        "task_ignore_result": True,
+        "result_backend": "tasks.results.backend:LedgerBackend",
         "task_queues": [_queue(tier, exchange) for tier in Tier],
         "task_create_missing_queues": False,
         "task_default_queue": Tier.NORMAL.queue,

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import getpass
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import click
 
-from domain.cause import Cause
 from domain.refusal import Refusal
-from domain.run import RevocationAlreadyRequested, TaskRun, revocation_requested
-from domain.task_run import TaskEvent, TaskRevocationRequested, run_stream
+from domain.run import RevocationAlreadyRequested
 from infra.database import DatabaseUnreachableError
-from infra.event_store import EventStore, Log, LostRaceError, caused
+from infra.event_store import EventStore, LostRaceError
 from infra.settings import load_settings
+from tasks.revoking import NothingRecordedError, ask_for_revocation
 
 
 @click.command()
@@ -40,11 +38,10 @@ def _revoke(store: EventStore, run_id: str, *, reason: str, task: str | None) ->
     """Whether the run is going to be revoked; says so."""
     now = datetime.now(UTC)
     try:
-        event = _request(store, run_id, reason=reason, task=task, at=now)
-        if event is None:
-            click.echo(f"{run_id}: nothing is recorded of such a run; if a Celery client called it, name its --task")
-            return False
-        store.append(Log.TASKS, caused([event], Cause(id=uuid4(), at=now, actor=getpass.getuser())))
+        ask_for_revocation(store, run_id, reason=reason, task=task, actor=getpass.getuser(), at=now)
+    except NothingRecordedError as error:
+        click.echo(f"{error}; if a Celery client called it, name its --task")
+        return False
     except (RevocationAlreadyRequested, LostRaceError):
         click.echo(f"{run_id}: somebody has asked for that already")
     except Refusal as refusal:
@@ -55,13 +52,3 @@ def _revoke(store: EventStore, run_id: str, *, reason: str, task: str | None) ->
     else:
         click.echo(f"{run_id}: asked for")
     return True
-
-
-def _request(
-    store: EventStore, run_id: str, *, reason: str, task: str | None, at: datetime
-) -> TaskRevocationRequested | None:
-    stream = run_stream(run_id)
-    told = [event for event in store.load(Log.TASKS, [stream]).get(stream, []) if isinstance(event, TaskEvent)]
-    if told:
-        return TaskRun.fold(told).request_revocation(reason=reason, at=at)
-    return revocation_requested(run_id, task=task, reason=reason, at=at) if task else None

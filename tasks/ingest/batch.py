@@ -161,7 +161,8 @@ class Batches:
         if decisions.licensing:
             transaction.append(Log.LICENSING, decisions.licensing)
         if decisions.runs:
-            for told, refusal in runs.append(transaction, decisions.runs):
+            is_compressed = self._settings.result_compression != "none"
+            for told, refusal in runs.append(transaction, decisions.runs, is_compressed=is_compressed):
                 rejected.append(told.refused(reason=refusal.code, detail=str(refusal)))
         if heartbeats:
             transaction.append_each(Log.HEARTBEATS, heartbeats)

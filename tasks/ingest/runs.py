@@ -25,6 +25,7 @@ from domain.task_run import (
     task_event,
 )
 from infra.event_store import EventStore, Log, NewEvent, Transaction, caused
+from infra.event_store.payloads import Payload, keep
 from tasks.ingest.admission import Admission
 from tasks.ingest.reading import Told
 from tasks.ingest.superseded import superseded
@@ -42,6 +43,8 @@ class Decided(NamedTuple):
     """The attempt it tells of, from 1; that of a run's end where it tells of none."""
     told: Told | None = None
     """The message that said it, if it was a message on exchange `events`."""
+    payload: bytes | None = None
+    """The whole value that the run returned, where it is too long for the log."""
 
     @property
     def is_end(self) -> bool:
@@ -127,9 +130,11 @@ def decide(told: Told) -> Decided:
     if isinstance(told.data, TaskRequestedData):
         return Decided(_requested(told, told.data), told.cause, attempt=1, told=told)
     data = msgspec.structs.asdict(told.data)
+    payload = data.pop("payload", msgspec.UNSET)
     event = task_event(told.event.type, data.pop("run_id"), at=told.event.time, data=data)
     attempt = event.attempt if isinstance(event, AttemptEvent) else 1
-    return Decided(event, told.cause, attempt, told)
+    whole = None if payload is msgspec.UNSET else bytes(payload)
+    return Decided(event, told.cause, attempt, told, whole)
 
 
 def is_about_runs(message_type: str) -> bool:
@@ -137,12 +142,19 @@ def is_about_runs(message_type: str) -> bool:
     return message_type == REQUEST or message_type in LIFECYCLE
 
 
-def append(transaction: Transaction, decided: Sequence[Decided]) -> list[tuple[Told, RunAlreadyRequested]]:
+def append(
+    transaction: Transaction, decided: Sequence[Decided], *, is_compressed: bool = True
+) -> list[tuple[Told, RunAlreadyRequested]]:
     """Append facts about runs, each on its own.
 
     A request whose key another run has is folded into that one. A repeat is nothing. An end after another end, or of an
     attempt that another one has superseded, is recorded as ignored; so is the wish for another attempt after an attempt
     has come to something else.
+
+    Args:
+        transaction: the one that takes the batch in.
+        decided: the facts.
+        is_compressed: whether values that are kept beside the log are.
 
     Returns:
         the requests that are refused, because their run was requested by another message.
@@ -152,6 +164,13 @@ def append(transaction: Transaction, decided: Sequence[Decided]) -> list[tuple[T
     stale = superseded(transaction, decided)
     standing = [each for each in decided if each.event_id not in stale]
     verdicts = transaction.append_each(Log.TASKS, [each.new() for each in standing])
+    payloads = [
+        Payload(each.event.originator_id.removeprefix(run_stream("")), each.payload)
+        for each, verdict in zip(standing, verdicts, strict=True)
+        if each.payload is not None and verdict.outcome != "taken"
+    ]
+    if payloads:
+        keep(transaction.connection, payloads, is_compressed=is_compressed)
     late = [each for each, verdict in zip(standing, verdicts, strict=True) if verdict.outcome == "taken"]
     ignored = [each for each in decided if each.event_id in stale] + [each for each in late if _is_outcome(each)]
     transaction.append_each(Log.TASKS, [each.ignored() for each in ignored])

@@ -11,6 +11,7 @@ import structlog
 
 from infra.database import DatabaseUnreachableError, Leadership, connect
 from infra.database.errors import database_faults
+from infra.event_store.payloads import drop_payloads
 from infra.metrics import catalog
 from infra.metrics.instruments import Instruments
 from infra.metrics.metric import Metric
@@ -50,7 +51,7 @@ class Keeping:
             self._thread.join()
 
     def step(self, now: datetime) -> None:
-        """See that there are months for the heartbeats to come; looks once an hour.
+        """See that there are months for the heartbeats to come, and drop results whose time is up; once an hour.
 
         Raises:
             DatabaseUnreachableError: the database is away.
@@ -60,6 +61,7 @@ class Keeping:
         self._next_look = now + MONTHS_EVERY
         with connect(self._settings, name="months") as connection, database_faults(connection):
             try:
+                drop_payloads(connection, kept_for=timedelta(seconds=self._settings.result_retention_seconds))
                 made = make_months(connection, now=now)
             except psycopg.errors.LockNotAvailable:
                 self._next_look = now + TRY_AGAIN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -13,19 +13,18 @@ import click
 import msgspec
 
 from domain.aggregate import Event
-from domain.cause import Cause
 from domain.refusal import Refusal
 from domain.schedule import Schedule, ScheduleState, ScheduleUnknown, scheduled_run_id
 from infra.database.door import told_in_one_line
-from infra.event_store import EventStore, Log, LostRaceError, NewEvent, caused
+from infra.event_store import EventStore, LostRaceError, NewEvent
 from infra.settings import load_settings
 from infra.words import WORDS
 from tasks.schedules.asking import asked_terms, json_option, reason_option, terms_options
 from tasks.schedules.beat_command import import_beat
+from tasks.schedules.doing import Verb, do
 from tasks.schedules.reading import every_schedule, folded, next_slots, story
 from tasks.schedules.showing import line, summary, tell, values
 
-Verb = Callable[[Schedule, datetime], Event]
 _name = click.argument("name", type=WORDS)
 
 
@@ -150,9 +149,7 @@ def _do(name: str, verb: Verb) -> NewEvent:
     now = datetime.now(UTC)
     with _store() as store:
         try:
-            event = verb(folded(name, story(store, name)), now)
-            (new,) = caused([event], Cause(id=uuid4(), at=now, actor=getpass.getuser()))
-            store.append(Log.LICENSING, [new])
+            return do(store, name, verb, actor=getpass.getuser(), at=now).new
         except Refusal as refusal:
             raise click.ClickException(str(refusal)) from refusal
         except LostRaceError as error:
@@ -161,7 +158,6 @@ def _do(name: str, verb: Verb) -> NewEvent:
             ) from error
         except ValueError as error:
             raise click.UsageError(str(error)) from error
-    return new
 
 
 @contextmanager

@@ -1,1 +1,13 @@
-"""What the HTTP face takes: routes by which something is asked for or decided."""
+"""What can be changed over HTTP: events, runs, dead letters, schedules. `infra.web.process` finds it by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from infra.web.operation import Operation
+from tasks.web.emitting import EMITTING
+from tasks.web.letters import LETTERS
+from tasks.web.runs import RUNS
+from tasks.web.schedules import SCHEDULES
+
+OPERATIONS: Final[tuple[Operation, ...]] = (*EMITTING, *RUNS, *LETTERS, *SCHEDULES)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from http import HTTPStatus
+from typing import Final
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -12,78 +13,78 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from infra.database import DatabaseUnreachableError
+from infra.logs import about
+from infra.web.app import REQUEST_ID, request_id_of, told_problem
+from infra.web.desk import Desk
+from infra.web.problem import Problem
 from infra.webhooks.secrets import WebhookKeyMissingError
 from tasks.webhooks.receiving import BODY_LIMIT_BYTES, BUSY_AFTER_SECONDS, Call, CallRefusedError, Taken, receive
-from tasks.wiring import wiring
 
-PROBLEM: Final = "application/problem+json"
-"""How a refusal is told (RFC 9457)."""
-_TITLES: Final = {
-    400: "Stale",
-    401: "Not signed",
-    404: "Unknown hook",
-    409: "Conflict",
-    413: "Too large",
-    422: "Not taken",
-    503: "Busy",
-}
+_LATER: Final = {"retry-after": str(BUSY_AFTER_SECONDS)}
+_LONGEST_NUMBER: Final = 20
+"""Digits that are read as a number at once."""
 
 log = structlog.get_logger(__name__)
 
 
-async def call_hook(request: Request) -> Response:
-    """Check a call and accept the run that it asks for; 202 once that is stored, again and again for the same id."""
-    name = request.path_params["name"]
+def routes(desk: Desk) -> list[Route]:
+    """The one route of hooks."""
+
+    async def call_hook(request: Request) -> Response:
+        request_id = request_id_of(request)
+        with about(lambda: {"request_id": request_id}):
+            try:
+                taken = await _taken(request, desk)
+            except Problem as problem:
+                log.warning("a call of a hook is refused", status=problem.status.value, reason=problem.detail)
+                return told_problem(problem, request_id)
+        told = {"run_id": str(taken.run_id), "position": taken.position, "repeat": taken.is_repeat}
+        return JSONResponse(told, HTTPStatus.ACCEPTED, {"cache-control": "no-store", REQUEST_ID: request_id})
+
+    return [Route("/hooks/{name}", call_hook, methods=["POST"])]
+
+
+async def _taken(request: Request, desk: Desk) -> Taken:
+    """What the call has asked for, once that is stored.
+
+    Raises:
+        Problem: it asks for nothing.
+    """
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    call = Call(request.path_params["name"], headers, await _body(request))
     try:
-        body = await _body(request)
-        headers = {key.lower(): value for key, value in request.headers.items()}
-        taken = await run_in_threadpool(_receive, Call(name, headers, body))
+        return await run_in_threadpool(receive, call, desk.store, desk.settings, now=datetime.now(UTC))
     except CallRefusedError as refused:
-        log.warning("a call of a hook is refused", status=refused.status, reason=str(refused))
-        return _problem(refused.status, str(refused))
-    except WebhookKeyMissingError:
-        log.error("a hook cannot be called: LEDGERQ_WEBHOOK_KEY is not set")  # noqa: TRY400  there is nothing to trace
-        return _problem(503, "no calls are taken at the moment")
+        later = _LATER if refused.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        raise Problem(HTTPStatus(refused.status), str(refused), headers=later) from refused
+    except WebhookKeyMissingError as error:
+        log.error("no hook can be called: LEDGERQ_WEBHOOK_KEY is not set")  # noqa: TRY400  there is nothing to trace
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no calls are taken at present", headers=_LATER) from error
     except DatabaseUnreachableError as error:
         log.error("a call of a hook cannot be stored", reason=str(error))  # noqa: TRY400  as above
-        return _problem(503, "nothing can be stored at the moment; call again")
-    told = {"run_id": str(taken.run_id), "position": taken.position, "repeat": taken.is_repeat}
-    return JSONResponse(told, 202, headers={"cache-control": "no-store"})
+        said = "the database cannot serve just now; call again"
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, said, headers=_LATER) from error
+    except Exception as error:
+        log.exception("a fault of ours")
+        raise Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of ours; it is in the log") from error
 
 
 async def _body(request: Request) -> bytes:
     """The body, not read further than it is taken.
 
     Raises:
-        CallRefusedError: it is too long, or the caller hung up.
+        Problem: it is too long, or the caller hung up.
     """
-    too_long = CallRefusedError(413, f"the body is longer than {BODY_LIMIT_BYTES:,} bytes, the most that is taken")
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and len(said) < 20 and int(said) > BODY_LIMIT_BYTES:  # noqa: PLR2004  what int() takes at once
-        raise too_long
+    said = f"the body is longer than {BODY_LIMIT_BYTES:,} bytes, the most that is taken"
+    told = request.headers.get("content-length", "")
+    if told.isdecimal() and len(told) < _LONGEST_NUMBER and int(told) > BODY_LIMIT_BYTES:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
     body = bytearray()
     try:
         async for piece in request.stream():
             body += piece
             if len(body) > BODY_LIMIT_BYTES:
-                raise too_long
+                raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
     except ClientDisconnect:
-        raise CallRefusedError(400, "the caller hung up") from None
+        raise Problem(HTTPStatus.BAD_REQUEST, "the caller hung up") from None
     return bytes(body)
-
-
-def _receive(call: Call) -> Taken:
-    wired = wiring()
-    return receive(call, wired.store, wired.settings, now=datetime.now(UTC))
-
-
-def _problem(status: int, detail: str) -> JSONResponse:
-    told: dict[str, Any] = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail}
-    headers = {"cache-control": "no-store"}
-    if status == 503:  # noqa: PLR2004  HTTP's own number
-        headers["retry-after"] = str(BUSY_AFTER_SECONDS)
-    return JSONResponse(told, status, headers=headers, media_type=PROBLEM)
-
-
-ROUTES: Final = (Route("/hooks/{name}", call_hook, methods=["POST"]),)
-"""What this module adds to the HTTP face."""

@@ -47,15 +47,24 @@ Trace = Callable[..., Any]
 def install(**_signal: Any) -> None:
     """Equip every task of this process; called once in each child, after Celery has built their tracers."""
     log_what_is_printed()
-    begin_tracing(load_settings())
+    settings = load_settings()
+    begin_tracing(settings)
     for task in current_app.tasks.values():
         desk = RetryDesk(task)
         task.signature_from_request = desk.signature_from_request
-        task.__trace__ = traced(task, task.__trace__, desk)
+        limit = settings.result_payload_limit_bytes
+        task.__trace__ = traced(task, task.__trace__, desk, payload_limit_bytes=limit)
 
 
-def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
-    """Celery's tracer of ``task``, reporting an outcome instead of what it would report."""
+def traced(task: Any, trace: Trace, desk: RetryDesk, *, payload_limit_bytes: int = 0) -> Trace:
+    """Celery's tracer of ``task``, reporting an outcome instead of what it would report.
+
+    Args:
+        task: the task.
+        trace: Celery's tracer of it.
+        desk: stands in for the signature that ``self.retry()`` publishes.
+        payload_limit_bytes: up to which a value that is too long for the log is reported whole beside its beginning.
+    """
 
     def run(run_id: str, args: Any, kwargs: Any, request: Any = None) -> Any:
         began = time.monotonic()
@@ -67,7 +76,7 @@ def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
                     value, info, _runtime, _text = trace(run_id, args, kwargs, request)
                 finally:
                     end_printed_lines()
-            outcome = _outcome(task, value, info, desk)
+            outcome = _outcome(task, value, info, desk, payload_limit_bytes=payload_limit_bytes)
         except BaseException as error:
             if terminate_handler_fired():
                 raise  # the pool is stopping this process; there is no outcome
@@ -78,7 +87,7 @@ def traced(task: Any, trace: Trace, desk: RetryDesk) -> Trace:
     return run
 
 
-def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk) -> Outcome:
+def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk, *, payload_limit_bytes: int) -> Outcome:
     if info is not None and isinstance(info.retval, Snooze):
         return Snoozed(Failure("Snooze", cut(str(info.retval.message))), info.retval.delay_seconds)
     if info is not None and info.state == states.RETRY:
@@ -86,7 +95,7 @@ def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk) -> 
     if desk.committed is not None:  # `self.retry(throw=False)`: the run goes on, whatever this attempt did after
         return RetryAsked(Failure("Retry", "asked for without raising"), desk.delay_seconds, desk.committed)
     if info is None:
-        return Returned(as_json(value))
+        return Returned.of(as_json(value), payload_limit_bytes=payload_limit_bytes)
     if info.state == states.IGNORED:
         return HandedOver() if _REPLACED in str(info.retval) else Returned(None)
     return _raised(info.retval, _traceback(value), final=desk.was_refused or _is_final(task, info.retval))
@@ -133,10 +142,10 @@ def seconds_until(when: float | datetime | None) -> float | None:
 
 
 def as_json(value: Any) -> str | None:
-    """``value`` as bounded JSON text; what JSON has no form for is written as its ``repr``. None for None."""
+    """``value`` as JSON text; what JSON has no form for is written as its ``repr``. None for None."""
     if value is None:
         return None
     try:
-        return cut(msgspec.json.encode(value, enc_hook=repr).decode())
+        return msgspec.json.encode(value, enc_hook=repr).decode()
     except (TypeError, ValueError, RecursionError):
         return cut(msgspec.json.encode(cut(repr(value))).decode())

@@ -35,9 +35,18 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Returned(msgspec.Struct, frozen=True):
-    """The task returned; ``result`` is its value as JSON text."""
+    """The task returned; ``result`` is its value as JSON text, ``payload`` the same where ``result`` is cut."""
 
     result: str | None
+    payload: bytes | None = None
+
+    @classmethod
+    def of(cls, text: str | None, *, payload_limit_bytes: int) -> Self:
+        """The value whose JSON text this is; one of more bytes than the limit is recorded by its beginning alone."""
+        if text is None or len(text) <= TEXT_LIMIT:
+            return cls(text)
+        whole = text.encode()
+        return cls(cut(text), whole if len(whole) <= payload_limit_bytes else None)
 
 
 class HandedOver(msgspec.Struct, frozen=True):

@@ -268,7 +268,7 @@ class Registrar:
         if verdict.name is None:
             return []
         level = logging.INFO if verdict.fate is Fate.ACKNOWLEDGED else logging.WARNING
-        brief = {k: v for k, v in verdict.data.items() if k not in {"traceback", "result"}}
+        brief = {k: v for k, v in verdict.data.items() if k not in {"traceback", "result", "payload"}}
         _say(attempt, verdict.name, level, runtime_seconds=runtime_seconds, **brief)
         version = self._code_version if "error_type" in verdict.data else None
         told = {"runtime_seconds": runtime_seconds, "code_version": version, **verdict.data}

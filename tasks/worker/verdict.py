@@ -7,6 +7,8 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from domain.task_run import (
     TaskExpired,
     TaskFailed,
@@ -102,8 +104,9 @@ class Trial(NamedTuple):
 def judge(outcome: Outcome, trial: Trial) -> Verdict:
     """What becomes of an attempt that came to ``outcome``."""
     match outcome:
-        case Returned(result):
-            return Verdict(TaskSucceeded.TOPIC, {"result": result})
+        case Returned(result, payload):
+            whole = {} if payload is None else {"payload": msgspec.Raw(payload)}
+            return Verdict(TaskSucceeded.TOPIC, {"result": result, **whole})
         case HandedOver():
             return Verdict(None, {})
         case RetryAsked(failure, delay_seconds, resend):

@@ -64,6 +64,7 @@ def test_every_process_logs_in_as_its_role_and_setup_gives_each_its_password(ser
         **{f"worker-{tier}": "ledgerq-worker" for tier in Tier},
         "projector": "ledgerq-scheduler",  # both work in the log alone
         "monitor": "ledgerq-monitoring",
+        "web": "ledgerq-emitter",
         "setup": "ledgerq",
     }
     setup = services["setup"]

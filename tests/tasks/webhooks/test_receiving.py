@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,8 +15,7 @@ from domain.hook import Hook
 from domain.task_run import TaskRequested
 from infra.event_store import Log
 from infra.webhooks.secrets import hook_secret
-from tasks import wiring as wirings
-from tasks.web.inbound import ROUTES
+from tasks.web.inbound import routes
 from tasks.webhooks.reading import hook
 from tasks.webhooks.receiving import BODY_LIMIT_BYTES
 from tests.tasks.webhooks.desk import Desk
@@ -31,7 +29,7 @@ class Answer(NamedTuple):
     told: dict[str, Any]
 
 
-def call(name: str, body: bytes, headers: dict[str, str]) -> Answer:
+def call(desk: Desk, name: str, body: bytes, headers: dict[str, str]) -> Answer:
     """What the HTTP face answers, without a server around it."""
     sent: list[dict[str, Any]] = []
 
@@ -50,20 +48,17 @@ def call(name: str, body: bytes, headers: dict[str, str]) -> Answer:
         "root_path": "",
         "headers": [(key.encode(), value.encode("latin-1")) for key, value in headers.items()],
     }
-    asyncio.run(Starlette(routes=ROUTES)(scope, receive, send))
+    asyncio.run(Starlette(routes=routes(desk))(scope, receive, send))  # type: ignore[arg-type]  # it has what is needed
     start, *rest = sent
     answered = {key.decode(): value.decode() for key, value in start["headers"]}
     return Answer(start["status"], answered, msgspec.json.decode(b"".join(each.get("body", b"") for each in rest)))
 
 
 @pytest.fixture
-def hooked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A desk with a hook, and an HTTP face that works for it."""
+def hooked(desk: Desk) -> Desk:
+    """A desk with a hook."""
     known = Hook("billing")
     desk.append(known.declare("book_payment", at=datetime.now(UTC), tier="high", kwargs={"provider": "acme"}))
-    wired = wirings.Wiring(desk.settings)
-    wired.__dict__["store"] = desk.store
-    monkeypatch.setattr(wirings, "_wired", wired)
     return desk
 
 
@@ -85,8 +80,8 @@ def runs(desk: Desk) -> list[TaskRequested]:
 
 
 def test_a_signed_call_asks_for_one_run_however_often_it_is_sent(hooked: Desk) -> None:
-    first = call("billing", BODY, signed(hooked))
-    again = call("billing", BODY, signed(hooked))
+    first = call(hooked, "billing", BODY, signed(hooked))
+    again = call(hooked, "billing", BODY, signed(hooked))
     assert (first.status, first.told["repeat"], again.status, again.told["repeat"]) == (202, False, 202, True)
     assert first.told["run_id"] == again.told["run_id"]
     (run,) = runs(hooked)
@@ -94,21 +89,21 @@ def test_a_signed_call_asks_for_one_run_however_often_it_is_sent(hooked: Desk) -
     assert run.kwargs == {"provider": "acme", "payload": {"type": "payment.made", "data": {"amount": 7}}}
     (accepted,) = hooked.store.read(Log.TASKS, after=0, limit=10).events
     assert accepted.metadata["actor"] == "webhook:billing"
-    call("billing", BODY, signed(hooked, webhook_id="msg_2"))
+    call(hooked, "billing", BODY, signed(hooked, webhook_id="msg_2"))
     assert len(runs(hooked)) == 2
 
 
 def test_a_call_that_is_not_signed_as_it_has_to_be_asks_for_nothing(hooked: Desk) -> None:
     good = signed(hooked)
     answers = {
-        "tampered": call("billing", BODY.replace(b"7", b"8"), good),
-        "unsigned": call("billing", BODY, {}),
-        "other secret": call("billing", BODY, signed(hooked, generation=2)),
-        "stale": call("billing", BODY, signed(hooked, minutes=-6)),
-        "ahead": call("billing", BODY, signed(hooked, minutes=6)),
-        "unknown": call("nobody", BODY, good),
-        "unknown, unsigned": call("nobody", BODY, {}),
-        "odd name": call("a\0b", BODY, good),
+        "tampered": call(hooked, "billing", BODY.replace(b"7", b"8"), good),
+        "unsigned": call(hooked, "billing", BODY, {}),
+        "other secret": call(hooked, "billing", BODY, signed(hooked, generation=2)),
+        "stale": call(hooked, "billing", BODY, signed(hooked, minutes=-6)),
+        "ahead": call(hooked, "billing", BODY, signed(hooked, minutes=6)),
+        "unknown": call(hooked, "nobody", BODY, good),
+        "unknown, unsigned": call(hooked, "nobody", BODY, {}),
+        "odd name": call(hooked, "a\0b", BODY, good),
     }
     assert {why: answer.status for why, answer in answers.items()} == {
         "tampered": 401,
@@ -136,7 +131,7 @@ def test_a_call_that_is_not_signed_as_it_has_to_be_asks_for_nothing(hooked: Desk
     ],
 )
 def test_a_signed_body_that_cannot_be_an_argument_is_refused(hooked: Desk, body: bytes, status: int) -> None:
-    assert call("billing", body, signed(hooked, body)).status == status
+    assert call(hooked, "billing", body, signed(hooked, body)).status == status
     assert runs(hooked) == []
 
 
@@ -144,11 +139,23 @@ def test_while_a_secret_is_rotated_either_is_taken_and_afterwards_the_new_one_al
     known = hook(hooked.store, "billing")
     rotated = known.rotate(previous_for=timedelta(days=1), at=datetime.now(UTC))
     hooked.append(rotated)
-    assert [call("billing", BODY, signed(hooked, generation=each)).status for each in (1, 2)] == [202, 202]
+    assert [call(hooked, "billing", BODY, signed(hooked, generation=each)).status for each in (1, 2)] == [202, 202]
     hooked.append(known.after(rotated).rotate(previous_for=timedelta(0), at=datetime.now(UTC)))
-    assert [call("billing", BODY, signed(hooked, generation=each)).status for each in (1, 2, 3)] == [401, 401, 202]
+    assert [call(hooked, "billing", BODY, signed(hooked, generation=each)).status for each in (1, 2, 3)] == [
+        401,
+        401,
+        202,
+    ]
 
 
 def test_a_hook_that_was_removed_is_unknown(hooked: Desk) -> None:
     hooked.append(hook(hooked.store, "billing").remove(at=datetime.now(UTC)))
-    assert call("billing", BODY, signed(hooked)).status == 404
+    assert call(hooked, "billing", BODY, signed(hooked)).status == 404
+
+
+def test_without_a_key_callers_are_told_to_come_again_and_not_why(hooked: Desk) -> None:
+    headers = signed(hooked)
+    hooked.settings = hooked.settings.model_copy(update={"webhook_key": None})
+    answer = call(hooked, "billing", BODY, headers)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "60")
+    assert "KEY" not in answer.told["detail"]

@@ -1,15 +1,22 @@
-"""From a fact in the log to a receiver that was away, through a real dispatch and a real worker."""
+"""From a fact in the log to a receiver that was away, and from a caller to the log, through real processes."""
 
 from __future__ import annotations
 
+import json
 import socket
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from standardwebhooks import Webhook as Signer
 
+from domain.hook import Hook
 from domain.webhook_delivery import DeliveryFailed, DeliverySucceeded
+from infra.event_store import Log
 from infra.settings import Settings
+from infra.webhooks.secrets import hook_secret
+from tests.infra.web.face import face
 from tests.tasks.processes import Process
 from tests.tasks.webhooks.desk import SETTINGS, Desk
 from tests.tasks.webhooks.receiver import Receiver
@@ -40,3 +47,22 @@ def test_a_receiver_that_is_down_gets_every_event_when_it_is_up_each_under_one_i
         receiver = stack.enter_context(Receiver(port))
         eventually(lambda: sum(isinstance(each, DeliverySucceeded) for each in desk.deliveries()) == 3, seconds=60)
     assert len({got.headers["webhook-id"] for got in receiver.received}) == len(receiver.received) == 3
+
+
+def test_a_hook_is_called_without_a_token_and_answered_once_its_run_is_stored(
+    desk: Desk, fresh_platform: Settings, tmp_path: Path
+) -> None:
+    desk.append(Hook("billing").declare("book_payment", at=datetime.now(UTC)))
+    body, now = json.dumps({"amount": 7}), datetime.now(UTC)
+    signature = Signer(hook_secret(desk.settings, "billing", 1)).sign("msg_1", now, body)
+    stamp = str(int(now.timestamp()))
+    headers = {"webhook_id": "msg_1", "webhook_timestamp": stamp, "webhook_signature": signature}
+    key = SETTINGS["webhook_key"].get_secret_value()
+    with face(fresh_platform, tmp_path, LEDGERQ_WEBHOOK_KEY=key) as served:
+        asked = [served.post("/hooks/billing", body.encode(), role=None, **headers) for _ in range(2)]
+        other = served.post("/hooks/billing", b"{}", role=None, **headers)
+    assert [(each.status, each.value["repeat"]) for each in asked] == [(202, False), (202, True)]
+    assert other.status == 401
+    assert other.value["request_id"] == other.headers["x-request-id"]
+    (run,) = desk.store.load(Log.TASKS, [f"task_run-{asked[0].value['run_id']}"]).popitem()[1]
+    assert run.data()["kwargs"] == {"payload": {"amount": 7}}

@@ -1,0 +1,63 @@
+"""What operations are given to work with: settings, the event store, connections for reading, and an emitter."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import psycopg
+
+from infra.broker.emitter import Emitter
+from infra.cloudevents import CloudEvent
+from infra.database.connections import parameters
+from infra.database.pool import ConnectionPool
+from infra.event_store import EventStore
+from infra.settings import Settings
+
+NAME: Final = "web"
+
+
+class Desk:
+    """Use it as a context manager; from several threads.
+
+    Attributes:
+        settings: those in force.
+        store: the event store.
+        pool: connections for reading.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        url = settings.database_url.get_secret_value()
+        self.settings = settings
+        self.store = EventStore(url, connections=settings.web_connections, name=NAME)
+        self.pool = ConnectionPool(parameters(url, name=NAME), size=settings.web_connections)
+        self._emitter = Emitter(settings, role=NAME)
+        self._emitting = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._emitter.close()
+        self.pool.close()
+        self.store.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[psycopg.Connection[Any]]:
+        """A connection in autocommit.
+
+        Raises:
+            DatabaseUnreachableError: there is none to be had.
+        """
+        with self.pool.connection() as connection:
+            yield connection
+
+    def emit(self, events: Sequence[CloudEvent]) -> None:
+        """Have events arrive at the broker; one call at a time. Raises as :meth:`Emitter.emit_all` does."""
+        with self._emitting:
+            self._emitter.emit_all(events)

@@ -1,0 +1,111 @@
+"""The process of the HTTP interface: one event loop, and threads that ask broker and database."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio.to_thread
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from infra import logs
+from infra.process_name import ProcessName
+from infra.pulse import Pulse
+from infra.settings import Settings, SettingsError, load_settings
+from infra.tracing import tracing
+from infra.web.app import application
+from infra.web.desk import Desk
+from infra.web.operation import Operation
+
+PLACES: Final = ("tasks.web:OPERATIONS", "projections.web:OPERATIONS")
+"""Where operations are declared; found by name, for nothing here may know of tasks or projections."""
+OTHER_PLACES: Final = ("tasks.web.inbound:routes",)
+"""Where routes are made that are served beside operations: by functions of the desk; found likewise."""
+STOP_WITHIN_SECONDS: Final = 10
+"""How long requests that are under way may take to end when the process is told to stop."""
+
+_LOG: Final[structlog.stdlib.BoundLogger] = structlog.get_logger("ledgerq.web")
+
+
+def operations() -> list[Operation]:
+    """Everything that can be asked for."""
+    found: list[Operation] = []
+    for place in PLACES:
+        module, _, attribute = place.partition(":")
+        found += getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def other_routes(desk: Desk) -> list[BaseRoute]:
+    """What is served beside operations, and lets in whom it will."""
+    found: list[BaseRoute] = []
+    for place in OTHER_PLACES:
+        module, _, attribute = place.partition(":")
+        found += getattr(importlib.import_module(module), attribute)(desk)
+    return found
+
+
+def run(settings: Settings | None = None) -> None:
+    """Answer until SIGTERM or SIGINT.
+
+    Args:
+        settings: None: those of the environment.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+    """
+    settings = settings or load_settings()
+    logs.configure(settings)
+    with (
+        _listening(settings) as listening,
+        tracing(settings, service=ProcessName.WEB.value),
+        Desk(settings) as desk,
+        Pulse(settings, ProcessName.WEB) as pulse,
+    ):
+        host, port, *_ = listening.getsockname()
+
+        async def beat() -> None:
+            pulse.beat(ready=True)
+
+        app = application(desk, operations(), others=other_routes(desk))
+        _widen(app, settings.web_connections)
+        config = uvicorn.Config(
+            app,
+            log_config=None,  # ours
+            access_log=False,  # ours says more
+            callback_notify=beat,
+            timeout_notify=1,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
+        )
+        _LOG.info("web listens", host=host, port=port)
+        uvicorn.Server(config).run(sockets=[listening])
+    _LOG.info("web ends")
+
+
+def _widen(app: Starlette, threads: int) -> None:
+    """As many threads as there are connections: whoever has a thread is not to wait for a connection."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
+        yield
+
+    app.router.lifespan_context = lifespan
+
+
+def _listening(settings: Settings) -> socket.socket:
+    host, port = settings.web_host, settings.web_port
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; "
+            "LEDGERQ_WEB_HOST and LEDGERQ_WEB_PORT say where (port 0: any that is free)"
+        ) from error

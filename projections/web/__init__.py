@@ -1,0 +1,11 @@
+"""What can be read over HTTP: runs, sessions, licenses. `infra.web.process` finds it by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from infra.web.operation import Operation
+from projections.web.lists import LISTS
+from projections.web.states import STATES
+
+OPERATIONS: Final[tuple[Operation, ...]] = (*LISTS, *STATES)
