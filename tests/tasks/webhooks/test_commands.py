@@ -47,24 +47,26 @@ def refused(*arguments: str) -> str:
     return re.sub(r"[\s│]+", " ", done.output)
 
 
-def project(desk: Desk) -> None:
+def project(own_desk: Desk) -> None:
     """The projector's part."""
-    engine = database.engine(desk.settings, name="test")
+    engine = database.engine(own_desk.settings, name="test")
     with engine.connect() as connection:
         for name in ("webhook_endpoints", "webhook_deliveries"):
-            runner = Runner(PROJECTIONS[name], desk.store, batch_events=100)
+            runner = Runner(PROJECTIONS[name], own_desk.store, batch_events=100)
             runner.recall(connection)
             while runner.step(connection):
                 pass
     engine.dispose()
 
 
-def test_an_endpoint_lives_from_its_registration_to_its_removal_as_people_say(desk: Desk, receiver: Receiver) -> None:
+def test_an_endpoint_lives_from_its_registration_to_its_removal_as_people_say(
+    own_desk: Desk, receiver: Receiver
+) -> None:
     secret = did("add", "crm", "--url", receiver.url, "--event", "license.*", "--reason", "ordered").strip()
     run_id = did("test", "crm").strip()
-    (run,) = desk.dispatch()
+    (run,) = own_desk.dispatch()
     assert run.originator_id == f"task_run-{run_id}"
-    desk.deliver(run)
+    own_desk.deliver(run)
     (got,) = receiver.received
     assert Verifier(secret).verify(got.body, got.headers)["type"] == "webhook.tested"
 
@@ -95,15 +97,15 @@ def test_what_cannot_be_is_refused_with_what_is_allowed(monkeypatch: pytest.Monk
     assert told("list") == []
 
 
-def test_all_that_an_endpoint_was_not_told_is_sent_again_and_nothing_else(desk: Desk, receiver: Receiver) -> None:
+def test_all_that_an_endpoint_was_not_told_is_sent_again_and_nothing_else(own_desk: Desk, receiver: Receiver) -> None:
     did("add", "crm", "--url", receiver.url, "--event", "license.*")
     for status in (200, 404, 404):
-        desk.issue_a_license()
+        own_desk.issue_a_license()
         receiver.answer = says(status)
-        run = desk.dispatch()[-1]
+        run = own_desk.dispatch()[-1]
         for number in (1, 2, 3):
-            desk.deliver(run, number)
-    project(desk)
+            own_desk.deliver(run, number)
+    project(own_desk)
     assert [each["outcome"] for each in told("deliveries")] == ["failed", "failed", "succeeded"]
     assert len(told("deliveries", "--outcome", "failed", "--since", "1h")) == 2
     assert "404" in did("deliveries", "--endpoint", "crm")
@@ -114,16 +116,16 @@ def test_all_that_an_endpoint_was_not_told_is_sent_again_and_nothing_else(desk: 
     assert did("redrive", "--endpoint", "crm") == "0 deliveries asked for again\n"  # they are under way
     receiver.answer = says(200)
     before = len(receiver.received)
-    again = desk.dispatch()[3:]
-    assert [desk.deliver(run).said for run in again] == ["delivered", "delivered"]
+    again = own_desk.dispatch()[3:]
+    assert [own_desk.deliver(run).said for run in again] == ["delivered", "delivered"]
     ids = [got.headers["webhook-id"] for got in receiver.received]
     assert set(ids[before:]) == set(ids[1:before])
-    project(desk)
+    project(own_desk)
     assert told("deliveries", "--outcome", "failed") == []
 
     named = told("deliveries")[-1]["delivery_id"]
     assert did("redrive", named) == "1 deliveries asked for again\n"
-    assert len(desk.dispatch()) == 6
+    assert len(own_desk.dispatch()) == 6
 
 
 def test_a_hook_is_declared_shown_rotated_and_removed() -> None:

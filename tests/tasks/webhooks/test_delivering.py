@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from uuid import uuid4
@@ -18,7 +19,7 @@ from infra.event_store import Log, caused
 from infra.webhooks.secrets import endpoint_secret
 from tasks.webhooks.reading import endpoint
 from tests.tasks.webhooks.desk import Desk
-from tests.tasks.webhooks.receiver import Receiver, says
+from tests.tasks.webhooks.receiver import Answer, Receiver, says
 
 
 def test_an_event_arrives_as_a_cloudevent_whose_signature_the_receiver_s_library_accepts(
@@ -29,7 +30,7 @@ def test_an_event_arrives_as_a_cloudevent_whose_signature_the_receiver_s_library
     (run,) = desk.dispatch()
     assert desk.deliver(run).said == "delivered"
     (got,) = receiver.received
-    told = Verifier(endpoint_secret(desk.settings, "crm", 1)).verify(got.body, got.headers)
+    told = Verifier(endpoint_secret(desk.settings, desk.name, 1)).verify(got.body, got.headers)
     assert (told["type"], told["subject"], told["payloadversion"]) == ("license.issued", f"license-{license_id}", "1")
     assert got.headers["content-type"] == "application/cloudevents+json"
     (arrived,) = desk.deliveries()
@@ -96,7 +97,7 @@ def test_an_endpoint_where_nothing_arrived_for_days_is_disabled_by_the_next_fail
     (run,) = desk.dispatch()
     receiver.answer = says(500)
     desk.deliver(run)
-    assert endpoint(desk.store, "crm").state is WebhookState.DISABLED
+    assert endpoint(desk.store, desk.name).state is WebhookState.DISABLED
     (disabled,) = [each for each in desk.told("webhook.disabled") if isinstance(each, WebhookDisabled)]
     assert disabled.because is DisabledBecause.FAILING
 
@@ -118,7 +119,7 @@ def test_while_a_secret_is_rotated_both_verify_and_afterwards_the_new_one_alone(
     desk.do(lambda known: known.rotate(previous_for=timedelta(days=1), at=datetime.now(UTC)))
     desk.issue_a_license()
     desk.deliver(desk.dispatch()[-1])
-    old, new = (Verifier(endpoint_secret(desk.settings, "crm", generation)) for generation in (1, 2))
+    old, new = (Verifier(endpoint_secret(desk.settings, desk.name, generation)) for generation in (1, 2))
     got = receiver.received[-1]
     assert old.verify(got.body, got.headers) == new.verify(got.body, got.headers)
     desk.do(lambda known: known.rotate(previous_for=timedelta(0), at=datetime.now(UTC)))
@@ -131,7 +132,7 @@ def test_no_secret_is_in_the_log(desk: Desk, receiver: Receiver) -> None:
     desk.register(receiver.url)
     desk.issue_a_license()
     desk.deliver(desk.dispatch()[-1])
-    secret = endpoint_secret(desk.settings, "crm", 1).removeprefix("whsec_")
+    secret = endpoint_secret(desk.settings, desk.name, 1).removeprefix("whsec_")
     stored = [msgspec.json.encode(each.data()).decode() for each in desk.told("")]
     assert stored
     assert not any(secret in text for text in stored)
@@ -153,7 +154,9 @@ def test_what_a_delivery_brings_about_is_sent_to_nobody(desk: Desk, receiver: Re
     ]
     desk.store.append(Log.TASKS, caused(own, desk.cause()))
     after = desk.dispatch()
-    assert [run.kwargs["event_stream"] for run in after[before:]] == ["webhook-crm"]  # that it began to fail, alone
+    assert [run.kwargs["event_stream"] for run in after[before:]] == [
+        f"webhook-{desk.name}"
+    ]  # that it began to fail, alone
     assert desk.dispatch() == after
 
 
@@ -165,7 +168,7 @@ def test_an_event_is_delivered_once_however_often_dispatch_looks_at_it(desk: Des
     with desk.store.transaction() as transaction:
         transaction.connection.execute("delete from event_store.checkpoints")
     assert desk.dispatch() == runs
-    assert [run.kwargs["endpoint"] for run in runs] == ["crm"]
+    assert [run.kwargs["endpoint"] for run in runs] == [desk.name]
 
 
 def test_an_endpoint_hears_of_nothing_that_was_recorded_before_it_or_while_it_was_disabled(
@@ -195,8 +198,8 @@ def test_a_test_is_sent_to_its_endpoint_whatever_that_wants_to_hear(desk: Desk, 
     desk.register(receiver.url, "session.lapsed")
     desk.register(receiver.url, "*", name="other")
     desk.do(lambda known: known.test(at=datetime.now(UTC)))
-    runs = [run for run in desk.dispatch() if run.kwargs["event_stream"] == "webhook-crm"]
-    assert [(run.kwargs["endpoint"], run.kwargs["event_version"]) for run in runs] == [("crm", 2)]
+    runs = [run for run in desk.dispatch() if run.kwargs["event_stream"] == f"webhook-{desk.name}"]
+    assert [(run.kwargs["endpoint"], run.kwargs["event_version"]) for run in runs] == [(desk.name, 2)]
     assert desk.deliver(runs[0]).said == "delivered"
 
 
@@ -218,8 +221,6 @@ def pour(handler: BaseHTTPRequestHandler) -> None:
 
 
 def _write_until_shut(handler: BaseHTTPRequestHandler, piece: bytes, *, pause: float) -> None:
-    import time  # noqa: PLC0415
-
     end = time.monotonic() + 5
     try:
         while time.monotonic() < end:
@@ -231,11 +232,11 @@ def _write_until_shut(handler: BaseHTTPRequestHandler, piece: bytes, *, pause: f
 
 @pytest.mark.parametrize("answer", [drip, drip_headers, pour])
 def test_a_server_that_does_not_come_to_an_end_takes_no_longer_than_is_allowed(
-    answer: object, desk: Desk, receiver: Receiver
+    answer: Answer, desk: Desk, receiver: Receiver
 ) -> None:
     desk.register(receiver.url)
     desk.issue_a_license()
-    receiver.answer = answer  # type: ignore[assignment]
+    receiver.answer = answer
     began = datetime.now(UTC)
     desk.deliver(desk.dispatch()[0], webhook_timeout_seconds=0.5)
     assert datetime.now(UTC) - began < timedelta(seconds=2)

@@ -57,7 +57,7 @@ def call(desk: Desk, name: str, body: bytes, headers: dict[str, str]) -> Answer:
 @pytest.fixture
 def hooked(desk: Desk) -> Desk:
     """A desk with a hook."""
-    known = Hook("billing")
+    known = Hook(desk.name)
     desk.append(known.declare("book_payment", at=datetime.now(UTC), tier="high", kwargs={"provider": "acme"}))
     return desk
 
@@ -66,7 +66,7 @@ def signed(
     desk: Desk, body: bytes = BODY, *, webhook_id: str = "msg_1", generation: int = 1, minutes: float = 0
 ) -> Any:
     at = datetime.now(UTC) + timedelta(minutes=minutes)
-    signature = Signer(hook_secret(desk.settings, "billing", generation)).sign(webhook_id, at, body.decode())
+    signature = Signer(hook_secret(desk.settings, desk.name, generation)).sign(webhook_id, at, body.decode())
     return {
         "webhook-id": webhook_id,
         "webhook-timestamp": str(int(at.timestamp())),
@@ -75,32 +75,32 @@ def signed(
 
 
 def runs(desk: Desk) -> list[TaskRequested]:
-    found = [each.event for each in desk.store.read(Log.TASKS, after=0, limit=100).events]
+    found = [each.event for each in desk.recorded(Log.TASKS)]
     return [each for each in found if isinstance(each, TaskRequested)]
 
 
 def test_a_signed_call_asks_for_one_run_however_often_it_is_sent(hooked: Desk) -> None:
-    first = call(hooked, "billing", BODY, signed(hooked))
-    again = call(hooked, "billing", BODY, signed(hooked))
+    first = call(hooked, hooked.name, BODY, signed(hooked))
+    again = call(hooked, hooked.name, BODY, signed(hooked))
     assert (first.status, first.told["repeat"], again.status, again.told["repeat"]) == (202, False, 202, True)
     assert first.told["run_id"] == again.told["run_id"]
     (run,) = runs(hooked)
     assert (run.task, run.tier, run.originator_id) == ("book_payment", "high", f"task_run-{first.told['run_id']}")
     assert run.kwargs == {"provider": "acme", "payload": {"type": "payment.made", "data": {"amount": 7}}}
-    (accepted,) = hooked.store.read(Log.TASKS, after=0, limit=10).events
-    assert accepted.metadata["actor"] == "webhook:billing"
-    call(hooked, "billing", BODY, signed(hooked, webhook_id="msg_2"))
+    (accepted,) = hooked.recorded(Log.TASKS)
+    assert accepted.metadata["actor"] == f"webhook:{hooked.name}"
+    call(hooked, hooked.name, BODY, signed(hooked, webhook_id="msg_2"))
     assert len(runs(hooked)) == 2
 
 
 def test_a_call_that_is_not_signed_as_it_has_to_be_asks_for_nothing(hooked: Desk) -> None:
     good = signed(hooked)
     answers = {
-        "tampered": call(hooked, "billing", BODY.replace(b"7", b"8"), good),
-        "unsigned": call(hooked, "billing", BODY, {}),
-        "other secret": call(hooked, "billing", BODY, signed(hooked, generation=2)),
-        "stale": call(hooked, "billing", BODY, signed(hooked, minutes=-6)),
-        "ahead": call(hooked, "billing", BODY, signed(hooked, minutes=6)),
+        "tampered": call(hooked, hooked.name, BODY.replace(b"7", b"8"), good),
+        "unsigned": call(hooked, hooked.name, BODY, {}),
+        "other secret": call(hooked, hooked.name, BODY, signed(hooked, generation=2)),
+        "stale": call(hooked, hooked.name, BODY, signed(hooked, minutes=-6)),
+        "ahead": call(hooked, hooked.name, BODY, signed(hooked, minutes=6)),
         "unknown": call(hooked, "nobody", BODY, good),
         "unknown, unsigned": call(hooked, "nobody", BODY, {}),
         "odd name": call(hooked, "a\0b", BODY, good),
@@ -131,17 +131,17 @@ def test_a_call_that_is_not_signed_as_it_has_to_be_asks_for_nothing(hooked: Desk
     ],
 )
 def test_a_signed_body_that_cannot_be_an_argument_is_refused(hooked: Desk, body: bytes, status: int) -> None:
-    assert call(hooked, "billing", body, signed(hooked, body)).status == status
+    assert call(hooked, hooked.name, body, signed(hooked, body)).status == status
     assert runs(hooked) == []
 
 
 def test_while_a_secret_is_rotated_either_is_taken_and_afterwards_the_new_one_alone(hooked: Desk) -> None:
-    known = hook(hooked.store, "billing")
+    known = hook(hooked.store, hooked.name)
     rotated = known.rotate(previous_for=timedelta(days=1), at=datetime.now(UTC))
     hooked.append(rotated)
-    assert [call(hooked, "billing", BODY, signed(hooked, generation=each)).status for each in (1, 2)] == [202, 202]
+    assert [call(hooked, hooked.name, BODY, signed(hooked, generation=each)).status for each in (1, 2)] == [202, 202]
     hooked.append(known.after(rotated).rotate(previous_for=timedelta(0), at=datetime.now(UTC)))
-    assert [call(hooked, "billing", BODY, signed(hooked, generation=each)).status for each in (1, 2, 3)] == [
+    assert [call(hooked, hooked.name, BODY, signed(hooked, generation=each)).status for each in (1, 2, 3)] == [
         401,
         401,
         202,
@@ -149,13 +149,13 @@ def test_while_a_secret_is_rotated_either_is_taken_and_afterwards_the_new_one_al
 
 
 def test_a_hook_that_was_removed_is_unknown(hooked: Desk) -> None:
-    hooked.append(hook(hooked.store, "billing").remove(at=datetime.now(UTC)))
-    assert call(hooked, "billing", BODY, signed(hooked)).status == 404
+    hooked.append(hook(hooked.store, hooked.name).remove(at=datetime.now(UTC)))
+    assert call(hooked, hooked.name, BODY, signed(hooked)).status == 404
 
 
 def test_without_a_key_callers_are_told_to_come_again_and_not_why(hooked: Desk) -> None:
     headers = signed(hooked)
     hooked.settings = hooked.settings.model_copy(update={"webhook_key": None})
-    answer = call(hooked, "billing", BODY, headers)
+    answer = call(hooked, hooked.name, BODY, headers)
     assert (answer.status, answer.headers["retry-after"]) == (503, "60")
     assert "KEY" not in answer.told["detail"]

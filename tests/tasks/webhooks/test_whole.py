@@ -26,11 +26,11 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 
 def test_a_receiver_that_is_down_gets_every_event_when_it_is_up_each_under_one_id(
-    desk: Desk, fresh_platform: Settings, tmp_path: Path
+    own_desk: Desk, fresh_platform: Settings, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = int(reserved.getsockname()[1])
-    desk.register(f"http://127.0.0.1:{port}/hook")
+    own_desk.register(f"http://127.0.0.1:{port}/hook")
     own = {
         "LEDGERQ_WEBHOOK_KEY": SETTINGS["webhook_key"].get_secret_value(),
         "LEDGERQ_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
@@ -41,20 +41,20 @@ def test_a_receiver_that_is_down_gets_every_event_when_it_is_up_each_under_one_i
         for command in ("dispatch", "worker --tier low"):
             log = tmp_path / f"{command.split()[0]}.log"
             stack.enter_context(Process(command, fresh_platform, log=log, **own))
-        told = {f"license-{desk.issue_a_license()}" for _ in range(3)}
-        eventually(lambda: {each.event_stream for each in desk.deliveries()} == told, seconds=60)
-        assert {type(each) for each in desk.deliveries()} == {DeliveryFailed}
+        told = {f"license-{own_desk.issue_a_license()}" for _ in range(3)}
+        eventually(lambda: {each.event_stream for each in own_desk.deliveries()} == told, seconds=60)
+        assert {type(each) for each in own_desk.deliveries()} == {DeliveryFailed}
         receiver = stack.enter_context(Receiver(port))
-        eventually(lambda: sum(isinstance(each, DeliverySucceeded) for each in desk.deliveries()) == 3, seconds=60)
+        eventually(lambda: sum(isinstance(each, DeliverySucceeded) for each in own_desk.deliveries()) == 3, seconds=60)
     assert len({got.headers["webhook-id"] for got in receiver.received}) == len(receiver.received) == 3
 
 
 def test_a_hook_is_called_without_a_token_and_answered_once_its_run_is_stored(
-    desk: Desk, fresh_platform: Settings, tmp_path: Path
+    own_desk: Desk, fresh_platform: Settings, tmp_path: Path
 ) -> None:
-    desk.append(Hook("billing").declare("book_payment", at=datetime.now(UTC)))
+    own_desk.append(Hook("billing").declare("book_payment", at=datetime.now(UTC)))
     body, now = json.dumps({"amount": 7}), datetime.now(UTC)
-    signature = Signer(hook_secret(desk.settings, "billing", 1)).sign("msg_1", now, body)
+    signature = Signer(hook_secret(own_desk.settings, "billing", 1)).sign("msg_1", now, body)
     stamp = str(int(now.timestamp()))
     headers = {"webhook_id": "msg_1", "webhook_timestamp": stamp, "webhook_signature": signature}
     key = SETTINGS["webhook_key"].get_secret_value()
@@ -64,5 +64,5 @@ def test_a_hook_is_called_without_a_token_and_answered_once_its_run_is_stored(
     assert [(each.status, each.value["repeat"]) for each in asked] == [(202, False), (202, True)]
     assert other.status == 401
     assert other.value["request_id"] == other.headers["x-request-id"]
-    (run,) = desk.store.load(Log.TASKS, [f"task_run-{asked[0].value['run_id']}"]).popitem()[1]
+    (run,) = own_desk.store.load(Log.TASKS, [f"task_run-{asked[0].value['run_id']}"]).popitem()[1]
     assert run.data()["kwargs"] == {"payload": {"amount": 7}}
