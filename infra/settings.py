@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     """Whether endpoints may be addressed without TLS."""
     webhook_allowed_networks: str = ""
     """Networks that endpoints may be in although they are not public, after commas (``10.1.0.0/16,::1/128``)."""
+    webhook_ca_file: Path | None = None
+    """PEM file of the authorities that certificates of endpoints are checked against; none: those of certifi."""
     webhook_timeout_seconds: float = Field(default=15.0, gt=0, le=60)
     """How long one attempt of a delivery may take from the connection to the end of the answer."""
     webhook_retry_seconds: str = "5,300,1800,7200,18000,36000,50400,72000,86400"
@@ -302,7 +304,7 @@ class Settings(BaseSettings):
             raise ValueError("an address that begins with http:// or https:// and has {trace_id} in it is allowed")
         return template
 
-    @field_validator("smtp_ca_file", "mail_templates_dir")
+    @field_validator("smtp_ca_file", "mail_templates_dir", "webhook_ca_file")
     @classmethod
     def _is_there(cls, path: Path | None) -> Path | None:
         if path is not None and not path.exists():

@@ -52,6 +52,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], settings: Settings) 
     began = time.monotonic()
     with requests.Session() as session:
         session.trust_env = False
+        session.verify = str(settings.webhook_ca_file) if settings.webhook_ca_file else True
         session.mount("https://", guard)
         session.mount("http://", guard)
         try:

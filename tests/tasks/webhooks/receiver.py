@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,7 +36,7 @@ def says(status: int, **headers: str) -> Answer:
 class Receiver:
     """Keeps what it gets; ``answer`` decides what it says, and may be exchanged at any time."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, context: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
         self.answer: Answer = says(204)
         outer = self
@@ -51,6 +52,9 @@ class Receiver:
                 """Nothing: pytest shows what matters."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._scheme = "http" if context is None else "https"
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -63,7 +67,7 @@ class Receiver:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"{self._scheme}://127.0.0.1:{self.port}/hook"
 
     def __enter__(self) -> Self:
         self._thread.start()
