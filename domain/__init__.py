@@ -11,6 +11,7 @@ from domain import (
     fan_in,
     flow,
     heartbeat,
+    hook,
     ingest,
     license,  # noqa: A004
     notice,
@@ -20,6 +21,8 @@ from domain import (
     skip,
     task_run,
     unique_key,
+    webhook,
+    webhook_delivery,
 )
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "fan_in",
     "flow",
     "heartbeat",
+    "hook",
     "ingest",
     "license",
     "notice",
@@ -39,4 +43,6 @@ __all__ = [
     "skip",
     "task_run",
     "unique_key",
+    "webhook",
+    "webhook_delivery",
 ]

@@ -18,6 +18,9 @@ from domain.schedule import RUN_PURPOSE
 from domain.schedule_events import ScheduleFired, ScheduleFiredByHand
 from domain.task_run import TaskDeadLettered, TaskFailed, TaskFailure, TaskLost, TaskRejected, TaskTimedOut, run_stream
 from domain.tier import Tier
+from domain.webhook_delivery import RedeliveryRequested, delivery_purpose
+from domain.webhook_events import WebhookTested
+from domain.webhook_subscription import DELIVERY_TASK
 
 
 class RequestTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +171,38 @@ def record_what_did_not_go_out(event: TaskDeadLettered) -> tuple[RequestTask, ..
     return (RequestTask(purpose="record_what_did_not_go_out", task="record_failed_notice", kwargs=kwargs),)
 
 
+def deliver(endpoint: str, *, log: str, stream: str, version: int, purpose: str) -> RequestTask:
+    """The command to send the event that has this place in its log to an endpoint."""
+    kwargs = {"endpoint": endpoint, "event_log": log, "event_stream": stream, "event_version": version}
+    return RequestTask(purpose=purpose, task=DELIVERY_TASK, kwargs=kwargs, tier=Tier.LOW)
+
+
+def send_the_test(event: WebhookTested) -> tuple[RequestTask, ...]:
+    """Somebody wants to see a delivery arrive: the event that says so is sent to the endpoint it is about."""
+    return (
+        deliver(
+            event.endpoint,
+            log="licensing",
+            stream=event.originator_id,
+            version=event.originator_version,
+            purpose=delivery_purpose(event.endpoint),
+        ),
+    )
+
+
+def send_again(event: RedeliveryRequested) -> tuple[RequestTask, ...]:
+    """Somebody wants an event sent to an endpoint once more."""
+    return (
+        deliver(
+            event.endpoint,
+            log=event.event_log,
+            stream=event.event_stream,
+            version=event.event_version,
+            purpose="send_again",
+        ),
+    )
+
+
 POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[Command, ...]], ...]]] = {
     LicenseExpiringSoon: (tell_the_holder,),
     LicenseExpired: (tell_the_holder, end_its_sessions, end_its_work),
@@ -180,6 +215,8 @@ POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[Command, ...]], ..
     TaskLost: (tell_people_of_a_failure,),
     TaskRejected: (tell_people_of_a_failure,),
     TaskDeadLettered: (tell_people_of_a_failure, record_what_did_not_go_out),
+    WebhookTested: (send_the_test,),
+    RedeliveryRequested: (send_again,),
 }
 """Which policies look at which events."""
 

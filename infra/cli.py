@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "tasks.schedules.commands:schedule",
         "Schedules: list, add, change, pause, run; import Celery's beat.",
     ),
+    "webhook": ("tasks.webhooks.commands:webhook", "Webhooks: endpoints, deliveries, redrive; hooks that others call."),
     "session": ("projections.state_commands:session", "A session's state, now or as of an instant."),
     "license": ("projections.state_commands:license_", "A license's state, now or as of an instant."),
     "notice": ("tasks.notice_commands:notice", "What came of e-mails; keys for links in them."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -36,6 +37,11 @@ _TRACED_BY_US: Final = frozenset({"celery", "kombu", "pika"})
 _HOST: Final = r"(?:\[[^\]]*\]|[^:,\[\]]*)(?::\d*)?"
 _HOSTS: Final = re.compile(rf"{_HOST}(?:,{_HOST})*")
 """Where a URL points, with ports; of PostgreSQL's maybe several."""
+
+_MOST_WAITS: Final = 40
+_LONGEST_WAIT: Final = 100_000
+"""Seconds; with jitter still less than the delay ladder's longest delay."""
+_WEBHOOK_SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/]{22,128}={0,2}")
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -82,6 +88,23 @@ class Settings(BaseSettings):
     """Address that is told when a critical task ends badly; none: nobody is."""
     alert_window_seconds: float = Field(default=900.0, ge=1, le=86_400)
     """Length of the windows, counted from 1970, in each of which there is one alert per task at most."""
+
+    webhook_key: SecretStr | None = Field(default=None, min_length=32)
+    """Secret of 32 characters or more from which the secrets of webhooks derive; none: nothing is sent or taken."""
+    webhook_secrets: SecretStr | None = None
+    """Secrets of hooks whose callers chose them, as ``NAME=whsec_…`` after commas; the others derive from the key."""
+    webhook_http_allowed: bool = False
+    """Whether endpoints may be addressed without TLS."""
+    webhook_allowed_networks: str = ""
+    """Networks that endpoints may be in although they are not public, after commas (``10.1.0.0/16,::1/128``)."""
+    webhook_ca_file: Path | None = None
+    """PEM file of the authorities that certificates of endpoints are checked against; none: those of certifi."""
+    webhook_timeout_seconds: float = Field(default=15.0, gt=0, le=60)
+    """How long one attempt of a delivery may take from the connection to the end of the answer."""
+    webhook_retry_seconds: str = "5,300,1800,7200,18000,36000,50400,72000,86400"
+    """How long the next attempt waits after the first failed, the second and so on; after the last it is given up."""
+    webhook_disable_after_days: float = Field(default=5.0, gt=0, le=365)
+    """An endpoint is disabled when nothing has arrived for so long and a delivery fails."""
 
     state_dir: Path = Path(".ledgerq")
     """Directory for local nodes and for what a run leaves."""
@@ -230,6 +253,37 @@ class Settings(BaseSettings):
             raise ValueError("a URL in which a % that stands for itself is written as %25 is allowed")
         return url
 
+    @field_validator("webhook_allowed_networks")
+    @classmethod
+    def _names_networks(cls, text: str) -> str:
+        for part in filter(None, text.split(",")):
+            try:
+                ip_network(part.strip())
+            except ValueError as error:
+                raise ValueError(f"networks such as 10.1.0.0/16, separated by commas, are allowed: {error}") from None
+        return text
+
+    @field_validator("webhook_retry_seconds")
+    @classmethod
+    def _waits_that_the_ladder_has(cls, text: str) -> str:
+        allowed = f"1 to {_MOST_WAITS} numbers of seconds, 0 to {_LONGEST_WAIT:,}, separated by commas, are allowed"
+        try:
+            waits = [float(part) for part in text.split(",")]
+        except ValueError:
+            raise ValueError(allowed) from None
+        if len(waits) > _MOST_WAITS or not all(0 <= wait <= _LONGEST_WAIT for wait in waits):
+            raise ValueError(allowed)
+        return text
+
+    @field_validator("webhook_secrets")
+    @classmethod
+    def _names_hooks_and_secrets(cls, secrets: SecretStr | None) -> SecretStr | None:
+        for part in filter(None, (secrets.get_secret_value() if secrets else "").split(",")):
+            name, _, secret = part.strip().partition("=")
+            if not name or not _WEBHOOK_SECRET.fullmatch(secret):
+                raise ValueError("NAME=whsec_ and base64 of 16 bytes or more, separated by commas, is allowed")
+        return secrets
+
     @field_validator("log_levels")
     @classmethod
     def _names_loggers_and_levels(cls, text: str) -> str:
@@ -253,12 +307,22 @@ class Settings(BaseSettings):
             raise ValueError("an address that begins with http:// or https:// and has {trace_id} in it is allowed")
         return template
 
-    @field_validator("smtp_ca_file", "mail_templates_dir")
+    @field_validator("smtp_ca_file", "mail_templates_dir", "webhook_ca_file")
     @classmethod
     def _is_there(cls, path: Path | None) -> Path | None:
         if path is not None and not path.exists():
             raise ValueError(f"a path that exists is allowed, and {path} does not")
         return path
+
+    @property
+    def webhook_waits(self) -> tuple[float, ...]:
+        """How long the attempts of a delivery wait after the one before, in seconds."""
+        return tuple(float(part) for part in self.webhook_retry_seconds.split(","))
+
+    @property
+    def webhook_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Networks that endpoints may be in although they are not public."""
+        return tuple(ip_network(part.strip()) for part in filter(None, self.webhook_allowed_networks.split(",")))
 
     @property
     def default_patience(self) -> timedelta:

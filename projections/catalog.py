@@ -20,6 +20,8 @@ from projections.seat_denials import SeatDenials
 from projections.sessions import Sessions
 from projections.task_attempts import TaskAttempts
 from projections.task_runs import TaskRuns
+from projections.webhook_deliveries import WebhookDeliveries
+from projections.webhook_endpoints import WebhookEndpoints
 
 PROJECTIONS: Final[dict[str, Projection]] = {
     projection.name: projection
@@ -39,6 +41,8 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         ReplayedRuns(),
         Schedules(),
         ScheduleFirings(),
+        WebhookEndpoints(),
+        WebhookDeliveries(),
     )
 }
 """Every projection there is; a new one is a module and a line here."""

@@ -28,8 +28,10 @@ from projections.open_sessions import open_sessions, wait_for_sessions
 from projections.retention import KeepingSessions, followers_behind, keeping_sessions
 from projections.silences import SilentSession, blind_windows, silent_sessions
 from projections.usage import UsageCounts, aggregate_usage
+from projections.webhook_list import DeliveryFilter, webhook_deliveries
 
 __all__ = [
+    "DeliveryFilter",
     "FailureCount",
     "KeepingSessions",
     "LetterFilter",
@@ -56,6 +58,7 @@ __all__ = [
     "silent_sessions",
     "starving_runs",
     "wait_for_sessions",
+    "webhook_deliveries",
 ]
 
 

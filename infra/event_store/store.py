@@ -42,6 +42,7 @@ from infra.event_store.skips import skipped_positions
 from infra.event_store.stored import Stored, noted
 from infra.event_store.transaction import Transaction, recorded
 from infra.event_store.watermarks import Watermark, last_watermark, log_time
+from infra.event_store.webhooks import WebhookReader, WebhookStories
 
 
 class EventStore:
@@ -66,6 +67,7 @@ class EventStore:
         self._tables = {log: LogRecorder(self._datastore, events_table_name=log.table).table for log in Log}
         self._shared = {log: SharedAppends(table, self._datastore.pool) for log, table in self._tables.items()}
         self._schedules = ScheduleReader()
+        self._webhooks = WebhookReader()
         self._open = _OpenTransactions()
 
     def close(self) -> None:
@@ -236,6 +238,21 @@ class EventStore:
         """The slots of a schedule that were fired last, the latest first."""
         with self._datastore.pool.connection() as connection:
             return self._schedules.fired(connection, schedule, limit=limit)
+
+    def load_at(self, log: Log, stream_id: str, version: int) -> Recorded | None:
+        """One event by its place in its stream; None where there is none.
+
+        Raises:
+            EventUnreadableError: it cannot be read.
+        """
+        with self._datastore.pool.connection() as connection:
+            found = self._tables[log].stream(connection, stream_id, gt=version - 1, lte=version, desc=False, limit=1)
+        return self._recorded(found[0]) if found else None
+
+    def webhook_stories(self, known: WebhookStories | None = None) -> WebhookStories:
+        """All that was done about webhook endpoints and hooks; ``known`` itself where nothing was since."""
+        with self._datastore.pool.connection() as connection:
+            return self._webhooks.stories(connection, known)
 
     def ended_runs(self, run_ids: Collection[str]) -> set[str]:
         """Those of the runs that have ended."""

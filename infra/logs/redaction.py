@@ -33,12 +33,13 @@ _LOOKS_LIKE_ONE: Final = re.compile(
     # The header Authorization, RFC 9110, section 11.6.2: a scheme and a token, or a scheme and parameters.
     r"""|(?P<header>\bauthorization\\{0,7}["']?\s{0,4}[:=]\s{0,4}\\{0,7}["']?(?:[a-z]{1,32}\s{1,4})?)"""
     r"""(?:(?:[\s,]{0,4}[a-z]{1,32}=(?:\\{0,7}"[^"\\]{0,512}\\{0,7}"|[^\s,"'\\]{1,512}))+|[a-z0-9._~+/=-]{1,4096})"""
-    r"""|(?P<scheme>\bbearer\s{1,4})[a-z0-9._~+/=-]{16,4096}""",
+    r"""|(?P<scheme>\bbearer\s{1,4})[a-z0-9._~+/=-]{16,4096}"""
+    r"""|(?P<webhook>\bwhsec_)[a-z0-9+/]{8,256}={0,2}""",  # Standard Webhooks, "Signature scheme"
     re.IGNORECASE,
 )
 
 
-_HINTS: Final = ("://", "passw", "passphrase", "secret", "key", "token", "authorization", "bearer")
+_HINTS: Final = ("://", "passw", "passphrase", "secret", "key", "token", "authorization", "bearer", "whsec_")
 """Without one of these nothing looks like a secret; asked first, for most lines have none and the search takes longer
 than all else about them."""
 
@@ -81,7 +82,7 @@ class RedactingFormatter(logging.Formatter):
 def _starred(found: re.Match[str]) -> str:
     """What gave it away, and stars; where that is a key in quotation marks, what follows is in such, too."""
     if found["name"] is None:
-        return (found["url"] or found["header"] or found["scheme"]) + STARS
+        return (found["url"] or found["header"] or found["scheme"] or found["webhook"]) + STARS
     marks = found["open"] or (found["quote"] if found["sign"] == ":" else None) or ""
     return f"{found['name']}{marks}{STARS}{marks}"
 

@@ -86,12 +86,12 @@ class _Door:
         return endpoint
 
     async def _answer(self, request: Request, operation: Operation) -> Response:
-        began, request_id = time.monotonic(), _request_id(request)
+        began, request_id = time.monotonic(), request_id_of(request)
         with about(lambda: {"request_id": request_id}):
             try:
                 response = await self._handled(request, operation)
             except Problem as problem:
-                response = _told(problem, request_id)
+                response = told_problem(problem, request_id)
             took = round(time.monotonic() - began, 6)
             _log.info("answered", operation=operation.name, status=response.status_code, seconds=took)
         response.headers[REQUEST_ID] = request_id
@@ -166,7 +166,8 @@ class _Door:
         return bytes(body)
 
 
-def _request_id(request: Request) -> str:
+def request_id_of(request: Request) -> str:
+    """What the asker calls its request, if that can be such a name; else one of our own."""
     given = request.headers.get(REQUEST_ID, "")
     return given if _REQUEST_ID_FORM.fullmatch(given) else str(uuid4())
 
@@ -214,9 +215,11 @@ def _encoded(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _told(problem: Problem, request_id: str) -> Response:
+def told_problem(problem: Problem, request_id: str) -> Response:
+    """A problem as an answer."""
     body = msgspec.json.encode(problem.document(request_id))
-    return Response(body, problem.status.value, {**_HEADERS, **problem.headers}, MEDIA_TYPE)
+    headers = {**_HEADERS, **problem.headers, REQUEST_ID: request_id}
+    return Response(body, problem.status.value, headers, MEDIA_TYPE)
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:
@@ -227,7 +230,4 @@ async def _unrouted(request: Request, error: Exception) -> Response:
         f"{request.method} {request.url.path}: {error.detail}; what there is: /openapi.json",
         headers=error.headers,
     )
-    request_id = _request_id(request)
-    response = _told(problem, request_id)
-    response.headers[REQUEST_ID] = request_id
-    return response
+    return told_problem(problem, request_id_of(request))

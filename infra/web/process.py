@@ -12,6 +12,7 @@ import anyio.to_thread
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from infra import logs
 from infra.process_name import ProcessName
@@ -24,6 +25,8 @@ from infra.web.operation import Operation
 
 PLACES: Final = ("tasks.web:OPERATIONS", "projections.web:OPERATIONS")
 """Where operations are declared; found by name, for nothing here may know of tasks or projections."""
+OTHER_PLACES: Final = ("tasks.web.inbound:routes",)
+"""Where routes are made that are served beside operations: by functions of the desk; found likewise."""
 STOP_WITHIN_SECONDS: Final = 10
 """How long requests that are under way may take to end when the process is told to stop."""
 
@@ -36,6 +39,15 @@ def operations() -> list[Operation]:
     for place in PLACES:
         module, _, attribute = place.partition(":")
         found += getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def other_routes(desk: Desk) -> list[BaseRoute]:
+    """What is served beside operations, and lets in whom it will."""
+    found: list[BaseRoute] = []
+    for place in OTHER_PLACES:
+        module, _, attribute = place.partition(":")
+        found += getattr(importlib.import_module(module), attribute)(desk)
     return found
 
 
@@ -61,7 +73,7 @@ def run(settings: Settings | None = None) -> None:
         async def beat() -> None:
             pulse.beat(ready=True)
 
-        app = application(desk, operations())
+        app = application(desk, operations(), others=other_routes(desk))
         _widen(app, settings.web_connections)
         config = uvicorn.Config(
             app,

@@ -16,6 +16,7 @@ from projections.tables.runs import FOLDED_REQUESTS, TASK_ATTEMPTS, TASK_RUNS
 from projections.tables.schedules import SCHEDULE_FIRINGS, SCHEDULES
 from projections.tables.sessions import BLIND_WINDOWS, LOG_TIME, SESSION_RETURNS, SESSIONS
 from projections.tables.usage import USAGE_CHANGES, USAGE_DAILY, USAGE_HOURLY, USAGE_PROGRESS
+from projections.tables.webhooks import WEBHOOK_DELIVERIES, WEBHOOK_ENDPOINTS
 
 __all__ = [
     "BLIND_WINDOWS",
@@ -45,4 +46,6 @@ __all__ = [
     "USAGE_DAILY",
     "USAGE_HOURLY",
     "USAGE_PROGRESS",
+    "WEBHOOK_DELIVERIES",
+    "WEBHOOK_ENDPOINTS",
 ]

@@ -24,6 +24,7 @@ from tasks.dispatch.meter import DispatchMeter, show_held
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.publishing import PublishingFollower
+from tasks.dispatch.webhooks import WebhookFollower
 from tasks.leading import LEADS, lead
 
 LEADERSHIP: Final = "dispatch"
@@ -60,14 +61,16 @@ class Dispatcher:
         self._publisher = Publisher(settings, role="dispatch")
         page = settings.dispatch_batch_runs
         window = timedelta(seconds=settings.alert_window_seconds) if settings.alert_email else None
-        self._policies = tuple(
+        policies = tuple(
             PolicyFollower(
                 self._store, clock=_now, page_events=page, log=log, alert_window=window, instruments=instruments
             )
             for log in FOLLOWERS
         )
+        webhooks = tuple(WebhookFollower(self._store, clock=_now, page_events=page, log=log) for log in FOLLOWERS)
+        fan_ins = FanInFollower(self._store, clock=_now, page_events=page)
+        self._askers: tuple[PolicyFollower | WebhookFollower | FanInFollower, ...] = (*policies, *webhooks, fan_ins)
         self._copies = CopiesFollower(self._store, self._publisher)
-        self._fan_ins = FanInFollower(self._store, clock=_now, page_events=page)
         self._depths = QueueDepths(settings, role="dispatch depths")
         limit = settings.tier_ready_limit_messages
         pressure = Pressure(self._store, self._depths, clock=_now, limit_messages=limit)
@@ -93,11 +96,10 @@ class Dispatcher:
 
     def work(self, leadership: Leadership) -> None:
         """Follow both logs until the leadership is lost or somebody asks to stop."""
-        for policies in self._policies:
-            policies.take_over()
+        for followed in self._askers:
+            followed.take_over()
         self._publishing.take_over()
         self._copies.take_over()
-        self._fan_ins.take_over()
         looked_at = noted_at = time.monotonic()
         while not self._stop:
             self._pulse.beat(ready=not self._publishing.is_failing, state=LEADS.copy)
@@ -105,17 +107,16 @@ class Dispatcher:
                 if not leadership.still_held():
                     return
                 looked_at = time.monotonic()
-            accepted = [policies.step() for policies in self._policies] + [self._fan_ins.step()]
+            accepted = [followed.step() for followed in self._askers]
             published = [self._publishing.step(), self._copies.step()]
             if any(accepted) or any(published):
                 continue
             if time.monotonic() - noted_at > NOTE_SECONDS:
                 noted_at = time.monotonic()
-                for policies in self._policies:
-                    policies.note_position()
+                for followed in self._askers:
+                    followed.note_position()
                 self._publishing.note_position()
                 self._copies.note_position()
-                self._fan_ins.note_position()
                 self._publisher.keep_alive()
             self._stop.wait(self._pause_seconds)
 

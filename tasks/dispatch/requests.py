@@ -32,10 +32,15 @@ def requested_by(recorded: Recorded, *, at: datetime, window: timedelta | None =
         if not isinstance(command, RequestTask):
             continue
         if command.once_by is None:
-            requests.append(_request(command, recorded, _of_its_own(command, recorded), at=at))
+            requests.append(request_of(command, recorded, at=at))
         elif window is not None and at - recorded.event.timestamp < OLDEST:
             requests.append(_request(command, recorded, _once(command, recorded, window), at=at))
     return requests
+
+
+def request_of(command: RequestTask, recorded: Recorded, *, at: datetime) -> NewEvent:
+    """The run that ``command`` asks for because of one stored event, under ids that follow from event and purpose."""
+    return _request(command, recorded, _of_its_own(command, recorded), at=at)
 
 
 class _Identity(NamedTuple):

@@ -37,6 +37,9 @@ from domain.session_events import SessionState
 from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
 from domain.timetable import Cron, Interval, Once, Timetable
 from domain.unique_key import RequestFolded
+from domain.webhook import Webhook, WebhookState
+from domain.webhook_delivery import DeliveryFailed, DeliverySucceeded, DeliveryWithheld, delivery_stream
+from domain.webhook_events import EndpointTerms
 from infra.event_store import Log, NewEvent, Recorded
 
 NAMESPACE = UUID("6f1a1d5e-6a1d-4c57-9d3c-0f8a5f2f7b11")
@@ -105,6 +108,7 @@ class History:
                     *self._denied(size // 3),
                     *self._notices(size // 2),
                     *self._schedules(size // 2),
+                    *self._webhooks(size // 2),
                 ]
             ),
             Log.TASKS: self._shuffled(
@@ -330,6 +334,60 @@ class History:
                 case _:
                     facts.append(schedule.fire(slot, terms=terms, at=now))
         return [[fact] for fact in facts]
+
+    def _webhooks(self, count: int) -> list[list[Event]]:
+        """Endpoints that people and failures do things about, and what was sent to them."""
+        return [stream for number in range(count) for stream in (self._webhook(f"w{number}"), self._delivery(number))]
+
+    def _webhook(self, name: str) -> list[Event]:
+        story: list[Event] = []
+        webhook = Webhook(name)
+        terms = EndpointTerms(url="https://example.org/hook", patterns=("license.*",))
+        for step in range(self._chance.randint(1, 7)):
+            now = at(step)
+            match webhook.state, self._chance.randrange(4):
+                case ((WebhookState.ABSENT | WebhookState.REMOVED), _):
+                    event: Event | None = webhook.register(terms, allows_http=False, at=now)
+                case WebhookState.DISABLED, _:
+                    event = webhook.enable(at=now)
+                case _, 0:
+                    event = webhook.failed("E: e", is_gone=step > 3, disable_after=timedelta(0), at=now)
+                case _, 1:
+                    event = webhook.arrived(at=now)
+                case _, 2:
+                    event = webhook.rotate(previous_for=timedelta(days=1), at=now)
+                case _:
+                    event = webhook.remove(at=now)
+            if event is not None:
+                story.append(event)
+                webhook = webhook.after(event, recorded_at=now)
+        return story
+
+    def _delivery(self, number: int) -> list[Event]:
+        facts: list[Event] = []
+        for version in range(1, self._chance.randint(2, 5)):
+            told = {
+                "originator_id": delivery_stream(minted("delivery", number)),
+                "originator_version": version,
+                "timestamp": at(60 * version),
+                "endpoint": f"w{number}",
+                "event_log": "licensing",
+                "event_stream": f"license-l{number}",
+                "event_version": 1,
+                "event_name": "license.issued",
+                "run_id": str(minted("delivering", number)),
+                "attempt": version,
+            }
+            sent = {"url": "https://example.org/hook", "duration_seconds": 0.5}
+            match self._chance.randrange(3):
+                case 0:
+                    facts.append(DeliverySucceeded(status_code=204, **sent, **told))
+                case 1:
+                    why = {"error_type": "HTTPStatus", "error": "it answered 500", "next_attempt_at": at(3600)}
+                    facts.append(DeliveryFailed(status_code=500, **why, **sent, **told))
+                case _:
+                    facts.append(DeliveryWithheld(because="the endpoint is disabled", **told))
+        return facts
 
     def _run(self, number: int) -> list[Event]:
         """One run's whole story; some are asked for and some are only met by a worker."""

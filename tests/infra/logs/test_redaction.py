@@ -70,6 +70,7 @@ def test_every_secret_of_the_settings_is_hidden(secret: str) -> None:
         ("X-Api-Key: abc", "X-Api-Key: ***"),
         ("password: abc", "password: ***"),
         ("sent Bearer abcdefghijklmnop", "sent Bearer ***"),
+        ("signed with whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD==, it says", "signed with whsec_***, it says"),
         ('Authorization: Digest username="x", response="abc"', "Authorization: Digest ***"),
     ],
 )
