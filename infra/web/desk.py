@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import psycopg
 
 from infra.broker.emitter import Emitter
+from infra.broker.errors import BrokerError
 from infra.cloudevents import CloudEvent
 from infra.database.connections import parameters
 from infra.database.pool import ConnectionPool
@@ -18,6 +19,12 @@ from infra.event_store import EventStore
 from infra.settings import Settings
 
 NAME: Final = "web"
+TURN_WITHIN_SECONDS: Final = 2.0
+"""How long a request to emit waits for those before it; a broker that is slow is not to take every thread."""
+
+
+class NoTurnError(BrokerError):
+    """Others are emitting, and the broker takes its time; nothing of this was sent, ask again."""
 
 
 class Desk:
@@ -27,6 +34,7 @@ class Desk:
         settings: those in force.
         store: the event store.
         pool: connections for reading.
+        waiting: taken by whoever waits for something while it holds a thread: half of them may.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -34,6 +42,7 @@ class Desk:
         self.settings = settings
         self.store = EventStore(url, connections=settings.web_connections, name=NAME)
         self.pool = ConnectionPool(parameters(url, name=NAME), size=settings.web_connections)
+        self.waiting = threading.BoundedSemaphore(max(1, settings.web_connections // 2))
         self._emitter = Emitter(settings, role=NAME)
         self._emitting = threading.Lock()
 
@@ -58,6 +67,14 @@ class Desk:
             yield connection
 
     def emit(self, events: Sequence[CloudEvent]) -> None:
-        """Have events arrive at the broker; one call at a time. Raises as :meth:`Emitter.emit_all` does."""
-        with self._emitting:
+        """Have events arrive at the broker; one call at a time. Raises as :meth:`Emitter.emit_all` does.
+
+        Raises:
+            NoTurnError: its turn did not come in time.
+        """
+        if not self._emitting.acquire(timeout=TURN_WITHIN_SECONDS):
+            raise NoTurnError(f"no turn to emit within {TURN_WITHIN_SECONDS:g} s; nothing was sent, ask again")
+        try:
             self._emitter.emit_all(events)
+        finally:
+            self._emitting.release()

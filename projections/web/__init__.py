@@ -1,11 +1,12 @@
-"""What can be read over HTTP: runs, sessions, licenses. `infra.web.process` finds it by name."""
+"""What can be read over HTTP: runs, dead letters, sessions, licenses. `infra.web.process` finds it by name."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from infra.web.operation import Operation
+from projections.web.letters import LETTERS
 from projections.web.lists import LISTS
 from projections.web.states import STATES
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*LISTS, *STATES)
+OPERATIONS: Final[tuple[Operation, ...]] = (*LISTS, *LETTERS, *STATES)

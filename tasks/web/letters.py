@@ -1,4 +1,4 @@
-"""Dead letters over HTTP: list, show, replay, discard."""
+"""Dead letters over HTTP: show, replay, discard."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from domain.dead_letter import LetterState, ReplayRequested, replay_stream
+from domain.dead_letter import ReplayRequested, replay_stream
+from domain.task_run import run_stream
 from infra.event_store import Log
 from infra.web.operation import Call, Operation
 from infra.web.problem import Problem
 from infra.web.role import Role
-from projections.queries import LetterFilter, dead_letters
+from projections.queries import LetterFilter
 from tasks.dead_letters.discard import discard_letters
 from tasks.dead_letters.edit import Edit
 from tasks.dead_letters.letter import load_letters
@@ -24,17 +25,6 @@ from tasks.web.recorded import Reason, now
 AT_ONCE: Final = 100
 """Letters of one request; `ledgerq dlq` takes more."""
 RunId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:-]+$")]
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which letters."""
-
-    task: Annotated[str, msgspec.Meta(max_length=200)] | None = None
-    error: Annotated[str, msgspec.Meta(max_length=200)] | None = None
-    queue: Annotated[str, msgspec.Meta(max_length=200)] | None = None
-    license_id: Annotated[str, msgspec.Meta(max_length=255)] | None = None
-    state: LetterState | None = LetterState.OPEN
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,25 +45,15 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Treated(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done about each letter (its new run, or its task), and why nothing about the others."""
+    """What was done about each letter (its new run, or its task), and why nothing about the others.
+
+    ``position`` is where the log `tasks` has all of it; null where there is nothing.
+    """
 
     done: dict[str, str]
     left: dict[str, str]
     replay_id: UUID | None = None
-
-
-def list_(call: Call) -> list[dict[str, Any]]:
-    """The latest that the read model has."""
-    asked = call.query
-    which = LetterFilter(
-        task=asked.task,
-        error=asked.error,
-        queue=asked.queue,
-        license_id=asked.license_id,
-        states=() if asked.state is None else (asked.state.value,),
-    )
-    with call.desk.reading() as connection:
-        return [row._asdict() for row in dead_letters(connection, which, limit=asked.limit)]
+    position: int | None = None
 
 
 def show(call: Call) -> dict[str, Any]:
@@ -103,33 +83,27 @@ def replay(call: Call) -> Treated:
         )
         request_replay(call.desk.store, asked, actor=call.bearer.actor)
     tally = Replayer(call.desk.store, clock=now).carry_out(replay_id)
-    return _treated(tally, replay_id)
+    return _treated(call, tally, replay_id)
 
 
 def discard(call: Call) -> Treated:
     """Nothing more is to be done about these."""
     wanted: Chosen = call.body
     ids = list(dict.fromkeys(wanted.run_ids))
-    return _treated(
-        discard_letters(call.desk.store, ids, reason=wanted.reason, actor=call.bearer.actor, clock=now), None
-    )
+    tally = discard_letters(call.desk.store, ids, reason=wanted.reason, actor=call.bearer.actor, clock=now)
+    return _treated(call, tally, None)
 
 
-def _treated(tally: Tally, replay_id: UUID | None) -> Treated:
-    return Treated(done=tally.done, left=tally.left, replay_id=replay_id)
+def _treated(call: Call, tally: Tally, replay_id: UUID | None) -> Treated:
+    streams = [run_stream(run_id) for run_id in tally.done]
+    if replay_id is not None:
+        streams.append(replay_stream(replay_id))
+    told = call.desk.store.load_recorded(Log.TASKS, streams)
+    position = max((each.position for events in told.values() for each in events), default=None)
+    return Treated(done=tally.done, left=tally.left, replay_id=replay_id, position=position)
 
 
 LETTERS: Final = (
-    Operation(
-        method="GET",
-        path="/dead-letters",
-        name="listDeadLetters",
-        summary="Dead letters, the oldest first.",
-        role=Role.VIEWER,
-        handle=list_,
-        query=Wanted,
-        answer=list[dict[str, Any]],
-    ),
     Operation(
         method="GET",
         path="/dead-letters/{run_id}",

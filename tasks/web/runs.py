@@ -146,11 +146,17 @@ def _compare(known: RecordedEvent, wanted: Request) -> None:
 
 
 def _position(call: Call, run_id: UUID, *, within_seconds: float) -> int | None:
-    deadline = time.monotonic() + within_seconds
-    while time.monotonic() < deadline:
-        if (known := _known(call, run_id)) is not None:
-            return known.position
-        time.sleep(_LOOK_EVERY_SECONDS)
+    """Where the log has the run; None: not in time, or so many wait already that nobody else would be served."""
+    if not within_seconds or not call.desk.waiting.acquire(blocking=False):
+        return None
+    try:
+        deadline = time.monotonic() + within_seconds
+        while time.monotonic() < deadline:
+            if (known := _known(call, run_id)) is not None:
+                return known.position
+            time.sleep(_LOOK_EVERY_SECONDS)
+    finally:
+        call.desk.waiting.release()
     return None
 
 
