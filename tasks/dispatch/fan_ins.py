@@ -31,6 +31,7 @@ from infra.event_store.payloads import kept
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.place import Place
 from tasks.dispatch.subject import run_id_of
+from tasks.workflows.steps import steps_of
 
 FOLLOWER: Final = "dispatch.fan_ins"
 NAMES: Final = (FanInDeclared.TOPIC, *sorted(END_NAMES))
@@ -173,7 +174,7 @@ class _Settling:
         self._append(fact, requested)
 
     def fail(self, reason: str | None = None) -> None:
-        """Record that the body is never asked for; its run has failed, for whoever waits for it."""
+        """Record that the body is never asked for; its runs have failed, for whoever waits for one."""
         why = reason or self._why()
         fact = FanInFailed(
             originator_id=fan_in_stream(self._fan_in_id),
@@ -183,17 +184,19 @@ class _Settling:
             failed=self._count.failed,
             reason=why,
         )
-        run_id, task = _result_of(self._body)
-        end = TaskFailed(
-            originator_id=run_stream(run_id),
-            originator_version=SLOT_END,
-            timestamp=self._at,
-            task=task,
-            attempt=1,
-            error_type="ChordError",
-            error=why,
-        )
-        self._append(fact, end)
+        ends = [
+            TaskFailed(
+                originator_id=run_stream(step.run_id),
+                originator_version=SLOT_END,
+                timestamp=self._at,
+                task=step.task,
+                attempt=1,
+                error_type="ChordError",
+                error=why,
+            )
+            for step in steps_of(self._body)
+        ]
+        self._append(fact, *ends)
 
     def _append(self, *facts: Any) -> None:
         metadata = self._cause.metadata()
@@ -246,14 +249,3 @@ class _Settling:
 
 def _is_canvas(body: Mapping[str, Any]) -> bool:
     return body.get("subtask_type") is not None
-
-
-def _result_of(body: Mapping[str, Any]) -> tuple[str, str]:
-    """The run whose end is the body's, and its task: of a chain the last link's."""
-    last: Mapping[str, Any] = body
-    while last.get("subtask_type") == "chain" and (last.get("kwargs") or {}).get("tasks"):
-        last = last["kwargs"]["tasks"][-1]
-    if last.get("subtask_type") == "chord" and (last.get("kwargs") or {}).get("body"):
-        return _result_of(last["kwargs"]["body"])
-    options = last.get("options") or body.get("options") or {}
-    return str(options.get("task_id") or (body.get("options") or {})["task_id"]), str(last.get("task"))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from celery.result import AsyncResult
+from celery.result import AsyncResult, GroupResult
 from kombu.utils import json
 
 from domain.fan_in import FanInDeclaredData
@@ -41,7 +41,7 @@ class FanIn:
         signature = msgspec.json.decode(json.dumps(body))  # type: ignore[no-untyped-call]
         told = {
             "fan_in_id": str(fan_in_id),
-            "members": [_links(result) for result in results],
+            "members": [links for result in results for links in members_of(result)],
             "body": signature,
             "least": least_of(signature.get("options", {}).pop(OPTION, ALL)),
         }
@@ -78,6 +78,19 @@ def least_of(option: object) -> int | None:
     if isinstance(option, int) and not isinstance(option, bool) and option >= 1:
         return option
     raise ValueError(f"{OPTION}={option!r}: allowed are {ALL!r}, {ANY!r}, or how many members have to succeed, from 1")
+
+
+def members_of(result: Any) -> list[list[str]]:
+    """Of each member the runs of its links, in order. One that ends in a group is as many as the group has.
+
+    Args:
+        result: what Celery gives for one part of the header.
+    """
+    if not isinstance(result, GroupResult):
+        return [_links(result)]
+    before = _links(result.parent)
+    ends = [links for each in result.results for links in members_of(each)]
+    return [list(dict.fromkeys([*before, *links])) for links in ends]
 
 
 def _links(result: Any) -> list[str]:

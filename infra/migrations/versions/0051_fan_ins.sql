@@ -6,9 +6,9 @@ create table event_store.fan_in_members (
     fan_in_id text    not null,
     place     integer not null,
     is_last   boolean not null,
-    primary key (run_id, fan_in_id)
+    primary key (run_id, fan_in_id, place)
 );
-comment on table event_store.fan_in_members is 'One row per run that a fan-in waits for.';
+comment on table event_store.fan_in_members is 'One row per run that a fan-in waits for, and member that it is a link of: one may lead to several.';
 comment on column event_store.fan_in_members.run_id is 'The run.';
 comment on column event_store.fan_in_members.fan_in_id is 'The fan-in: Celery''s id of the group.';
 comment on column event_store.fan_in_members.place is 'Of which member it is a link, from 0 in the order of the group.';

@@ -112,6 +112,19 @@ def test_a_member_that_is_a_chain_counts_by_its_last_link(flow: Flow) -> None:
     assert sent.get(timeout=PATIENCE)["total"] == 6
 
 
+def test_a_member_that_ends_in_a_group_counts_as_many_as_the_group_has(flow: Flow) -> None:
+    fans = chain(flow.s("double", 1), group(flow.s("double"), flow.s("double")))
+    sent = chord([fans, flow.s("double", 1)], app=flow.app)(flow.s("total"))
+    assert sent.get(timeout=PATIENCE)["total"] == 10
+
+
+def test_a_link_that_fails_fails_every_member_behind_it(flow: Flow) -> None:
+    fans = chain(flow.s("fail", 1), group(flow.s("double"), flow.s("double")))
+    sent = chord([fans, flow.s("double", 1)], app=flow.app)(flow.s("total").set(fan_in=2))
+    with pytest.raises(ChordError, match="2 of 3 members ended badly"):
+        sent.get(timeout=PATIENCE, follow_parents=False)
+
+
 def test_a_chain_goes_on_behind_a_group(flow: Flow) -> None:
     steps = chain(group(flow.s("double", 1), flow.s("double", 2)), flow.s("total"), flow.s("add", 100))
     steps.app = flow.app
@@ -130,6 +143,16 @@ def test_a_member_that_fails_fails_the_body_which_never_runs(flow: Flow) -> None
         sent.get(timeout=PATIENCE, follow_parents=False)
     assert flow.story(run_stream(sent.id)) == ["task.failed"]
     assert sent.id not in flow.lines.read_text()
+
+
+def test_every_run_of_a_body_that_is_never_asked_for_ends(flow: Flow) -> None:
+    body = group(flow.s("total"), chain(flow.s("total"), flow.s("add", 1)))
+    sent = chord([flow.s("double", 1), flow.s("fail", 1)], app=flow.app)(body)
+    runs = [sent.results[0].id, sent.results[1].id, sent.results[1].parent.id]
+    for run_id in runs:
+        with pytest.raises(ChordError, match="1 of 2 members ended badly"):
+            flow.app.AsyncResult(run_id).get(timeout=PATIENCE)
+    assert [flow.story(run_stream(run_id)) for run_id in runs] == [["task.failed"]] * 3
 
 
 def test_an_earlier_link_that_fails_fails_its_member(flow: Flow) -> None:
