@@ -86,7 +86,7 @@ class _Door:
         return endpoint
 
     async def _answer(self, request: Request, operation: Operation) -> Response:
-        began, request_id = time.monotonic(), _request_id(request)
+        began, request_id = time.monotonic(), request_id_of(request)
         with about(lambda: {"request_id": request_id}):
             try:
                 response = await self._handled(request, operation)
@@ -166,7 +166,8 @@ class _Door:
         return bytes(body)
 
 
-def _request_id(request: Request) -> str:
+def request_id_of(request: Request) -> str:
+    """The id that the client gave, where it is sound; otherwise a new one."""
     given = request.headers.get(REQUEST_ID, "")
     return given if _REQUEST_ID_FORM.fullmatch(given) else str(uuid4())
 
@@ -227,7 +228,7 @@ async def _unrouted(request: Request, error: Exception) -> Response:
         f"{request.method} {request.url.path}: {error.detail}; what there is: /openapi.json",
         headers=error.headers,
     )
-    request_id = _request_id(request)
+    request_id = request_id_of(request)
     response = _told(problem, request_id)
     response.headers[REQUEST_ID] = request_id
     return response

@@ -6,7 +6,7 @@ import importlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio.to_thread
 import structlog
@@ -19,11 +19,15 @@ from infra.pulse import Pulse
 from infra.settings import Settings, SettingsError, load_settings
 from infra.tracing import tracing
 from infra.web.app import application
+from infra.web.browsing import browsed
 from infra.web.desk import Desk
 from infra.web.operation import Operation
+from infra.web.page import Pages
 
 PLACES: Final = ("tasks.web:OPERATIONS", "projections.web:OPERATIONS")
 """Where operations are declared; found by name, for nothing here may know of tasks or projections."""
+PAGES: Final = ("projections.web.pages:PAGES", "tasks.web.forms:PAGES")
+"""Where pages are declared, likewise."""
 STOP_WITHIN_SECONDS: Final = 10
 """How long requests that are under way may take to end when the process is told to stop."""
 
@@ -34,9 +38,18 @@ def operations() -> list[Operation]:
     """Everything that can be asked for."""
     found: list[Operation] = []
     for place in PLACES:
-        module, _, attribute = place.partition(":")
-        found += getattr(importlib.import_module(module), attribute)
+        found += _found(place)
     return found
+
+
+def pages() -> list[Pages]:
+    """Everything that can be looked at in a browser."""
+    return [_found(place) for place in PAGES]
+
+
+def _found(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def run(settings: Settings | None = None) -> None:
@@ -61,7 +74,7 @@ def run(settings: Settings | None = None) -> None:
         async def beat() -> None:
             pulse.beat(ready=True)
 
-        app = application(desk, operations())
+        app = application(desk, operations(), others=browsed(desk, pages()))
         _widen(app, settings.web_connections)
         config = uvicorn.Config(
             app,
