@@ -108,6 +108,10 @@ class _Door:
                 response = await give()
             except Problem as problem:
                 response = self._told(request, problem)
+            except Exception:
+                _log.exception("a fault of ours")
+                fault = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of ours; it is in the log")
+                response = self._told(request, fault)
             took = round(time.monotonic() - began, 6)
             _log.info("answered", operation=request.url.path, status=response.status_code, seconds=took)
         response.headers.update({**_HEADERS, REQUEST_ID: request_id})

@@ -31,7 +31,7 @@ class Drawing:
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self._templates.filters.update(
-            moment=moment, length=length, number=number, pretty=pretty, segment=segment, query=query
+            moment=moment, lasted=lasted, number=number, pretty=pretty, segment=segment, query=query
         )
 
     def draw(self, template: str, values: Mapping[str, Any]) -> str:
@@ -48,7 +48,7 @@ def moment(at: datetime | None, digits: int = 0) -> str:
     return f"{told:%Y-%m-%d %H:%M:%S}{fraction}"
 
 
-def length(seconds: float | None) -> str:
+def lasted(seconds: float | None) -> str:
     """A length of time in its two largest units."""
     if seconds is None:
         return _NOTHING

@@ -9,3 +9,5 @@ create index task_runs_by_license on read_model.task_runs (license_id, accepted_
 create index task_runs_by_correlation on read_model.task_runs (correlation_id, accepted_at, run_id);
 -- Rows lie about in the order of their ends: a few bytes per 128 pages find those of an hour.
 create index task_runs_by_end on read_model.task_runs using brin (ended_at) with (autosummarize = on);
+create index task_runs_bad_by_state on read_model.task_runs (state, accepted_at, run_id)
+    where ended_at is not null and state <> 'succeeded';

@@ -52,7 +52,7 @@ _FAILURES: Final = """
 """
 _LETTERS: Final = """
     select count(*) as letters from (
-        select from read_model.dead_letters where dead_lettered_at is not null and decision is null limit 10001) some
+        select from read_model.dead_letters where dead_lettered_at is not null and decision is null limit 10001) as counted
 """
 _LAG: Final = """
     select projection, sum(lag_events)::bigint as events, max(lag_seconds) as seconds,

@@ -17,6 +17,8 @@ from projections.web.cursor import Cursor
 from projections.web.pages import asked
 
 ROWS: Final = 50
+COUNTED: Final = 1_000
+"""So many are counted; of more, the planner's estimate is shown."""
 STATES: Final = tuple(state.value for state in RunState)
 TIERS: Final = tuple(tier.value for tier in Tier)
 GROUPS: Final = {
@@ -34,11 +36,19 @@ _OPEN: Final = frozenset({"requested", "published", "held", "running", "retrying
 
 
 class Listing(NamedTuple):
-    """Runs, and where the following ones begin; ``about`` is what the planner reckons there are, None: unknown."""
+    """A page of runs.
+
+    Attributes:
+        rows: the runs.
+        after: where the following ones begin; None: there are none.
+        count: how many there are on all pages; None: not counted, for this is not the first page.
+        is_reckoned: the count is the planner's estimate.
+    """
 
     rows: asked.Rows
     after: str | None
-    about: int | None
+    count: int | None
+    is_reckoned: bool
 
 
 def show(visit: Visit) -> Drawn:
@@ -65,7 +75,10 @@ def listing(connection: psycopg.Connection[Any], query: Mapping[str, str]) -> Li
     rows = asked.ask(connection, statement.format(sql.SQL(_COLUMNS), where, limits), values)
     last = rows[ROWS - 1] if len(rows) > ROWS else None
     after = Cursor(last["accepted_at"], last["run_id"]).text if last else None
-    return Listing(rows[:ROWS], after, _reckoned(connection, where, values) if last and "after" not in query else None)
+    if "after" in query:
+        return Listing(rows[:ROWS], after, None, is_reckoned=False)
+    count, is_reckoned = _counted(connection, where, values) if last else (len(rows), False)
+    return Listing(rows[:ROWS], after, count, is_reckoned)
 
 
 def condition(query: Mapping[str, str]) -> tuple[sql.Composed, dict[str, Any]]:
@@ -105,7 +118,12 @@ def _of_state(state: str | None) -> list[str]:
     return ["state = %(state)s", *([] if state == RunState.SUCCEEDED else [GROUPS[group]])]
 
 
-def _reckoned(connection: psycopg.Connection[Any], where: sql.Composed, values: Mapping[str, Any]) -> int:
+def _counted(connection: psycopg.Connection[Any], where: sql.Composed, values: Mapping[str, Any]) -> tuple[int, bool]:
+    """How many there are, and whether that is what the planner reckons: beyond a thousand nobody counts."""
+    few = sql.SQL("select count(*) as runs from (select from read_model.task_runs where {} limit {}) as counted")
+    [row] = asked.ask(connection, few.format(where, COUNTED + 1), values)
+    if row["runs"] <= COUNTED:
+        return row["runs"], False
     statement = sql.SQL("explain (format json) select from read_model.task_runs where {}").format(where)
-    [row] = asked.ask(connection, statement, values)
-    return int(row["QUERY PLAN"][0]["Plan"]["Plan Rows"])
+    [plan] = asked.ask(connection, statement, values)
+    return max(int(plan["QUERY PLAN"][0]["Plan"]["Plan Rows"]), COUNTED), True
