@@ -185,8 +185,6 @@ class Settings(BaseSettings):
     """Largest body of a request."""
     web_requests_per_second: float = Field(default=100.0, gt=0, le=1_000_000)
     """How often one token may ask, and so many at once after a pause."""
-    jaeger_url: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")
-    """Where people look at traces, as ``http://jaeger:16686``; pages link to ``/trace/ID`` below it. None: no links."""
     monitor_interval_seconds: float = Field(default=2.0, ge=0.1, le=60)
     """How often health is looked at; whoever asks in between is told what was seen last."""
     monitor_patience_seconds: float = Field(default=5.0, ge=0.1, le=60)

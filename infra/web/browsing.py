@@ -108,7 +108,7 @@ class _Door:
                 response = await give()
             except Problem as problem:
                 response = self._told(request, problem)
-            except Exception:
+            except Exception:  # noqa: BLE001  it is in the log
                 _log.exception("a fault of ours")
                 fault = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of ours; it is in the log")
                 response = self._told(request, fault)

@@ -56,11 +56,12 @@ def lasted(seconds: float | None) -> str:
         return f"{seconds * 1000:.0f} ms"
     if abs(seconds) < _MINUTE:
         return f"{seconds:.1f} s"
-    if abs(seconds) < _HOUR:
-        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
-    if abs(seconds) < _DAY:
-        return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
-    return f"{seconds // _DAY:.0f} d {seconds % _DAY // _HOUR:.0f} h"
+    whole = round(seconds)
+    if abs(whole) < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if abs(whole) < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
 def number(value: float | None) -> str:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import psycopg
 
+from infra.health.database import told_processes
+from infra.health.processes import Limits, Manner, manner
 from infra.web.page import Drawn, Visit
 from projections.web.pages import asked
 from projections.web.pages.charts import Chart, chart
@@ -52,7 +54,8 @@ _FAILURES: Final = """
 """
 _LETTERS: Final = """
     select count(*) as letters from (
-        select from read_model.dead_letters where dead_lettered_at is not null and decision is null limit 10001) as counted
+        select from read_model.dead_letters where dead_lettered_at is not null and decision is null
+        limit 10001) as counted
 """
 _LAG: Final = """
     select projection, sum(lag_events)::bigint as events, max(lag_seconds) as seconds,
@@ -61,13 +64,6 @@ _LAG: Final = """
     group by projection
     order by seconds desc, events desc, projection
     limit 5
-"""
-_PROCESSES: Final = """
-    select name, role, ready, extract(epoch from now() - started_at)::double precision as up_seconds,
-           extract(epoch from clock_timestamp() - told_at)::double precision as told_seconds,
-           extract(epoch from clock_timestamp() - turned_at)::double precision as turned_seconds
-    from runtime.processes
-    order by role, name
 """
 
 
@@ -98,8 +94,9 @@ def show(visit: Visit) -> Drawn:
 
 def now(connection: psycopg.Connection[Any], visit: Visit) -> dict[str, Any]:
     """All that is shown."""
-    hang_after = visit.desk.settings.hang_after_seconds
-    processes = [{**each, "manner": _manner(each, hang_after)} for each in asked.ask(connection, _PROCESSES, {})]
+    settings = visit.desk.settings
+    limits = Limits(settings.pulse_interval_seconds, settings.hang_after_seconds)
+    processes = [(each, manner(each, limits)) for each in told_processes(connection)]
     return {
         "tiers": asked.ask(connection, _OPEN, {}),
         "hour": _ends(connection, step="1 min", span="1 h"),
@@ -107,15 +104,9 @@ def now(connection: psycopg.Connection[Any], visit: Visit) -> dict[str, Any]:
         "failures": asked.ask(connection, _FAILURES, {}),
         "letters": asked.ask(connection, _LETTERS, {})[0]["letters"],
         "lag": asked.ask(connection, _LAG, {}),
-        "processes": processes,
+        "processes": [(each, how) for each, how in processes if how is not Manner.GONE],
     }
 
 
 def _ends(connection: psycopg.Connection[Any], *, step: str, span: str) -> Chart:
     return chart(asked.ask(connection, _ENDS, {"step": step, "span": span}))
-
-
-def _manner(process: dict[str, Any], hang_after_seconds: float) -> str:
-    if max(process["told_seconds"], process["turned_seconds"]) > hang_after_seconds:
-        return "silent"
-    return "working" if process["ready"] else "not ready"

@@ -8,6 +8,7 @@ from typing import Any, Final
 from domain.run import TaskRun
 from domain.task_run import AttemptEvent, TaskEvent, run_stream
 from infra.event_store import Log, Recorded
+from infra.tracing.address import address
 from infra.web.page import Drawn, Visit
 from infra.web.problem import Problem
 from projections.web.pages import asked
@@ -103,5 +104,4 @@ def _tone(fact: str) -> str:
 
 
 def _trace_url(visit: Visit, row: dict[str, Any] | None) -> str | None:
-    jaeger = visit.desk.settings.jaeger_url
-    return f"{jaeger.rstrip('/')}/trace/{row['trace_id']}" if jaeger and row and row["trace_id"] else None
+    return address(row["trace_id"], visit.desk.settings) if row and row["trace_id"] else None

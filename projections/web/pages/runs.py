@@ -27,6 +27,8 @@ GROUPS: Final = {
 }
 """States that are asked for together; each has an index of its own."""
 FILTERS: Final = ("state", "task", "tier", "license", "correlation", "text", "since", "until")
+TEXT_HOURS: Final = 24
+"""So far back a text is looked for where nobody says since when: every error has to be read."""
 _COLUMNS: Final = (
     "run_id, task, tier, priority, state, accepted_at, ended_at, attempts, wait_seconds, run_seconds, error_type,"
     " error, license_id"
@@ -41,13 +43,13 @@ class Listing(NamedTuple):
     Attributes:
         rows: the runs.
         after: where the following ones begin; None: there are none.
-        count: how many there are on all pages; None: not counted, for this is not the first page.
-        is_reckoned: the count is the planner's estimate.
+        total: how many there are on all pages; None: not counted, for this is not the first page.
+        is_reckoned: the total is the planner's estimate.
     """
 
     rows: asked.Rows
     after: str | None
-    count: int | None
+    total: int | None
     is_reckoned: bool
 
 
@@ -77,8 +79,8 @@ def listing(connection: psycopg.Connection[Any], query: Mapping[str, str]) -> Li
     after = Cursor(last["accepted_at"], last["run_id"]).text if last else None
     if "after" in query:
         return Listing(rows[:ROWS], after, None, is_reckoned=False)
-    count, is_reckoned = _counted(connection, where, values) if last else (len(rows), False)
-    return Listing(rows[:ROWS], after, count, is_reckoned)
+    total, is_reckoned = _counted(connection, where, values) if last else (len(rows), False)
+    return Listing(rows[:ROWS], after, total, is_reckoned)
 
 
 def condition(query: Mapping[str, str]) -> tuple[sql.Composed, dict[str, Any]]:
@@ -101,6 +103,8 @@ def condition(query: Mapping[str, str]) -> tuple[sql.Composed, dict[str, Any]]:
         # Errors are looked for among the runs that ended badly, which have an index of their own.
         in_error = f"{GROUPS['bad']} and (error_type ilike %(part)s or error ilike %(part)s)"
         wanted.append("run_id = %(text)s" if _ID.fullmatch(text) else in_error)
+        if not (_ID.fullmatch(text) or values["since"]):
+            wanted.append(f"accepted_at >= now() - interval '{TEXT_HOURS} h'")
         values |= {"text": text.lower(), "part": contains(text)}
     if after := asked.text(query, "after"):
         cursor = Cursor.read(after)

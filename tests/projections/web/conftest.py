@@ -30,7 +30,12 @@ class Shown(NamedTuple):
 def shown(migrated: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     url = migrated.database_url.get_secret_value()
     engine = database.engine(migrated, name="test")
-    with EventStore(url, name="test") as store, face(migrated, tmp_path_factory.mktemp("pages")) as served:
+    with (
+        EventStore(url, name="test") as store,
+        face(
+            migrated, tmp_path_factory.mktemp("pages"), LEDGERQ_TRACE_URL_TEMPLATE="http://traces.example/{trace_id}"
+        ) as served,
+    ):
         yield Shown(served, Morgue(migrated, store, engine))
     engine.dispose()
 
@@ -49,7 +54,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visiting(chromium: Browser, shown: Shown) -> Iterator[Open]:
-    """Opens a path as somebody of a role, logged in by the form; fails where a page asks any other host for anything."""
+    """Opens a path as somebody of a role, by the login form; fails where a page asks another host for anything."""
     contexts: list[BrowserContext] = []
     strangers: list[str] = []
     troubles: list[str] = []
@@ -73,4 +78,3 @@ def visiting(chromium: Browser, shown: Shown) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert (strangers, troubles) == ([], [])
-

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
 import requests
 from playwright.sync_api import expect
 
-from infra.event_store import Log
+from domain.cause import Cause
+from domain.task_run import task_event
+from infra.event_store import Log, caused
 from infra.web.role import Role
 from infra.web.session import COOKIE
 from tests.projections.web.conftest import Open, Shown
@@ -59,6 +64,29 @@ def test_a_dead_letter_is_replayed_from_its_dialog_in_the_tokens_name(shown: Sho
     decided = [each for each in letters if each["run_id"] in dead]
     assert sorted(each["letter_state"] for each in decided) == ["open", "replayed"]
     assert {each["decided_by"] for each in decided} == {None, "token:a-operator"}
+
+
+def test_a_tasks_page_tells_its_attempts_and_where_its_time_went(shown: Shown, visiting: Open) -> None:
+    run_id, began = str(uuid4()), datetime.now(UTC) - timedelta(seconds=60)
+    told: list[tuple[float, str, dict[str, Any]]] = [
+        (0, "requested", {"tier": "high"}),
+        (1, "published", {"attempt": 1, "queue": "tasks.high"}),
+        (11, "started", {"attempt": 1, "queue": "tasks.high", "worker": "w1"}),
+        (12, "retry_scheduled", {"attempt": 1, "delay_seconds": 20.0, "error_type": "Busy", "error": "not now"}),
+        (33, "started", {"attempt": 2, "queue": "tasks.high", "worker": "w2"}),
+        (43, "succeeded", {"attempt": 2, "runtime_seconds": 10.0}),
+    ]
+    for seconds, name, data in told:
+        at = began + timedelta(seconds=seconds)
+        event = task_event(f"task.{name}", run_id, at=at, data={"task": "bill.slow", **data})
+        shown.morgue.store.append(Log.TASKS, caused([event], Cause(id=uuid4(), at=at, actor="test")))
+    shown.morgue.project()
+    page = visiting(Role.VIEWER, f"/ui/tasks/{run_id}")
+    expect(page.locator(".legend")).to_contain_text("retry_wait 20.0 s")
+    expect(page.locator("svg.split rect.queue")).to_be_visible()
+    expect(page.locator(".timeline > li")).to_have_count(len(told))
+    expect(page.locator("main table tbody tr")).to_have_count(2)
+    expect(page.locator("a[href^='http://traces.example/']")).to_be_visible()
 
 
 def test_a_viewer_sees_no_buttons_and_is_refused(shown: Shown, visiting: Open) -> None:
