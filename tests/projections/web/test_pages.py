@@ -19,6 +19,7 @@ from infra.web.session import COOKIE
 from tests.projections.web.conftest import Open, Shown
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+BUSY = {"error_type": "Busy", "error": "not now"}
 SCRIPT = "<script>document.title='taken'</script>"
 
 
@@ -70,9 +71,9 @@ def test_a_tasks_page_tells_its_attempts_and_where_its_time_went(shown: Shown, v
     run_id, began = str(uuid4()), datetime.now(UTC) - timedelta(seconds=60)
     told: list[tuple[float, str, dict[str, Any]]] = [
         (0, "requested", {"tier": "high"}),
-        (1, "published", {"attempt": 1, "queue": "tasks.high"}),
+        (1, "published", {"attempt": 1, "queue": "tasks.high", "priority": 4}),
         (11, "started", {"attempt": 1, "queue": "tasks.high", "worker": "w1"}),
-        (12, "retry_scheduled", {"attempt": 1, "delay_seconds": 20.0, "error_type": "Busy", "error": "not now"}),
+        (12, "retry_scheduled", {"attempt": 1, "delay_seconds": 20.0, "spent_by": "exception", **BUSY}),
         (33, "started", {"attempt": 2, "queue": "tasks.high", "worker": "w2"}),
         (43, "succeeded", {"attempt": 2, "runtime_seconds": 10.0}),
     ]
