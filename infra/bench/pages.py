@@ -29,7 +29,6 @@ LISTS: Final = {
     "tier": "?tier=critical",
     "task_and_tier": "?task=bench.task_7&tier=low",
     "license": "?license=L-33",
-    "correlation": "?correlation=c-77",
     "error": "?text=took%2033",
     "since": "?since=2h",
     "deep": "?until=6d",

@@ -104,9 +104,12 @@ def _widen(app: Starlette, threads: int) -> None:
 def _listening(settings: Settings) -> socket.socket:
     host, port = settings.web_host, settings.web_port
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # Connections inherit it; asyncio sets it only on sockets that name their protocol, which these do not.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host} port {port}: {error.strerror or error}; "
             "LEDGERQ_WEB_HOST and LEDGERQ_WEB_PORT say where (port 0: any that is free)"
         ) from error
+    return listening

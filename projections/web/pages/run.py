@@ -13,6 +13,7 @@ from infra.web.page import Drawn, Visit
 from infra.web.problem import Problem
 from projections.web.pages import asked
 from projections.web.pages.charts import split
+from projections.web.pages.runs import OF_STORY
 
 PARTS: Final = (*("dispatch", "queue", "eta", "paused", "limited", "deferred", "prefetched", "running", "retry_wait"),)
 _MOST: Final = 20
@@ -26,13 +27,13 @@ _REPLAYS: Final = """
     where run_id = %(run_id)s or new_run_id = %(run_id)s
     order by replayed_at
 """
-_KIN: Final = """
+_KIN: Final = f"""
     select run_id, task, state, accepted_at
     from read_model.task_runs
-    where correlation_id = %(correlation_id)s and run_id <> %(run_id)s
+    where {OF_STORY} and run_id <> %(run_id)s
     order by accepted_at
     limit %(most)s
-"""
+"""  # noqa: S608  our own text
 _ROW: Final = "select * from analytics.fct_task_runs where run_id = %(run_id)s"
 
 
