@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from domain.dead_letter import ReplayRequested, replay_stream
+from infra.event_store import Log
 from infra.web.operation import Call
 from infra.web.page import Drawn, Page, Pages, Visit, said
 from infra.web.problem import Problem
@@ -23,7 +25,9 @@ VERBS: Final = {"pause": schedules.pause, "resume": schedules.resume, "run": sch
 
 def replay(visit: Visit) -> Drawn:
     """A new run for each letter; the same form sent twice counts once."""
-    body = _body(visit, letters.Replay, run_ids=_letters(visit), replay_id=visit.form.get("batch_id") or None)
+    batch_id = visit.form.get("batch_id") or None
+    run_ids = _batch(visit, batch_id) or _letters(visit)
+    body = _body(visit, letters.Replay, run_ids=run_ids, replay_id=batch_id)
     treated = letters.replay(_call(visit, body))
     lines = {f"new run {new}": _run(new) for new in treated.done.values()}
     return said(
@@ -58,6 +62,15 @@ def schedule(visit: Visit) -> Drawn:
     recorded = VERBS[verb](_call(visit, _body(visit, Because)))
     lines = {f"run {recorded.run_id}": _run(recorded.run_id)} if recorded.run_id else {}
     return said(f"Schedule {visit.path['name']}: {verb}", lines, back="/ui/schedules", note="It is recorded.")
+
+
+def _batch(visit: Visit, batch_id: str | None) -> list[str]:
+    """Letters of a batch that was asked for before: of a form that is sent once more. Empty: it is new."""
+    if batch_id is None:
+        return []
+    stream = replay_stream(batch_id)
+    told = visit.desk.store.load(Log.TASKS, [stream]).get(stream, [])
+    return next((list(event.run_ids) for event in told if isinstance(event, ReplayRequested)), [])
 
 
 def _letters(visit: Visit) -> list[str]:

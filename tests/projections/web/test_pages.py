@@ -19,6 +19,7 @@ from infra.web.session import COOKIE
 from tests.projections.web.conftest import Open, Shown
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+LETTERS = "/ui/dead-letters"
 BUSY = {"error_type": "Busy", "error": "not now"}
 SCRIPT = "<script>document.title='taken'</script>"
 
@@ -100,6 +101,25 @@ def test_a_viewer_sees_no_buttons_and_is_refused(shown: Shown, visiting: Open) -
     form = {"run_id": dead, "reason": "mine"}
     told = _sent(shown, Role.VIEWER, "/ui/dead-letters/discard", form, origin=shown.face.url)
     assert (told.status_code, "needs operator" in told.text) == (403, True)
+
+
+def test_a_form_that_is_sent_twice_counts_once(shown: Shown) -> None:
+    shown.morgue.bury("bill.twice", error="Twice", requested=True)
+    shown.morgue.project()
+    dialog = re.search(
+        r'href="(/ui/dead-letters/replay\?task=bill.twice[^"]+)"', _asked(shown, Role.OPERATOR, LETTERS).text
+    )
+    assert dialog
+    told = _asked(shown, Role.OPERATOR, dialog[1].replace("&amp;", "&")).text
+    form = dict(re.findall(r'<input type="\w+" name="(\w+)"(?: min="1" max="100")? value="([^"]*)"', told))
+    form |= {"reason": "again"}
+    answers = []
+    for _ in range(2):
+        answer = _sent(shown, Role.OPERATOR, "/ui/dead-letters/replay", form, **{"sec-fetch-site": "same-origin"})
+        assert answer.status_code == 200, answer.text
+        answers.append(re.findall(r"new run ([0-9a-f-]+)", answer.text))
+        shown.morgue.project()
+    assert answers[0] == answers[1] != []
 
 
 def test_what_another_site_sends_is_refused(shown: Shown) -> None:
