@@ -132,6 +132,11 @@ def like_pattern(glob: str) -> str:
     return _escaped(glob).replace("*", "%").replace("?", "_")
 
 
+def contains(text: str) -> str:
+    """The pattern of SQL's ``LIKE`` for what has a text in it."""
+    return f"%{_escaped(text)}%"
+
+
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
@@ -142,7 +147,7 @@ def _values(which: LetterFilter) -> dict[str, Any]:
         **which._asdict(),
         "run_ids": runs,
         "task": None if which.task is None else like_pattern(which.task),
-        "error": None if which.error is None else f"%{_escaped(which.error)}%",
+        "error": None if which.error is None else contains(which.error),
         "states": list(which.states) or None,
     }
 

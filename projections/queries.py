@@ -13,6 +13,7 @@ from psycopg.rows import class_row, scalar_row
 
 from projections.heartbeat_minutes import count_heartbeat_minutes
 from projections.lag import StillBehindError
+from projections.letter_groups import LetterGroup, letters_of
 from projections.letters import (
     FailureCount,
     LetterFilter,
@@ -35,6 +36,7 @@ __all__ = [
     "FailureCount",
     "KeepingSessions",
     "LetterFilter",
+    "LetterGroup",
     "LetterRow",
     "NoticeFilter",
     "SilentSession",
@@ -48,6 +50,7 @@ __all__ = [
     "failures_in_last_window",
     "followers_behind",
     "keeping_sessions",
+    "letters_of",
     "licenses_to_judge",
     "log_time",
     "notices",

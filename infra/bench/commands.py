@@ -20,6 +20,7 @@ from infra.bench.ingest import IngestBench
 from infra.bench.long_log import LongLogBench
 from infra.bench.memory import by_process
 from infra.bench.metering import metered_tasks
+from infra.bench.pages import PagesBench
 from infra.bench.projections import ProjectionBench
 from infra.bench.retention import RetentionBench
 from infra.bench.sealed import SealBench
@@ -45,15 +46,18 @@ PROJECTING: Final = ("projection", "projected_heartbeats", "rebuild")
 """Measurements of the projector."""
 KEEPING: Final = ("retention",)
 """Measurements of dropping old months."""
+LOOKING: Final = ("pages",)
+"""Measurements of the operations page."""
 ASKED_FOR: Final = ("ten_million",)
 """Measurements that are made where they are asked for, and not with all the others: they take their time and disk."""
+USUAL: Final = (*RUNNING, *ALONE, *STORE, *PROJECTING, *KEEPING, *LOOKING)
 Tell = Callable[[str], None]
 SETTLING_SECONDS: Final = 3.0
 """What starting costs should not be measured with the rest."""
 
 
 @click.command()
-@click.option("--only", type=click.Choice([*RUNNING, *ALONE, *STORE, *PROJECTING, *KEEPING, *ASKED_FOR]), multiple=True)
+@click.option("--only", type=click.Choice([*USUAL, *ASKED_FOR]), multiple=True)
 @click.option("--quick", is_flag=True, help="All of it in about a minute: an impression, not a figure.")
 @click.option("--json", "as_json", is_flag=True, help="One flat JSON object instead of a table.")
 def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
@@ -63,7 +67,7 @@ def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
     which takes 9 GB of disk and some ten minutes (with --quick a tenth of both).
     """
     tell: Tell = lambda line: click.echo(line, err=True)  # noqa: E731
-    asked = only or (*RUNNING, *ALONE, *STORE, *PROJECTING, *KEEPING)
+    asked = only or USUAL
     effort = QUICK if quick else FULL
     figures: dict[str, float] = {}
     logs.configure(load_settings().model_copy(update={"log_level": "warning"}), stream=sys.stderr)
@@ -74,6 +78,7 @@ def bench(*, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
             (_measure_store, STORE),
             (_measure_projecting, PROJECTING),
             (_measure_keeping, KEEPING),
+            (_measure_looking, LOOKING),
             (_measure_asked_for, ASKED_FOR),
         ):
             if wanted := [name for name in known if name in asked]:
@@ -167,6 +172,11 @@ def _measure_projecting(built: Platform, wanted: list[str], effort: Effort, tell
 def _measure_keeping(built: Platform, wanted: list[str], effort: Effort, tell: Tell) -> dict[str, float]:
     runner = RetentionBench(built.settings, built.directory / "archives", tell=tell)
     return _each({"retention": lambda: runner.measure(heartbeats=effort.dropped_heartbeats)}, wanted, tell)
+
+
+def _measure_looking(built: Platform, wanted: list[str], effort: Effort, tell: Tell) -> dict[str, float]:
+    runner = PagesBench(built.settings, built.environment, tell=tell)
+    return _each({"pages": lambda: runner.measure(runs=effort.listed_runs, samples=10 * effort.rounds)}, wanted, tell)
 
 
 def _measure_asked_for(built: Platform, wanted: list[str], effort: Effort, tell: Tell) -> dict[str, float]:

@@ -28,6 +28,7 @@ class Effort(NamedTuple):
         rebuilt_events: read again.
         dropped_heartbeats: in the month that is dropped.
         long_log_events: in the log that is filled on demand.
+        listed_runs: in the read model that pages list.
     """
 
     rounds: int
@@ -49,6 +50,7 @@ class Effort(NamedTuple):
     rebuilt_events: int
     dropped_heartbeats: int
     long_log_events: int
+    listed_runs: int
 
 
 FULL: Final = Effort(
@@ -71,6 +73,7 @@ FULL: Final = Effort(
     rebuilt_events=1_000_000,
     dropped_heartbeats=5_000_000,
     long_log_events=10_000_000,
+    listed_runs=1_000_000,
 )
 QUICK: Final = Effort(
     rounds=1,
@@ -92,4 +95,5 @@ QUICK: Final = Effort(
     rebuilt_events=50_000,
     dropped_heartbeats=100_000,
     long_log_events=1_000_000,
+    listed_runs=100_000,
 )

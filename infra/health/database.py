@@ -39,6 +39,12 @@ MISSED_MARKERS: Final = 3
 """Ingest's marker reaches the log of heartbeats at an interval; missing so often, nothing reaches any log."""
 
 
+def told_processes(connection: psycopg.Connection[Any]) -> list[Process]:
+    """What processes said of themselves, those that are gone included, by name."""
+    with connection.cursor(row_factory=class_row(Process)) as cursor:
+        return cursor.execute(_PROCESSES).fetchall()
+
+
 class DatabaseSight(Sight):
     """Asks on one session, which it opens again when it was lost.
 
@@ -82,8 +88,7 @@ class DatabaseSight(Sight):
 
     def _processes(self, connection: psycopg.Connection[Any]) -> dict[str, Component]:
         limits = Limits(self._settings.pulse_interval_seconds, self._settings.hang_after_seconds)
-        with connection.cursor(row_factory=class_row(Process)) as cursor:
-            return judge(cursor.execute(_PROCESSES).fetchall(), limits)
+        return judge(told_processes(connection), limits)
 
     def _projections(self, connection: psycopg.Connection[Any]) -> dict[str, Component]:
         with connection.cursor(row_factory=dict_row) as cursor:

@@ -6,7 +6,7 @@ import importlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio.to_thread
 import structlog
@@ -20,13 +20,17 @@ from infra.pulse import Pulse
 from infra.settings import Settings, SettingsError, load_settings
 from infra.tracing import tracing
 from infra.web.app import application
+from infra.web.browsing import browsed
 from infra.web.desk import Desk
 from infra.web.operation import Operation
+from infra.web.page import Pages
 
 PLACES: Final = ("tasks.web:OPERATIONS", "projections.web:OPERATIONS")
 """Where operations are declared; found by name, for nothing here may know of tasks or projections."""
 OTHER_PLACES: Final = ("tasks.web.inbound:routes",)
 """Where routes are made that are served beside operations: by functions of the desk; found likewise."""
+PAGES: Final = ("projections.web.pages:PAGES", "tasks.web.forms:PAGES")
+"""Where pages are declared, likewise."""
 STOP_WITHIN_SECONDS: Final = 10
 """How long requests that are under way may take to end when the process is told to stop."""
 
@@ -37,8 +41,7 @@ def operations() -> list[Operation]:
     """Everything that can be asked for."""
     found: list[Operation] = []
     for place in PLACES:
-        module, _, attribute = place.partition(":")
-        found += getattr(importlib.import_module(module), attribute)
+        found += _found(place)
     return found
 
 
@@ -46,9 +49,18 @@ def other_routes(desk: Desk) -> list[BaseRoute]:
     """What is served beside operations, and lets in whom it will."""
     found: list[BaseRoute] = []
     for place in OTHER_PLACES:
-        module, _, attribute = place.partition(":")
-        found += getattr(importlib.import_module(module), attribute)(desk)
+        found += _found(place)(desk)
     return found
+
+
+def pages() -> list[Pages]:
+    """Everything that can be looked at in a browser."""
+    return [_found(place) for place in PAGES]
+
+
+def _found(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def run(settings: Settings | None = None) -> None:
@@ -73,7 +85,8 @@ def run(settings: Settings | None = None) -> None:
         async def beat() -> None:
             pulse.beat(ready=True)
 
-        app = application(desk, operations(), others=other_routes(desk))
+        others = [*other_routes(desk), *browsed(desk, pages())]
+        app = application(desk, operations(), others=others)
         _widen(app, settings.web_connections)
         config = uvicorn.Config(
             app,
@@ -103,9 +116,12 @@ def _widen(app: Starlette, threads: int) -> None:
 def _listening(settings: Settings) -> socket.socket:
     host, port = settings.web_host, settings.web_port
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # Connections inherit it; asyncio sets it only on sockets that name their protocol, which these do not.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host} port {port}: {error.strerror or error}; "
             "LEDGERQ_WEB_HOST and LEDGERQ_WEB_PORT say where (port 0: any that is free)"
         ) from error
+    return listening
