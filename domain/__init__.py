@@ -16,9 +16,11 @@ from domain import (
     schedule,
     session,
     session_denial,
+    signal,
     skip,
     task_run,
     unique_key,
+    wait,
 )
 
 __all__ = [
@@ -34,7 +36,9 @@ __all__ = [
     "schedule",
     "session",
     "session_denial",
+    "signal",
     "skip",
     "task_run",
     "unique_key",
+    "wait",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from infra.broker.depths import QueueDepths
 from infra.broker.errors import BrokerUnreachableError
@@ -23,6 +23,8 @@ from tasks.dispatch.meter import DispatchMeter, show_held
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.publishing import PublishingFollower
+from tasks.dispatch.resuming import ResumingFollower
+from tasks.dispatch.waits import WaitsFollower
 from tasks.leading import LEADS, lead
 
 LEADERSHIP: Final = "dispatch"
@@ -46,6 +48,16 @@ def run(settings: Settings | None = None) -> None:
         lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=dispatcher.work, instruments=instruments)
 
 
+class Follower(Protocol):
+    """What follows a log: it begins where it stopped, and says now and then how far it is."""
+
+    def take_over(self) -> None:
+        """Begin where the last one stopped."""
+
+    def note_position(self) -> None:
+        """Write down how far this has looked, if the store does not know."""
+
+
 class Dispatcher:
     """The followers of this process, in one loop: policies ask for runs, accepted runs are published."""
 
@@ -66,6 +78,10 @@ class Dispatcher:
             for log in FOLLOWERS
         )
         self._copies = CopiesFollower(self._store, self._publisher)
+        self._waits = (
+            WaitsFollower(self._store, clock=_now, page_events=page),
+            ResumingFollower(self._store, self._publisher, page_runs=page),
+        )
         self._depths = QueueDepths(settings, role="dispatch depths")
         limit = settings.tier_ready_limit_messages
         pressure = Pressure(self._store, self._depths, clock=_now, limit_messages=limit)
@@ -89,12 +105,14 @@ class Dispatcher:
         self._depths.close()
         self._store.close()
 
+    @property
+    def _followers(self) -> tuple[Follower, ...]:
+        return (*self._policies, *self._waits, self._publishing, self._copies)
+
     def work(self, leadership: Leadership) -> None:
         """Follow both logs until the leadership is lost or somebody asks to stop."""
-        for policies in self._policies:
-            policies.take_over()
-        self._publishing.take_over()
-        self._copies.take_over()
+        for follower in self._followers:
+            follower.take_over()
         looked_at = noted_at = time.monotonic()
         while not self._stop:
             self._pulse.beat(ready=not self._publishing.is_failing, state=LEADS.copy)
@@ -104,14 +122,13 @@ class Dispatcher:
                 looked_at = time.monotonic()
             accepted = [policies.step() for policies in self._policies]
             published = [self._publishing.step(), self._copies.step()]
-            if any(accepted) or any(published):
+            waited = [follower.step() for follower in self._waits]
+            if any(accepted) or any(published) or any(waited):
                 continue
             if time.monotonic() - noted_at > NOTE_SECONDS:
                 noted_at = time.monotonic()
-                for policies in self._policies:
-                    policies.note_position()
-                self._publishing.note_position()
-                self._copies.note_position()
+                for follower in self._followers:
+                    follower.note_position()
                 self._publisher.keep_alive()
             self._stop.wait(self._pause_seconds)
 

@@ -24,6 +24,7 @@ from domain.task_run import (
     run_stream,
 )
 from domain.tier import Tier
+from domain.wait import TaskWaitBegan, TaskWaitSatisfied, TaskWaitTimedOut
 from infra.broker.delay import MAX_DELAY
 
 _PLACE_AFTER: Final = (
@@ -32,14 +33,19 @@ _PLACE_AFTER: Final = (
     TaskReceived.TOPIC,
     TaskStarted.TOPIC,
     TaskRetryScheduled.TOPIC,
+    TaskWaitBegan.TOPIC,
+    TaskWaitSatisfied.TOPIC,
+    TaskWaitTimedOut.TOPIC,
 )
+_NEXT_AFTER: Final = frozenset(_PLACE_AFTER[-4:])
+"""After these it is the next attempt whose message there is, or will be."""
 # A stream's rows lie together in the primary key: one walk over it finds the runs without an end slot.
 _OPEN: Final = f"""
     select stream_id, version, name, position, occurred_at, recorded_at, data->>'task' as task, data->>'tier' as tier,
            data->>'queue' as queue, data->>'worker' as worker, (data->>'attempt')::int as attempt,
            (data->>'delay_seconds')::float8 as delay_seconds, (data->>'eta')::timestamptz as eta,
            (data->>'priority')::int as priority, (data->>'copy')::int as copy,
-           coalesce((data->>'is_spared')::boolean, false) as is_spared
+           coalesce((data->>'is_spared')::boolean, name = '{TaskWaitBegan.TOPIC}') as is_spared
     from event_store.task_events
     where stream_id in (
         select stream_id from event_store.task_events group by stream_id having not bool_or(version = {SLOT_END})
@@ -58,6 +64,8 @@ class Place(StrEnum):
     """In its tier's queue, or in the hands of a worker that has not begun it."""
     LADDER = "delay ladder"
     """Waiting for its time; after that, in the queue."""
+    LOG = "log"
+    """It waits for an event or a time; the log keeps its message."""
     WORKER = "worker"
     """Being executed."""
 
@@ -103,6 +111,8 @@ class OpenRun(NamedTuple):
     def last_seen(self) -> str:
         """Where, in words."""
         match self.place:
+            case Place.LOG:
+                return "in the log, waiting for an event or a time"
             case Place.DISPATCH:
                 return "in the log, on its way to dispatch"
             case Place.WORKER:
@@ -156,6 +166,8 @@ def _fold(told: list[Any]) -> OpenRun | None:
 def _place(last: Any) -> tuple[Place, datetime | None]:
     if last.name == TaskRequested.TOPIC:
         return Place.DISPATCH, None
+    if last.name == TaskWaitBegan.TOPIC:
+        return Place.LOG, None
     if last.name == TaskStarted.TOPIC:
         return Place.WORKER, None
     if last.name == TaskRetryScheduled.TOPIC and last.delay_seconds > 0:
@@ -166,7 +178,7 @@ def _place(last: Any) -> tuple[Place, datetime | None]:
 
 
 def _awaited_attempt(last: Any) -> int:
-    if last.name == TaskRetryScheduled.TOPIC:
+    if last.name in _NEXT_AFTER:
         return int(last.attempt) + 1
     return int(last.attempt or 1)
 

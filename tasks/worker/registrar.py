@@ -26,6 +26,7 @@ from tasks.worker.recorder import Entry, Recorder
 from tasks.worker.retry import AttemptRules
 from tasks.worker.spans import next_traceparent, tell_attempt
 from tasks.worker.verdict import Fate, Trial, Verdict, judge
+from tasks.worker.waiting import kept
 from tasks.worker.watching import Watcher
 
 REMEMBERED: Final = 1_000
@@ -33,6 +34,9 @@ REMEMBERED: Final = 1_000
 
 NO_RULES: Final = AttemptRules(policy=None, max_retries=0)
 """For what no task of ours stands behind."""
+
+_LONG: Final = frozenset({"traceback", "result", "payload", "message", "terms"})
+"""What is told of an attempt and no log line repeats."""
 
 _log = structlog.get_logger("ledgerq.worker")
 _heard = logging.getLogger("ledgerq.worker")
@@ -192,6 +196,8 @@ class Registrar:
         try:
             verdict = judge(outcome, Trial(attempt.number, rules, random, attempt.spared))
             messages = self._next(in_hand, verdict)
+            if verdict.waits:
+                verdict, messages = verdict._replace(data={**verdict.data, **kept(messages[0], attempt)}), []
         except Exception as error:  # noqa: BLE001  what it was is recorded
             # The pool calls this once and drops what it raises: the run would keep its place and never end.
             with about(attempt.fields):
@@ -200,7 +206,8 @@ class Registrar:
             verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
         for watcher in self._watchers:
             watcher.concluded(attempt, verdict, runtime_seconds=runtime_seconds)
-        self._record(in_hand, self._told(attempt, verdict, runtime_seconds), messages, verdict.fate)
+        told = self._told(attempt, verdict, runtime_seconds)
+        self._record(in_hand, told, messages, verdict.fate, replaces=verdict.following is not None)
         tell_attempt(in_hand, verdict, runtime_seconds=runtime_seconds)
 
     def give_up(self, in_hand: InHand, outcome: Outcome) -> None:
@@ -268,7 +275,7 @@ class Registrar:
         if verdict.name is None:
             return []
         level = logging.INFO if verdict.fate is Fate.ACKNOWLEDGED else logging.WARNING
-        brief = {k: v for k, v in verdict.data.items() if k not in {"traceback", "result", "payload"}}
+        brief = {k: v for k, v in verdict.data.items() if k not in _LONG}
         _say(attempt, verdict.name, level, runtime_seconds=runtime_seconds, **brief)
         version = self._code_version if "error_type" in verdict.data else None
         told = {"runtime_seconds": runtime_seconds, "code_version": version, **verdict.data}
@@ -280,10 +287,12 @@ class Registrar:
         trace = next_traceparent(in_hand.attempt, verdict.following.delay)
         return [next_message(in_hand.message, in_hand.attempt, verdict.following, traceparent=trace)]
 
-    def _record(self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate) -> None:
+    def _record(
+        self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate, *, replaces: bool = False
+    ) -> None:
         in_hand.fate = fate
         self.drop_lease(in_hand)
-        if messages and not self._is_ours(in_hand):
+        if (messages or replaces) and not self._is_ours(in_hand):
             in_hand.withheld = Withheld(events, messages)
         else:
             self._submit(in_hand, events, messages)
