@@ -33,6 +33,8 @@ from projections.task_runs import run_id, trace_id
 class Rank:
     """Which event decides about an attempt's outcome: the one of the highest rank."""
 
+    WAITED: Final = -1
+    """All that is known is that its wait has ended."""
     HELD: Final = 0
     RUNNING: Final = 1
     IGNORED: Final = 2
@@ -171,8 +173,6 @@ def _fold_wait(row: AttemptRow, event: TaskWaitBegan | WaitEnd) -> None:
 
 
 def _fold_outcome(row: AttemptRow, event: AttemptEvent) -> None:
-    if isinstance(event, WaitEnd):
-        return
     rank, outcome = _ranked(event)
     if row.outcome_rank is not None and rank <= row.outcome_rank:
         return
@@ -194,6 +194,8 @@ def _ranked(event: AttemptEvent) -> tuple[int, str]:
             return Rank.RETRY, "retry_scheduled"
         case TaskWaitBegan():
             return Rank.RETRY, "wait_began"
+        case WaitEnd():
+            return Rank.WAITED, "wait_began"
         case TaskOutcomeIgnored():
             return Rank.IGNORED, "ignored"
         case TaskStarted():

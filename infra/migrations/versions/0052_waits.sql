@@ -12,11 +12,11 @@ from (values ('dispatch.waits'), ('dispatch.resuming')) as new (follower);
 alter table read_model.task_runs drop constraint task_runs_state_check;
 alter table read_model.task_runs add constraint task_runs_state_check check (state in (
     'requested', 'published', 'held', 'running', 'retrying', 'waiting',
-    'succeeded', 'failed', 'timed_out', 'lost', 'rejected', 'revoked', 'expired', 'dead_lettered')) not valid;
+    'succeeded', 'failed', 'timed_out', 'lost', 'rejected', 'revoked', 'expired', 'dead_lettered'));
 alter table read_model.task_attempts drop constraint task_attempts_outcome_check;
 alter table read_model.task_attempts add constraint task_attempts_outcome_check check (outcome in (
     'held', 'running', 'ignored', 'retry_scheduled', 'wait_began',
-    'succeeded', 'failed', 'timed_out', 'lost', 'rejected', 'revoked', 'expired')) not valid;
+    'succeeded', 'failed', 'timed_out', 'lost', 'rejected', 'revoked', 'expired'));
 alter table read_model.task_attempts
     add column wait_began_at timestamptz,
     add column wait_event    text,
@@ -34,7 +34,7 @@ select a.run_id,
        a.wait_event                                    as waits_for,
        a.wait_match                                    as matching,
        a.wait_began_at                                 as began_at,
-       a.wait_until                                    as until,
+       a.wait_until                                    as wait_until,
        coalesce(a.wait_end, case when r.ended_at is not null then r.state else 'open' end) as state,
        coalesce(a.wait_ended_at, r.ended_at)           as ended_at,
        extract(epoch from coalesce(a.wait_ended_at, r.ended_at, now()) - a.wait_began_at)::double precision as seconds,
@@ -51,7 +51,7 @@ comment on column analytics.fct_waits.correlation_id is 'Names the whole story.'
 comment on column analytics.fct_waits.waits_for is 'Name of the event that it waits for; empty: a time alone.';
 comment on column analytics.fct_waits.matching is 'What the event has to say, as JSON: names of fields and their values.';
 comment on column analytics.fct_waits.began_at is 'When it began to wait.';
-comment on column analytics.fct_waits.until is 'The time it waits for or, where it waits for an event, until when that may come; empty: for ever.';
+comment on column analytics.fct_waits.wait_until is 'The time it waits for or, where it waits for an event, until when that may come; empty: for ever.';
 comment on column analytics.fct_waits.state is 'open, satisfied, timed_out, or how the run ended while it waited (revoked).';
 comment on column analytics.fct_waits.ended_at is 'When it ended; empty while open.';
 comment on column analytics.fct_waits.seconds is 'How long it was, or has been so far.';
