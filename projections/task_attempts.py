@@ -192,10 +192,8 @@ def _ranked(event: AttemptEvent) -> tuple[int, str]:
             return Rank.END, event.TOPIC.removeprefix("task.")
         case TaskRetryScheduled():
             return Rank.RETRY, "retry_scheduled"
-        case TaskWaitBegan():
-            return Rank.RETRY, "wait_began"
-        case WaitEnd():
-            return Rank.WAITED, "wait_began"
+        case TaskWaitBegan() | WaitEnd():
+            return (Rank.RETRY if isinstance(event, TaskWaitBegan) else Rank.WAITED), "wait_began"
         case TaskOutcomeIgnored():
             return Rank.IGNORED, "ignored"
         case TaskStarted():
