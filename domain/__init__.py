@@ -6,6 +6,7 @@ Importing this package makes the name of every event known; each process that re
 from domain import (
     backpressure,
     blindness,
+    chain,
     dead_letter,
     failure_alert,
     flow,
@@ -26,6 +27,7 @@ from domain import (
 __all__ = [
     "backpressure",
     "blindness",
+    "chain",
     "dead_letter",
     "failure_alert",
     "flow",

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain import task_run, wait
+from domain import chain, task_run, wait
 from domain.aggregate import ENVELOPE_FIELDS, Event
 from domain.choices import choices_at
 from domain.license_messages import LICENSE_MESSAGES
@@ -138,6 +138,7 @@ LIFECYCLE: Final[dict[str, type[Event]]] = {
         task_run.TaskStarted,
         task_run.TaskRetryScheduled,
         wait.TaskWaitBegan,
+        chain.TaskChainRecorded,
         task_run.TaskSucceeded,
         task_run.TaskFailed,
         task_run.TaskTimedOut,

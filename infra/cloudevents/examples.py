@@ -93,6 +93,12 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "message": {"body": "[[], {}, {}]", "size_bytes": 12, "content_type": "application/json"},
         "priority": 6,
     },
+    "task.chain_recorded": {
+        **_ATTEMPT,
+        "links": [{"task": "ship", "args": [], "kwargs": {}, "options": {"task_id": _LICENSE}, "immutable": False}],
+        "args": ["order-4711"],
+        "kwargs": {},
+    },
     "task.succeeded": {**_ATTEMPT, "result": '{"hours":24}', "runtime_seconds": 1.25},
     "task.failed": {
         **_FAILURE,

@@ -14,6 +14,7 @@ IDENTITY: Final = "identity"
 _LEVEL: Final = 1
 """Of zlib: JSON shrinks to a fifth at 1 already, and it is done where all messages pass."""
 _KEEP: Final = "insert into results.payloads (run_id, encoding, body) values (%s, %s, %s) on conflict do nothing"
+_ONE: Final = "select encoding, body from results.payloads where run_id = %s"
 _DROP: Final = "delete from results.payloads where stored_at < clock_timestamp() - %s"
 
 
@@ -50,6 +51,16 @@ def unpacked(encoding: str, body: bytes) -> bytes:
     if encoding == ZLIB:
         return zlib.decompress(body)
     raise ValueError(f"a payload is encoded as {encoding!r}; this version knows {IDENTITY!r} and {ZLIB!r}")
+
+
+def payload_of(connection: Connection[Any], run_id: str) -> bytes | None:
+    """The whole value of a run as JSON text; None where it is not, or no longer, kept.
+
+    Raises:
+        ValueError: as :func:`unpacked`.
+    """
+    found = connection.execute(_ONE, [run_id]).fetchone()
+    return None if found is None else unpacked(found[0], found[1])
 
 
 def drop_payloads(connection: Connection[Any], *, kept_for: timedelta) -> int:

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import structlog
 
+from domain.chain import TaskChainRecorded
 from domain.task_run import HoldReason, TaskReceived, TaskRejected, TaskStarted
 from infra.broker.frames import OutgoingMessage
 from infra.cloudevents import CloudEvent
 from infra.logs import about
 from tasks.worker.attempt import Attempt
+from tasks.worker.chain import chain_of
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.hold import held, marked_held, was_held
 from tasks.worker.in_hand import InHand, Withheld
@@ -117,7 +119,7 @@ class Registrar:
             copy=attempt.copy or None,
             admitted_by=in_hand.admitted_by,
         )
-        self._recorder.submit(Entry([event], is_urgent=False))
+        self._recorder.submit(Entry([*_chain(in_hand, at=at), event], is_urgent=False))
         for watcher in self._watchers:
             watcher.started(attempt, waited=at - received_at)
         _say(attempt, TaskStarted.TOPIC, logging.DEBUG, pid=pid)
@@ -336,6 +338,12 @@ class Registrar:
             self._let_go[key] = in_hand
             if len(self._let_go) > REMEMBERED:
                 self._let_go.popitem(last=False)
+
+
+def _chain(in_hand: InHand, *, at: datetime) -> list[CloudEvent]:
+    """What the log is told of the chain that the attempt begins, if it begins one."""
+    chain = chain_of(in_hand.message, in_hand.attempt)
+    return [] if chain is None else [in_hand.attempt.tell(TaskChainRecorded.TOPIC, at=at, **chain)]
 
 
 def _say(attempt: Attempt, name: str, level: int, **told: Any) -> None:

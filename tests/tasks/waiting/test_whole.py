@@ -44,7 +44,7 @@ class Platform:
         self.settings = settings
         self.store = stack.enter_context(EventStore(settings.database_url.get_secret_value(), name="test"))
         self._directory, self._stack = directory, stack
-        self._environment = {
+        self.environment = {
             **os.environ,
             "LEDGERQ_BROKER_URL": settings.broker_url.get_secret_value(),
             "LEDGERQ_DATABASE_URL": settings.database_url.get_secret_value(),
@@ -61,7 +61,7 @@ class Platform:
     def start_worker(self) -> subprocess.Popen[bytes]:
         log = self._stack.enter_context((self._directory / f"worker-{os.urandom(2).hex()}.log").open("wb"))
         worker = subprocess.Popen(
-            (sys.executable, "-m", "tests.tasks.waiting.hosted"), env=self._environment, stdout=log, stderr=log
+            (sys.executable, "-m", "tests.tasks.waiting.hosted"), env=self.environment, stdout=log, stderr=log
         )
         self._stack.callback(worker.wait)
         self._stack.callback(worker.kill)
@@ -71,7 +71,7 @@ class Platform:
         """A client asks for charge → step → ship."""
         told = [json.dumps(each) for each in (*arguments, options)]
         command = (sys.executable, "-m", "tests.tasks.waiting.client", step, *told)
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True)
         return Ids(*done.stdout.split())
 
     def signal(self, signal: str, **data: Any) -> None:
@@ -150,6 +150,45 @@ def test_a_wait_that_times_out_fails_its_step_or_returns_none(platform: Platform
 def test_a_step_that_waits_for_some_time_passes_on_what_came_before_it(platform: Platform) -> None:
     ids = platform.ask("wait_for", 0.2)
     assert json.loads(platform.until(ids.shipped, "task.succeeded").result) == {"order": "o-1"}
+
+
+def fork(platform: Platform, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, "-m", "infra.cli", "run", "fork", *arguments)
+    return subprocess.run(command, env=platform.environment, capture_output=True, text=True, check=False)
+
+
+def test_a_failed_chain_goes_on_from_its_step_with_what_came_before(platform: Platform, tmp_path: Path) -> None:
+    road = tmp_path / "road"
+    ids = platform.ask("deliver", road=str(road))
+    platform.until(ids.waited, "task.failed")
+    assert "no step of the chain" in fork(platform, ids.charged, "--from", "order.bill").stderr
+    assert "step 2 (order.deliver) has no result" in fork(platform, ids.waited, "--from", "3").stderr
+    assert "nothing is recorded of a run" in fork(platform, "r-0", "--from", "3").stderr
+    road.touch()
+    planned = fork(platform, ids.waited, "--from", "order.deliver", "--dry-run")
+    assert planned.stdout.startswith("would ask for step 2 (order.deliver) as run "), planned.stderr
+    asked = fork(platform, ids.waited, "--from", "order.deliver")
+    again = fork(platform, ids.charged, "--from", "2")
+    new = asked.stdout.split()[-1]
+    assert again.stdout == f"asked for before: step 2 (order.deliver) as run {new}\n"
+    ended = platform.until(new, "task.succeeded")
+    assert json.loads(ended.result) == {"order": "o-1"}
+    (recorded,) = platform.store.load_recorded(Log.TASKS, [run_stream(new)])[run_stream(new)][:1]
+    chained = platform.until(new, "task.chain_recorded")
+    shipped = platform.until(chained.links[0]["options"]["task_id"], "task.succeeded")
+    assert json.loads(shipped.result) == {"order": "o-1"}
+    assert shipped.originator_id != run_stream(ids.shipped)
+    assert recorded.metadata["correlation_id"] == new
+    assert (tmp_path / "road.tries").read_text() == "xx"
+    assert [event.name for event in platform.story(ids.charged)].count("task.started") == 1
+    late = fork(platform, new, "--from", "2", "--as", "once more")
+    assert "as run" in late.stdout, late.stderr
+
+
+def test_a_chain_that_is_under_way_is_not_forked(platform: Platform) -> None:
+    ids = platform.ask("wait_for", 3600)
+    platform.until(ids.waited, "task.wait_began")
+    assert "the chain is under way" in fork(platform, ids.charged, "--from", "1").stderr
 
 
 def test_what_cannot_be_waited_for_fails_with_a_reason(platform: Platform) -> None:
