@@ -15,10 +15,13 @@ import msgspec
 from domain.aggregate import Event
 from domain.kept_message import KeptMessage
 from domain.message_data import Moment
+from domain.moment import BOUNDS, is_within_bounds
 from domain.task_run import SLOT_HELD, AttemptEvent, Phase, attempt_slot
 
 _SUBJECTS: Final = {"task_run": "run_id"}
 _NOTHING: Final = object()
+LONGEST_LOOKBACK_SECONDS: Final = 315_360_000
+"""Ten years."""
 
 
 class WaitTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +41,15 @@ class WaitTerms(msgspec.Struct, frozen=True, kw_only=True):
     since: Moment | None = None
     lookback_seconds: float = 0.0
     until: Moment | None = None
+
+    def __post_init__(self) -> None:
+        for name, moment in (("since", self.since), ("until", self.until)):
+            if moment is not None and not is_within_bounds(moment):
+                raise ValueError(f"{name}: {moment.isoformat()} is not {BOUNDS}")
+        if not 0 <= self.lookback_seconds <= LONGEST_LOOKBACK_SECONDS:
+            raise ValueError(
+                f"since: {self.lookback_seconds} seconds back; allowed are 0 to {LONGEST_LOOKBACK_SECONDS}"
+            )
 
 
 class TaskWaitBegan(AttemptEvent, frozen=True, kw_only=True):

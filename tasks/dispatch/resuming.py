@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import uuid5
 
 import msgspec
 import structlog
 
-from domain.task_run import SLOT_END, AttemptEvent
+from domain.task_run import SLOT_END, AttemptEvent, TaskRejected, task_event
 from domain.tier import Tier
 from domain.wait import TaskWaitBegan, TaskWaitSatisfied, TaskWaitTimedOut, WaitEnd
 from infra.broker.delay import TASKS
 from infra.broker.errors import BrokerError
-from infra.broker.frames import OutgoingMessage
+from infra.broker.frames import OutgoingMessage, publish_frames
 from infra.broker.publisher import Publisher
-from infra.event_store import EventStore, EventUnreadableError, Log, Recorded
+from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent, Recorded
 from tasks.dispatch.backoff import Backoff
+from tasks.dispatch.causes import cause_of
 from tasks.dispatch.lane import FIRST_PAUSE, LONGEST_PAUSE
 from tasks.dispatch.place import Place
 from tasks.dispatch.publishing import PUBLISH_TIMEOUT
@@ -31,6 +34,8 @@ FOLLOWER: Final = "dispatch.resuming"
 NAMES: Final = (TaskWaitSatisfied.TOPIC, TaskWaitTimedOut.TOPIC)
 CAME: Final = "came"
 """The argument of a waiting step by which it is told how its wait ended."""
+FRAME_MAX: Final = 131_072
+"""RabbitMQ's default (``frame_max``)."""
 _QUEUES: Final = frozenset(tier.queue for tier in Tier)
 
 log = structlog.get_logger(__name__)
@@ -79,11 +84,13 @@ class ResumingFollower:
         if not page.events:
             self.place.position = page.position
             return False
-        if not self._publish([message for each in page.events if (message := self._message(each)) is not None]):
+        rejected: list[NewEvent] = []
+        if not self._publish([m for each in page.events if (m := self._message(each, rejected)) is not None]):
             self._backoff.fail(now)
             return False
         self._backoff.succeed()
         with self._store.transaction() as transaction:
+            transaction.append_each(Log.TASKS, rejected)
             self.place.store(transaction, to=page.position)
         self.place.stored(page.position)
         self._confirmed.clear()
@@ -97,8 +104,8 @@ class ResumingFollower:
                 self.place.store(transaction, to=position)
             self.place.stored(position)
 
-    def _message(self, ended: Recorded) -> OutgoingMessage | None:
-        """The message by which the run goes on; None where it has gone on, or has ended."""
+    def _message(self, ended: Recorded, rejected: list[NewEvent]) -> OutgoingMessage | None:
+        """The message by which the run goes on; None where it has gone on, has ended, or is to end as rejected."""
         end, stream = ended.event, ended.event.originator_id
         assert isinstance(end, WaitEnd)  # noqa: S101  only those are asked for
         try:
@@ -109,7 +116,14 @@ class ResumingFollower:
         attempts = [each for each in story if isinstance(each, AttemptEvent)]
         is_over = any(e.originator_version == SLOT_END or e.attempt > end.attempt for e in attempts)
         began = next((e for e in attempts if isinstance(e, TaskWaitBegan) and e.attempt == end.attempt), None)
-        return None if is_over or began is None else resumption(began, end)
+        if is_over or began is None:
+            return None
+        try:
+            return resumption(began, end)
+        except ValueError as error:
+            log.warning("a run that waited cannot go on", run_id=run_id_of(stream), reason=str(error))
+            rejected.append(_rejected(ended, end, reason=str(error)))
+            return None
 
     def _publish(self, messages: list[OutgoingMessage]) -> bool:
         """Whether the broker has all of them by now; what it confirmed is not published again."""
@@ -128,11 +142,24 @@ class ResumingFollower:
         return not refused
 
 
+def _rejected(ended: Recorded, end: WaitEnd, *, reason: str) -> NewEvent:
+    """The end of a run whose message was kept in a way that nobody can send."""
+    run_id, now = run_id_of(end.originator_id), datetime.now(UTC)
+    said = {"task": end.task, "attempt": end.attempt, "error_type": "UnpublishableError", "error": reason}
+    event = task_event(TaskRejected.TOPIC, run_id, at=now, data=said)
+    metadata = cause_of(ended, actor="dispatch").metadata()
+    return NewEvent(event, uuid5(ended.event_id, TaskRejected.TOPIC), metadata)
+
+
 def resumption(began: TaskWaitBegan, end: WaitEnd) -> OutgoingMessage:
-    """The message by which a run goes on, as it was kept, with what it is told."""
+    """The message by which a run goes on, as it was kept, with what it is told.
+
+    Raises:
+        ValueError: nobody could send it; the text says why.
+    """
     kept, run_id = began.message, run_id_of(began.originator_id)
-    args, kwargs, embed = msgspec.json.decode(kept.body_bytes() or b"[[], {}, {}]")
-    return OutgoingMessage(
+    args, kwargs, embed = msgspec.json.decode(kept.body_bytes() or b"", type=tuple[list[Any], dict[str, Any], Any])
+    message = OutgoingMessage(
         exchange=TASKS,
         routing_key=began.queue if began.queue in _QUEUES else Tier.NORMAL.queue,
         body=msgspec.json.encode([args, {**kwargs, CAME: _told(end)}, embed]),
@@ -143,6 +170,8 @@ def resumption(began: TaskWaitBegan, end: WaitEnd) -> OutgoingMessage:
         priority=began.priority,
         correlation_id=run_id,
     )
+    publish_frames(message, channel=1, frame_max=FRAME_MAX)  # found out here it costs its own run, and not a batch
+    return message
 
 
 def _told(end: WaitEnd) -> dict[str, Any]:

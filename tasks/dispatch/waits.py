@@ -15,6 +15,7 @@ from uuid import uuid5
 
 import structlog
 
+from domain.moment import is_within_bounds
 from domain.run import END_NAMES
 from domain.task_run import SLOT_END, TaskEvent, TaskRevocationRequested, TaskRevoked, run_stream, task_event
 from domain.wait import AwaitedEvent, TaskWaitBegan, TaskWaitSatisfied, TaskWaitTimedOut, WaitEnd, matches
@@ -204,11 +205,17 @@ class WaitsFollower:
         moments = [each.recorded_at for each in stories.get(root) or stories.get(own, [])]
         sent = event.message.headers.get("ledgerq-began-at")
         if isinstance(sent, str):
-            try:
-                moments.append(datetime.fromisoformat(sent))
-            except ValueError:
-                log.warning("a run says no moment that it began at", run_id=run_id_of(own), said=sent)
+            moments += _moments(sent)
         return min(moments)
+
+
+def _moments(sent: str) -> list[datetime]:
+    """What a sender says of when its workflow began; none, where that is no moment."""
+    try:
+        moment = datetime.fromisoformat(sent)
+    except ValueError:
+        return []
+    return [moment] if moment.tzinfo is not None and is_within_bounds(moment) else []
 
 
 def _open_wait(story: Sequence[Recorded]) -> Recorded | None:

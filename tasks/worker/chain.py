@@ -29,6 +29,11 @@ def chain_of(message: Any, attempt: Attempt) -> dict[str, Any] | None:
     body = raw_body(message)
     if len(body) > LIMIT_BYTES:
         return None
-    args, kwargs, embed = msgspec.json.decode(body)  # and not kombu's reading, which makes objects of some values
-    links = list(reversed(embed["chain"]))
+    try:
+        args, kwargs, embed = msgspec.json.decode(body)  # and not kombu's reading, which makes objects of some values
+    except ValueError:
+        return None  # not UTF-8, or what only Python takes for JSON
+    links = embed["chain"][::-1]
+    if not all(isinstance(link, dict) for link in links):
+        return None
     return {"links": links, "args": args, "kwargs": kwargs, "priority": message.properties.get("priority")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 from celery.exceptions import Retry
 
 from domain.kept_message import KeptMessage
@@ -39,6 +40,10 @@ def kept(following: OutgoingMessage, attempt: Attempt) -> dict[str, Any]:
     Raises:
         ValueError: it is too large to be kept, or JSON cannot hold one of its headers.
     """
+    try:
+        msgspec.json.decode(following.body)
+    except ValueError as error:
+        raise ValueError(f"a message that is no JSON in UTF-8 cannot wait: {error}") from None
     headers = {name: value for name, value in (following.headers or {}).items() if name != "expires"}
     message = KeptMessage.of(
         following.body,

@@ -48,15 +48,16 @@ class Waiting(World):
         made.take_over()
         return made
 
-    def begin(self, run: str | None = None, *, attempt: int = 1, **terms: Any) -> str:
+    def begin(self, run: str | None = None, *, attempt: int = 1, body: str = BODY, sent: str = "", **terms: Any) -> str:
         """Have a run begin to wait, for signals unless it is said for what."""
         run = run or str(uuid4())
+        headers = {"id": run, "ledgerq-began-at": sent}
         told = {
             "task": "wait_for_event",
             "attempt": attempt,
             "queue": "tasks.high",
             "terms": WaitTerms(**{"event": "signal.received", **terms}),
-            "message": KeptMessage.of(BODY.encode(), {"id": run, "ledgerq-attempt": attempt + 1}, limit_bytes=10_000),
+            "message": KeptMessage.of(body.encode(), {**headers, "ledgerq-attempt": attempt + 1}, limit_bytes=10_000),
             "priority": 7,
             "root_id": run,
         }

@@ -188,3 +188,24 @@ def test_a_run_that_waits_again_is_found_by_what_comes_then(waiting: Waiting) ->
     waiting.look()
     assert waiting.ends(run) == ["wait_satisfied", "wait_satisfied"]
     assert waiting.came(run) == again
+
+
+@pytest.mark.parametrize("body", ["", "no JSON", "[]", "[[], 7, {}]"])
+def test_a_message_that_was_kept_badly_ends_its_run_and_holds_up_nobody(waiting: Waiting, body: str) -> None:
+    bad, good = waiting.begin(body=body), waiting.begin(sent="the day before")
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    waiting.resuming.step()
+    assert waiting.ends(bad) == ["rejected", "wait_satisfied"]
+    assert [message.run_id for message in waiting.waiting_in(Tier.HIGH)] == [good]
+
+
+def test_when_the_workflow_began_is_what_its_sender_says_where_that_is_earlier(waiting: Waiting) -> None:
+    paid = waiting.signal("paid")
+    waiting.look()
+    sent = [(datetime.now(UTC) + ahead).isoformat() for ahead in (-HOUR, HOUR)]
+    early, late = (waiting.begin(sent=each) for each in sent)
+    bad = waiting.begin(sent="0001-01-01T00:00:00+00:00")
+    waiting.look()
+    assert [waiting.came(run) for run in (early, late, bad)] == [paid, None, None]
