@@ -6,11 +6,13 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.aggregate import Event
+from domain.kept_message import KeptMessage
 from domain.task_run import AttemptEvent
 from domain.wait import TaskWaitBegan, WaitEnd, facts_of, value_at
 from infra.event_store import Recorded
@@ -18,12 +20,14 @@ from infra.event_store import Recorded
 SETTLED_AFTER: Final = timedelta(seconds=1)
 """So long after the time until which an event may come, what was recorded by then can be read."""
 
+_NOT_HERE: Final = KeptMessage(body=None, size_bytes=0)
+
 
 class OpenWait(NamedTuple):
     """A run that waits.
 
     Attributes:
-        began: its ``task.wait_began``, in its envelope.
+        began: its ``task.wait_began``, in its envelope; without the message that is kept, which may be large.
         event: the same.
         since: from when on events count.
     """
@@ -31,6 +35,12 @@ class OpenWait(NamedTuple):
     began: Recorded
     event: TaskWaitBegan
     since: datetime
+
+    @classmethod
+    def of(cls, began: Recorded, event: TaskWaitBegan, *, since: datetime) -> Self:
+        """The wait that began so."""
+        slim = replace(event, message=_NOT_HERE)
+        return cls(began._replace(event=slim), slim, since)
 
     @property
     def stream(self) -> str:

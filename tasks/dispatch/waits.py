@@ -195,8 +195,9 @@ class WaitsFollower:
         event = began.event
         assert isinstance(event, TaskWaitBegan)  # noqa: S101  it was found as one
         if event.terms.since is not None:
-            return OpenWait(began, event, event.terms.since)
-        return OpenWait(began, event, self._beginning(event) - timedelta(seconds=event.terms.lookback_seconds))
+            return OpenWait.of(began, event, since=event.terms.since)
+        since = self._beginning(event) - timedelta(seconds=event.terms.lookback_seconds)
+        return OpenWait.of(began, event, since=since)
 
     def _beginning(self, event: TaskWaitBegan) -> datetime:
         """When the workflow began: when it was sent, as its sender says, or was first recorded, if that was earlier."""

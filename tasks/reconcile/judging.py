@@ -134,6 +134,8 @@ def _standing(run: OpenRun, evidence: Evidence) -> Standing:  # noqa: PLR0911  o
         return Standing.AT_DISPATCH
     if run.place is Place.LOG:
         return Standing.WAITING
+    if (run.resumed_position or 0) > evidence.dispatched[run.tier]:
+        return Standing.AT_DISPATCH
     if run.place is Place.WORKER and process_of(run.worker) in evidence.looks[-1].processes:
         return Standing.AT_WORKER
     if _becomes_due(run, evidence):

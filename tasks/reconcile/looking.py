@@ -165,6 +165,8 @@ def _in_question(runs: list[OpenRun], first: Look, dispatched: Mapping[Tier, int
     return any(
         run.since < first.at
         and not (run.place is Place.DISPATCH and (run.request_position or 0) > dispatched[run.tier])
+        and run.place is not Place.LOG
+        and (run.resumed_position or 0) <= dispatched[run.tier]
         and not (run.place is Place.WORKER and process_of(run.worker) in first.processes)
         for run in runs
     )

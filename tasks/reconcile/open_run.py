@@ -39,6 +39,7 @@ _PLACE_AFTER: Final = (
 )
 _NEXT_AFTER: Final = frozenset(_PLACE_AFTER[-4:])
 """After these it is the next attempt whose message there is, or will be."""
+_WAIT_ENDS: Final = frozenset(_PLACE_AFTER[-2:])
 # A stream's rows lie together in the primary key: one walk over it finds the runs without an end slot.
 _OPEN: Final = f"""
     select stream_id, version, name, position, occurred_at, recorded_at, data->>'task' as task, data->>'tier' as tier,
@@ -87,6 +88,8 @@ class OpenRun(NamedTuple):
         request_position: of its ``task.requested`` in the log; None where there is none (a direct Celery call).
         copies: how many copies of its message were published beside the first.
         spared: how many of its attempts do not count against the task's budget.
+        resumed_position: of the end of its wait in the log, where that is the last thing told of it; dispatch publishes
+            its next attempt when it comes there.
     """
 
     run_id: str
@@ -102,6 +105,7 @@ class OpenRun(NamedTuple):
     request_position: int | None
     copies: int
     spared: int
+    resumed_position: int | None = None
 
     @property
     def is_held(self) -> bool:
@@ -160,6 +164,7 @@ def _fold(told: list[Any]) -> OpenRun | None:
         request_position=next((row.position for row in told if row.version == SLOT_REQUESTED), None),
         copies=copy.copy if copy is not None else 0,
         spared=sum(row.is_spared for row in told),
+        resumed_position=last.position if last.name in _WAIT_ENDS else None,
     )
 
 
