@@ -112,6 +112,11 @@ class OpenRun(NamedTuple):
         """Whether a worker sent it back into the ladder; that may happen again without being told anew."""
         return self.last == TaskReceived.TOPIC
 
+    def is_before_dispatch(self, dispatched: int) -> bool:
+        """Whether dispatch, which has come to that position of the log, has yet to publish it."""
+        requested = self.request_position if self.place is Place.DISPATCH else None
+        return max(requested or 0, self.resumed_position or 0) > dispatched
+
     def last_seen(self) -> str:
         """Where, in words."""
         match self.place:
