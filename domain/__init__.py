@@ -6,6 +6,7 @@ Importing this package makes the name of every event known; each process that re
 from domain import (
     backpressure,
     blindness,
+    chain,
     dead_letter,
     failure_alert,
     fan_in,
@@ -18,9 +19,11 @@ from domain import (
     schedule,
     session,
     session_denial,
+    signal,
     skip,
     task_run,
     unique_key,
+    wait,
     webhook,
     webhook_delivery,
 )
@@ -28,6 +31,7 @@ from domain import (
 __all__ = [
     "backpressure",
     "blindness",
+    "chain",
     "dead_letter",
     "failure_alert",
     "fan_in",
@@ -40,9 +44,11 @@ __all__ = [
     "schedule",
     "session",
     "session_denial",
+    "signal",
     "skip",
     "task_run",
     "unique_key",
+    "wait",
     "webhook",
     "webhook_delivery",
 ]

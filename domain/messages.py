@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain import task_run
+from domain import chain, task_run, wait
 from domain.aggregate import ENVELOPE_FIELDS, Event
 from domain.choices import choices_at
 from domain.fan_in import FanInDeclaredData
@@ -92,6 +92,14 @@ class TaskRequestedData(TimedData, frozen=True, kw_only=True):
             raise ValueError("unique_for_seconds: says for how long a unique_key holds, and there is none")
 
 
+class SignalReceivedData(MessageData, frozen=True, kw_only=True):
+    """Something happened that somebody may wait for: a payment came, a person agreed."""
+
+    signal: Id
+    key: Text | None = None
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 class WatermarkData(MessageData, frozen=True, kw_only=True):
     """Ingest's own marker; see :class:`domain.heartbeat.WatermarkPassed`."""
 
@@ -130,6 +138,8 @@ LIFECYCLE: Final[dict[str, type[Event]]] = {
         task_run.TaskReceived,
         task_run.TaskStarted,
         task_run.TaskRetryScheduled,
+        wait.TaskWaitBegan,
+        chain.TaskChainRecorded,
         task_run.TaskSucceeded,
         task_run.TaskFailed,
         task_run.TaskTimedOut,
@@ -147,6 +157,7 @@ MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
     "session.ended": SessionEndedData,
     **LICENSE_MESSAGES,
     "task.requested": TaskRequestedData,
+    "signal.received": SignalReceivedData,
     "ingest.watermark": WatermarkData,
     "fan_in.declared": FanInDeclaredData,
     **{name: _lifecycle_data(event) for name, event in LIFECYCLE.items()},

@@ -35,6 +35,7 @@ from domain.task_run import (
     run_stream,
     task_event,
 )
+from domain.wait import TaskWaitBegan, TaskWaitSatisfied, TaskWaitTimedOut
 
 
 class RunAlreadyEnded(Refusal):
@@ -61,6 +62,7 @@ class RunState(StrEnum):
     HELD = "held"
     RUNNING = "running"
     RETRYING = "retrying"
+    WAITING = "waiting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
@@ -73,7 +75,7 @@ class RunState(StrEnum):
     @property
     def is_end(self) -> bool:
         """Whether nothing more happens to a run in this state."""
-        return self not in {self.REQUESTED, self.PUBLISHED, self.HELD, self.RUNNING, self.RETRYING}
+        return self not in {self.REQUESTED, self.PUBLISHED, self.HELD, self.RUNNING, self.RETRYING, self.WAITING}
 
 
 STATE_AFTER: Final[dict[str, RunState]] = {
@@ -82,6 +84,9 @@ STATE_AFTER: Final[dict[str, RunState]] = {
     TaskReceived.TOPIC: RunState.HELD,
     TaskStarted.TOPIC: RunState.RUNNING,
     TaskRetryScheduled.TOPIC: RunState.RETRYING,
+    TaskWaitBegan.TOPIC: RunState.WAITING,
+    TaskWaitSatisfied.TOPIC: RunState.RETRYING,
+    TaskWaitTimedOut.TOPIC: RunState.RETRYING,
     TaskSucceeded.TOPIC: RunState.SUCCEEDED,
     TaskFailed.TOPIC: RunState.FAILED,
     TaskTimedOut.TOPIC: RunState.TIMED_OUT,
@@ -94,11 +99,7 @@ STATE_AFTER: Final[dict[str, RunState]] = {
 """The state a run is in once this event is the one with its highest slot, leaving aside what comes after the end."""
 
 
-END_NAMES: Final = frozenset(
-    name
-    for name, state in STATE_AFTER.items()
-    if state.value not in {"requested", "published", "held", "running", "retrying"}
-)
+END_NAMES: Final = frozenset(name for name, state in STATE_AFTER.items() if state.is_end)
 
 
 class TaskRun(msgspec.Struct, kw_only=True):
@@ -150,8 +151,9 @@ class TaskRun(msgspec.Struct, kw_only=True):
 
     def spared_before(self, attempt: int) -> int:
         """How many attempts before ``attempt`` do not count against the budget (header ``ledgerq-spared``)."""
-        scheduled = [event for event in self.events if isinstance(event, TaskRetryScheduled)]
-        return sum(event.is_spared for event in scheduled if event.attempt < attempt)
+        spared = [event.attempt for event in self.events if isinstance(event, TaskRetryScheduled) and event.is_spared]
+        waited = [event.attempt for event in self.events if isinstance(event, TaskWaitBegan)]
+        return sum(each < attempt for each in spared + waited)
 
     @classmethod
     def fold(cls, events: list[TaskEvent]) -> TaskRun:

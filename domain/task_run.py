@@ -95,10 +95,14 @@ def attempt_slot(attempt: int, phase: int) -> int:
 
 
 def order_of(slot: int) -> int:
-    """The slot among those that tell a run's state by their order, where a hold lies that has its place elsewhere."""
+    """The slot among those that tell a run's state by their order, where one lies that has its place elsewhere.
+
+    A hold comes before the start of its attempt; the end of a wait, after what its attempt came to.
+    """
     if not SLOT_HELD <= slot < SLOT_HELD + attempt_slot(LAST_ATTEMPT + 1, 0):
         return slot
-    return attempt_slot((slot - SLOT_HELD) // SLOTS_PER_ATTEMPT, Phase.RECEIVED)
+    attempt, place = divmod(slot - SLOT_HELD, SLOTS_PER_ATTEMPT)
+    return attempt_slot(attempt, Phase.IGNORED if place == Phase.IGNORED else Phase.RECEIVED)
 
 
 class TaskEvent(Event, frozen=True, kw_only=True):

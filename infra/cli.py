@@ -17,7 +17,7 @@ from infra.settings import SettingsError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     # name: (where it is, one line of help: kept here so that the overview imports nothing)
-    "run": ("infra.local.run:command", "Run the whole platform on a sample fleet and report."),
+    "run": ("infra.local.run:command", "Run the whole platform on a sample fleet; fork: a chain again from a step."),
     "migrate": ("infra.database.commands:migrate", "Bring the database's schema up to date."),
     "topology": ("infra.broker.commands:topology", "Apply, show or export the broker's topology."),
     "doctor": ("tasks.doctor_command:doctor", "Name what is misconfigured on the broker."),
@@ -61,6 +61,7 @@ GRAFTED: Final[dict[str, dict[str, str]]] = {
         "unskip": "projections.skip_command:unskip",
         "retain": "tasks.retention.command:command",
     },
+    "run": {"fork": "tasks.forks.command:fork"},
     "license": {"check-seats": "projections.seats_command:command"},
 }
 """Subcommands whose work is done elsewhere than that of their group."""

@@ -21,6 +21,7 @@ from domain.task_run import (
     TaskRetryScheduled,
     TaskStarted,
 )
+from domain.wait import TaskWaitBegan, TaskWaitSatisfied, TaskWaitTimedOut, WaitEnd
 from infra.event_store import Log, Recorded
 from projections import tables
 from projections.order import agreed, earliest
@@ -32,6 +33,8 @@ from projections.task_runs import run_id, trace_id
 class Rank:
     """Which event decides about an attempt's outcome: the one of the highest rank."""
 
+    WAITED: Final = -1
+    """All that is known is that its wait has ended."""
     HELD: Final = 0
     RUNNING: Final = 1
     IGNORED: Final = 2
@@ -83,6 +86,13 @@ class AttemptRow(msgspec.Struct):
     paused_at: datetime | None = None
     limited_at: datetime | None = None
     deferred_at: datetime | None = None
+    wait_began_at: datetime | None = None
+    wait_event: str | None = None
+    wait_match: str | None = None
+    wait_until: datetime | None = None
+    wait_ended_at: datetime | None = None
+    wait_end: str | None = None
+    wait_event_id: str | None = None
 
 
 class TaskAttempts(Fold[AttemptRow]):
@@ -96,6 +106,9 @@ class TaskAttempts(Fold[AttemptRow]):
             TaskStarted.TOPIC,
             TaskRetryScheduled.TOPIC,
             TaskOutcomeIgnored.TOPIC,
+            TaskWaitBegan.TOPIC,
+            TaskWaitSatisfied.TOPIC,
+            TaskWaitTimedOut.TOPIC,
             *sorted(END_NAMES - {TaskDeadLettered.TOPIC}),
         )
     }
@@ -126,6 +139,8 @@ class TaskAttempts(Fold[AttemptRow]):
                 row.admitted_by = agreed(row.admitted_by, event.admitted_by)
             case TaskOutcomeIgnored():
                 row.ignored_outcome = event.outcome
+            case TaskWaitBegan() | WaitEnd():
+                _fold_wait(row, event)
             case TaskRetryScheduled() | TaskFailure() if row.started_at is None:
                 row.code_version = event.code_version
         if isinstance(event, TaskFailure):
@@ -143,6 +158,18 @@ def _fold_hold(row: AttemptRow, event: TaskReceived) -> None:
     """Since when it has been held for a reason of this kind."""
     if (held_at := _HELD_AT.get(event.because)) is not None:
         setattr(row, held_at, earliest(getattr(row, held_at), event.timestamp))
+
+
+def _fold_wait(row: AttemptRow, event: TaskWaitBegan | WaitEnd) -> None:
+    """What it waits for, and what came of that."""
+    if isinstance(event, TaskWaitBegan):
+        terms = event.terms
+        row.wait_began_at, row.wait_event, row.wait_until = event.timestamp, terms.event, terms.until
+        row.wait_match = msgspec.json.encode(terms.match, order="sorted").decode() if terms.match else None
+        return
+    row.wait_ended_at, row.wait_end = event.timestamp, event.TOPIC.removeprefix("task.wait_")
+    if isinstance(event, TaskWaitSatisfied) and event.came is not None:
+        row.wait_event_id = event.came.id
 
 
 def _fold_outcome(row: AttemptRow, event: AttemptEvent) -> None:
@@ -165,6 +192,8 @@ def _ranked(event: AttemptEvent) -> tuple[int, str]:
             return Rank.END, event.TOPIC.removeprefix("task.")
         case TaskRetryScheduled():
             return Rank.RETRY, "retry_scheduled"
+        case TaskWaitBegan() | WaitEnd():
+            return (Rank.RETRY if isinstance(event, TaskWaitBegan) else Rank.WAITED), "wait_began"
         case TaskOutcomeIgnored():
             return Rank.IGNORED, "ignored"
         case TaskStarted():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import pkgutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from celery import Celery
@@ -26,6 +27,8 @@ from tasks.worker.retry import RetryPolicy
 _CATALOG: Final = "tasks.catalog"
 _SAMPLES: Final = ("tasks.sample.work", "tasks.sample.marking")
 _CORRELATION: Final = "ledgerq-correlation-id"
+BEGAN_AT: Final = "ledgerq-began-at"
+"""Header: when the workflow began; what happened before it is not waited for (docs/waiting.md)."""
 _TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
@@ -42,6 +45,7 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         the priority of that task where it names none of its own. All else is Celery's ``Celery.send_task``.
         """
         options.setdefault("mandatory", True)
+        options["headers"] = {BEGAN_AT: self._began_at(), **(options.get("headers") or {})}
         self._inherit(options)
         self._tell_story(options)
         queue = options.get("queue") or (None if options.get("exchange") is not None else Tier.NORMAL.queue)
@@ -61,6 +65,12 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         story = _group(options) if parent is None else parent.request.get(_CORRELATION)
         if story and not headers.get(_CORRELATION):
             options["headers"] = {**headers, _CORRELATION: str(story)}
+
+    def _began_at(self) -> str:
+        """When the workflow began that the message belongs to: now, or when the running task's did."""
+        parent = self.current_worker_task
+        told = None if parent is None else (parent.request.headers or {}).get(BEGAN_AT)
+        return str(told or datetime.now(UTC).isoformat())
 
     def _correlation_id(self, options: dict[str, Any]) -> str | None:
         """As the worker will find it; None: that of the run itself."""

@@ -5,7 +5,8 @@ select tier, count(*) as ended_runs,
        avg(prefetched_seconds) as prefetched_seconds,
        avg(running_seconds)    as running_seconds,
        avg(retry_wait_seconds) as retry_wait_seconds,
-       avg(eta_seconds + paused_seconds + limited_seconds + deferred_seconds) as held_seconds
+       avg(eta_seconds + paused_seconds + limited_seconds + deferred_seconds) as held_seconds,
+       avg(waiting_seconds)    as waiting_seconds
 from analytics.fct_task_waits
 where is_ended and accepted_by = 'requested' and most_moved_seconds < 60
 group by tier

@@ -76,6 +76,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "unique_key": "usage-2026-03-01",
         "unique_for_seconds": 3600.0,
     },
+    "signal.received": {"signal": "payment", "key": "order-4711", "details": {"amount": 120}},
     "ingest.watermark": {},
     "fan_in.declared": {
         "fan_in_id": "018f3b5e-3a01-7f22-8b1c-0d9e7c5a4b40",
@@ -97,6 +98,18 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "code_version": "0.1.0",
     },
     "task.retry_scheduled": {**_FAILURE, "spent_by": "exception", "delay_seconds": 4.0, "runtime_seconds": 0.8},
+    "task.wait_began": {
+        **_ATTEMPT,
+        "terms": {"event": "license.renewed", "match": {"license_id": _LICENSE}, "until": "2026-04-01T12:00:00Z"},
+        "message": {"body": "[[], {}, {}]", "size_bytes": 12, "content_type": "application/json"},
+        "priority": 6,
+    },
+    "task.chain_recorded": {
+        **_ATTEMPT,
+        "links": [{"task": "ship", "args": [], "kwargs": {}, "options": {"task_id": _LICENSE}, "immutable": False}],
+        "args": ["order-4711"],
+        "kwargs": {},
+    },
     "task.succeeded": {**_ATTEMPT, "result": '{"hours":24}', "runtime_seconds": 1.25},
     "task.failed": {
         **_FAILURE,

@@ -37,14 +37,17 @@ class Stopped(BaseException):
     """Somebody asked for the end (Ctrl-C, SIGTERM, SIGHUP)."""
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--exit", "exit_after", is_flag=True, help="End after the report instead of staying up.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the sample fleet's chances.")
-def command(*, exit_after: bool, seed: int) -> None:
+@click.pass_context
+def command(ctx: click.Context, *, exit_after: bool, seed: int) -> None:
     """Run the whole platform on a sample fleet, then report what the views say.
 
     Exit status: 0 when every accepted task has one recorded end, 1 when not.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     settings = load_settings()
     progress = Progress()
     try:

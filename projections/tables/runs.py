@@ -75,6 +75,13 @@ TASK_ATTEMPTS: Final = sa.Table(
     moment("paused_at"),
     moment("limited_at"),
     moment("deferred_at"),
+    moment("wait_began_at"),
+    text("wait_event"),
+    text("wait_match"),
+    moment("wait_until"),
+    moment("wait_ended_at"),
+    text("wait_end"),
+    text("wait_event_id"),
 )
 
 FOLDED_REQUESTS: Final = sa.Table(

@@ -18,6 +18,7 @@ from domain.task_run import (
     TaskRevoked,
     TaskStarted,
 )
+from domain.wait import TaskWaitBegan
 from infra.broker.topology import TASKS
 from infra.tracing import Context, Link, Mark, Span, Story, ids, names
 from infra.tracing.messaging import about_message
@@ -58,7 +59,9 @@ class Tried(NamedTuple):
     @property
     def outcome(self) -> AttemptEvent | None:
         """What it came to: what counted or, where nothing did, what was ignored."""
-        came_to = [fact.event for fact in self.facts if isinstance(fact.event, TaskRetryScheduled | TaskEnd)]
+        came_to = [
+            fact.event for fact in self.facts if isinstance(fact.event, TaskRetryScheduled | TaskWaitBegan | TaskEnd)
+        ]
         ignored = [fact.event for fact in self.facts if isinstance(fact.event, TaskOutcomeIgnored)]
         return next(iter([*came_to, *ignored]), None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from infra.broker.depths import QueueDepths
 from infra.broker.errors import BrokerUnreachableError
@@ -24,6 +24,8 @@ from tasks.dispatch.meter import DispatchMeter, show_held
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
 from tasks.dispatch.pressure import Pressure
 from tasks.dispatch.publishing import PublishingFollower
+from tasks.dispatch.resuming import ResumingFollower
+from tasks.dispatch.waits import WaitsFollower
 from tasks.dispatch.webhooks import WebhookFollower
 from tasks.leading import LEADS, lead
 
@@ -48,6 +50,16 @@ def run(settings: Settings | None = None) -> None:
         lead(settings, LEADERSHIP, stop=stop, pulse=pulse, work=dispatcher.work, instruments=instruments)
 
 
+class Follower(Protocol):
+    """What follows a log: it begins where it stopped, and says now and then how far it is."""
+
+    def take_over(self) -> None:
+        """Begin where the last one stopped."""
+
+    def note_position(self) -> None:
+        """Write down how far this has looked, if the store does not know."""
+
+
 class Dispatcher:
     """The followers of this process, in one loop: policies ask for runs, accepted runs are published."""
 
@@ -69,8 +81,12 @@ class Dispatcher:
         )
         webhooks = tuple(WebhookFollower(self._store, clock=_now, page_events=page, log=log) for log in FOLLOWERS)
         fan_ins = FanInFollower(self._store, clock=_now, page_events=page)
-        self._askers: tuple[PolicyFollower | WebhookFollower | FanInFollower, ...] = (*policies, *webhooks, fan_ins)
+        self._askers: tuple[Follower, ...] = (*policies, *webhooks, fan_ins)
         self._copies = CopiesFollower(self._store, self._publisher)
+        self._waits = (
+            WaitsFollower(self._store, clock=_now, page_events=page),
+            ResumingFollower(self._store, self._publisher, page_runs=page),
+        )
         self._depths = QueueDepths(settings, role="dispatch depths")
         limit = settings.tier_ready_limit_messages
         pressure = Pressure(self._store, self._depths, clock=_now, limit_messages=limit)
@@ -94,12 +110,14 @@ class Dispatcher:
         self._depths.close()
         self._store.close()
 
+    @property
+    def _followers(self) -> tuple[Follower, ...]:
+        return (*self._askers, *self._waits, self._publishing, self._copies)
+
     def work(self, leadership: Leadership) -> None:
         """Follow both logs until the leadership is lost or somebody asks to stop."""
-        for followed in self._askers:
-            followed.take_over()
-        self._publishing.take_over()
-        self._copies.take_over()
+        for follower in self._followers:
+            follower.take_over()
         looked_at = noted_at = time.monotonic()
         while not self._stop:
             self._pulse.beat(ready=not self._publishing.is_failing, state=LEADS.copy)
@@ -109,14 +127,13 @@ class Dispatcher:
                 looked_at = time.monotonic()
             accepted = [followed.step() for followed in self._askers]
             published = [self._publishing.step(), self._copies.step()]
-            if any(accepted) or any(published):
+            waited = [follower.step() for follower in self._waits]
+            if any(accepted) or any(published) or any(waited):
                 continue
             if time.monotonic() - noted_at > NOTE_SECONDS:
                 noted_at = time.monotonic()
-                for followed in self._askers:
-                    followed.note_position()
-                self._publishing.note_position()
-                self._copies.note_position()
+                for follower in self._followers:
+                    follower.note_position()
                 self._publisher.keep_alive()
             self._stop.wait(self._pause_seconds)
 

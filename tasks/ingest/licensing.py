@@ -20,10 +20,11 @@ from domain.license import License, license_stream
 from domain.license_events import CALENDAR
 from domain.license_messages import LicenseChangeData, LicenseIssuedData
 from domain.license_refusals import LicenseAlreadyIssued, LicenseUnknown
-from domain.messages import SessionEndedData, SessionStartedData
+from domain.messages import SessionEndedData, SessionStartedData, SignalReceivedData
 from domain.session import Session, session_stream
 from domain.session_denial import SessionDenied, denial
 from domain.session_refusals import SessionAlreadyStarted, SessionUnknown
+from domain.signal import SignalReceived
 from infra.event_store import NewEvent, caused
 from tasks.ingest import license_changes
 from tasks.ingest.reading import Told
@@ -90,8 +91,8 @@ class Known:
         self._aggregates[aggregate.id] = aggregate
 
 
-Denying = Callable[[UUID], SessionDenied]
-"""From the id of the message to the fact that what it tells was denied."""
+Following = Callable[[UUID], SessionDenied | SignalReceived]
+"""From the id of the message to the fact that follows from it alone: what it tells was denied, or is a signal."""
 
 
 class Handler(NamedTuple):
@@ -99,8 +100,8 @@ class Handler(NamedTuple):
 
     streams: Callable[[Any], tuple[str, ...]]
     """The streams that have to be known to decide, from the message's data."""
-    decide: Callable[[Known, Any, datetime], Aggregate | Denying]
-    """From what is known, the data and the time it occurred, to the aggregate with its new facts, or to a denial."""
+    decide: Callable[[Known, Any, datetime], Aggregate | Following]
+    """From what is known, the data and the time it occurred, to the aggregate with its new facts, or to a fact."""
     capped: bool = False
     """Whether it cannot have occurred after we were told."""
 
@@ -146,7 +147,7 @@ def _answerable(new: NewEvent) -> NewEvent:
     return new._replace(metadata={**new.metadata, "actor": "calendar"}) if isinstance(new.event, CALENDAR) else new
 
 
-def _start_session(known: Known, data: SessionStartedData, at: datetime) -> Session | Denying:
+def _start_session(known: Known, data: SessionStartedData, at: datetime) -> Session | Following:
     if session_stream(data.session_id) in known:
         raise SessionAlreadyStarted(session_stream(data.session_id))
     under = known.license(data.license_id)
@@ -157,6 +158,10 @@ def _start_session(known: Known, data: SessionStartedData, at: datetime) -> Sess
     session = Session.start(**use, default_patience=known.default_patience)
     known.take(session, 1)
     return session
+
+
+def _receive_signal(_known: Known, data: SignalReceivedData, at: datetime) -> Following:
+    return lambda cause: SignalReceived.record(cause, signal=data.signal, key=data.key, details=data.details, at=at)
 
 
 def _end_session(known: Known, data: SessionEndedData, at: datetime) -> Session:
@@ -179,6 +184,10 @@ def _change(known: Known, data: LicenseChangeData, at: datetime, *, change: Call
     return found
 
 
+def _none(_data: SignalReceivedData) -> tuple[str, ...]:
+    return ()
+
+
 def _its_session(data: SessionEndedData) -> tuple[str, ...]:
     return (session_stream(data.session_id),)
 
@@ -194,6 +203,7 @@ def _its_license(data: LicenseChangeData) -> tuple[str, ...]:
 HANDLERS: Final[dict[str, Handler]] = {
     "session.started": Handler(_session_and_license, _start_session, capped=True),
     "session.ended": Handler(_its_session, _end_session, capped=True),
+    "signal.received": Handler(_none, _receive_signal, capped=True),
     "license.issued": Handler(_its_license, _issue),
     **{
         name: Handler(_its_license, partial(_change, change=change), capped=True)

@@ -24,6 +24,7 @@ from domain.task_run import (
     run_stream,
     task_event,
 )
+from domain.wait import TaskWaitBegan
 from infra.event_store import EventStore, Log, NewEvent, Transaction, caused
 from infra.event_store.payloads import Payload, keep
 from tasks.ingest.admission import Admission
@@ -182,7 +183,7 @@ def append(
 
 
 def _is_outcome(decided: Decided) -> bool:
-    return decided.is_end or isinstance(decided.event, TaskRetryScheduled)
+    return decided.is_end or isinstance(decided.event, TaskRetryScheduled | TaskWaitBegan)
 
 
 def _requested(told: Told, data: TaskRequestedData) -> TaskRequested:

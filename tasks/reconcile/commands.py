@@ -29,6 +29,7 @@ NAMED_AT_MOST: Final = 50
 _CANNOT_SAY: Final = 2
 _SPOKEN: Final = {
     Standing.AT_DISPATCH: "waiting for dispatch",
+    Standing.WAITING: "waiting for an event or a time",
     Standing.EXPECTED: "waiting where it should, for all we know",
     Standing.SEEN: "seen waiting",
     Standing.AT_WORKER: "being executed",

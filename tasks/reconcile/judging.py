@@ -41,6 +41,8 @@ class Standing(Enum):
     """Something was told of it since the first look, or is about to be."""
     AT_DISPATCH = auto()
     """Dispatch has not come to it yet."""
+    WAITING = auto()
+    """It waits for an event or a time, and has no message."""
     AT_WORKER = auto()
     """A live worker executes it."""
     EXPECTED = auto()
@@ -128,8 +130,10 @@ def _most_held(tier: Tier, looks: Sequence[Look]) -> int:
 def _standing(run: OpenRun, evidence: Evidence) -> Standing:  # noqa: PLR0911  one line for each thing that can be said
     if run.since >= evidence.began_at:
         return Standing.MOVING
-    if run.place is Place.DISPATCH and (run.request_position or 0) > evidence.dispatched[run.tier]:
+    if run.is_before_dispatch(evidence.dispatched[run.tier]):
         return Standing.AT_DISPATCH
+    if run.place is Place.LOG:
+        return Standing.WAITING
     if run.place is Place.WORKER and process_of(run.worker) in evidence.looks[-1].processes:
         return Standing.AT_WORKER
     if _becomes_due(run, evidence):

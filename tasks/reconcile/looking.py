@@ -164,7 +164,8 @@ def _in_question(runs: list[OpenRun], first: Look, dispatched: Mapping[Tier, int
     """Whether there is any run that the log alone does not place."""
     return any(
         run.since < first.at
-        and not (run.place is Place.DISPATCH and (run.request_position or 0) > dispatched[run.tier])
+        and not run.is_before_dispatch(dispatched[run.tier])
+        and run.place is not Place.LOG
         and not (run.place is Place.WORKER and process_of(run.worker) in first.processes)
         for run in runs
     )

@@ -24,6 +24,7 @@ from domain.task_run import (
     run_stream,
 )
 from domain.tier import Tier
+from domain.wait import TaskWaitBegan, TaskWaitSatisfied, TaskWaitTimedOut
 from infra.broker.delay import MAX_DELAY
 
 _PLACE_AFTER: Final = (
@@ -32,14 +33,20 @@ _PLACE_AFTER: Final = (
     TaskReceived.TOPIC,
     TaskStarted.TOPIC,
     TaskRetryScheduled.TOPIC,
+    TaskWaitBegan.TOPIC,
+    TaskWaitSatisfied.TOPIC,
+    TaskWaitTimedOut.TOPIC,
 )
+_NEXT_AFTER: Final = frozenset(_PLACE_AFTER[-4:])
+"""After these it is the next attempt whose message there is, or will be."""
+_WAIT_ENDS: Final = frozenset(_PLACE_AFTER[-2:])
 # A stream's rows lie together in the primary key: one walk over it finds the runs without an end slot.
 _OPEN: Final = f"""
     select stream_id, version, name, position, occurred_at, recorded_at, data->>'task' as task, data->>'tier' as tier,
            data->>'queue' as queue, data->>'worker' as worker, (data->>'attempt')::int as attempt,
            (data->>'delay_seconds')::float8 as delay_seconds, (data->>'eta')::timestamptz as eta,
            (data->>'priority')::int as priority, (data->>'copy')::int as copy,
-           coalesce((data->>'is_spared')::boolean, false) as is_spared
+           coalesce((data->>'is_spared')::boolean, name = '{TaskWaitBegan.TOPIC}') as is_spared
     from event_store.task_events
     where stream_id in (
         select stream_id from event_store.task_events group by stream_id having not bool_or(version = {SLOT_END})
@@ -58,6 +65,8 @@ class Place(StrEnum):
     """In its tier's queue, or in the hands of a worker that has not begun it."""
     LADDER = "delay ladder"
     """Waiting for its time; after that, in the queue."""
+    LOG = "log"
+    """It waits for an event or a time; the log keeps its message."""
     WORKER = "worker"
     """Being executed."""
 
@@ -79,6 +88,8 @@ class OpenRun(NamedTuple):
         request_position: of its ``task.requested`` in the log; None where there is none (a direct Celery call).
         copies: how many copies of its message were published beside the first.
         spared: how many of its attempts do not count against the task's budget.
+        resumed_position: of the end of its wait in the log, where that is the last thing told of it; dispatch publishes
+            its next attempt when it comes there.
     """
 
     run_id: str
@@ -94,15 +105,23 @@ class OpenRun(NamedTuple):
     request_position: int | None
     copies: int
     spared: int
+    resumed_position: int | None = None
 
     @property
     def is_held(self) -> bool:
         """Whether a worker sent it back into the ladder; that may happen again without being told anew."""
         return self.last == TaskReceived.TOPIC
 
+    def is_before_dispatch(self, dispatched: int) -> bool:
+        """Whether dispatch, which has come to that position of the log, has yet to publish it."""
+        requested = self.request_position if self.place is Place.DISPATCH else None
+        return max(requested or 0, self.resumed_position or 0) > dispatched
+
     def last_seen(self) -> str:
         """Where, in words."""
         match self.place:
+            case Place.LOG:
+                return "in the log, waiting for an event or a time"
             case Place.DISPATCH:
                 return "in the log, on its way to dispatch"
             case Place.WORKER:
@@ -150,12 +169,15 @@ def _fold(told: list[Any]) -> OpenRun | None:
         request_position=next((row.position for row in told if row.version == SLOT_REQUESTED), None),
         copies=copy.copy if copy is not None else 0,
         spared=sum(row.is_spared for row in told),
+        resumed_position=last.position if last.name in _WAIT_ENDS else None,
     )
 
 
 def _place(last: Any) -> tuple[Place, datetime | None]:
     if last.name == TaskRequested.TOPIC:
         return Place.DISPATCH, None
+    if last.name == TaskWaitBegan.TOPIC:
+        return Place.LOG, None
     if last.name == TaskStarted.TOPIC:
         return Place.WORKER, None
     if last.name == TaskRetryScheduled.TOPIC and last.delay_seconds > 0:
@@ -166,7 +188,7 @@ def _place(last: Any) -> tuple[Place, datetime | None]:
 
 
 def _awaited_attempt(last: Any) -> int:
-    if last.name == TaskRetryScheduled.TOPIC:
+    if last.name in _NEXT_AFTER:
         return int(last.attempt) + 1
     return int(last.attempt or 1)
 

@@ -25,6 +25,7 @@ _STATES: Final = {
     RunState.HELD: states.PENDING,
     RunState.RUNNING: states.STARTED,
     RunState.RETRYING: states.RETRY,
+    RunState.WAITING: states.RETRY,
     RunState.SUCCEEDED: states.SUCCESS,
     RunState.REVOKED: states.REVOKED,
     RunState.EXPIRED: states.REVOKED,

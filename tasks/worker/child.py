@@ -30,10 +30,12 @@ from tasks.worker.outcome import (
     RetryAsked,
     Returned,
     Snoozed,
+    Waiting,
     cut,
 )
 from tasks.worker.resend import RetryDesk
 from tasks.worker.snooze import Snooze
+from tasks.worker.waiting import Wait
 from tasks.worker.within import begin_tracing, within
 
 _REPLACED: Final = "Replaced by new task"
@@ -88,8 +90,8 @@ def traced(task: Any, trace: Trace, desk: RetryDesk, *, payload_limit_bytes: int
 
 
 def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk, *, payload_limit_bytes: int) -> Outcome:
-    if info is not None and isinstance(info.retval, Snooze):
-        return Snoozed(Failure("Snooze", cut(str(info.retval.message))), info.retval.delay_seconds)
+    if info is not None and isinstance(info.retval, (Snooze, Wait)):
+        return _put_off(info.retval)
     if info is not None and info.state == states.RETRY:
         return _retry(info.retval, desk)
     if desk.committed is not None:  # `self.retry(throw=False)`: the run goes on, whatever this attempt did after
@@ -99,6 +101,12 @@ def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk, *, 
     if info.state == states.IGNORED:
         return HandedOver() if _REPLACED in str(info.retval) else Returned(None)
     return _raised(info.retval, _traceback(value), final=desk.was_refused or _is_final(task, info.retval))
+
+
+def _put_off(raised: Snooze | Wait) -> Outcome:
+    if isinstance(raised, Wait):
+        return Waiting(raised.terms)
+    return Snoozed(Failure("Snooze", cut(str(raised.message))), raised.delay_seconds)
 
 
 def _raised(error: BaseException, traceback: str | None = None, *, final: bool = False) -> Outcome:

@@ -22,9 +22,10 @@ from tasks.worker.verdict import Verdict
 
 SUCCEEDED: Final = "succeeded"
 RETRIED: Final = "retried"
+WAITED: Final = "waited"
 HANDED_OVER: Final = "handed_over"
 OUTCOMES: Final = (
-    SUCCEEDED, "failed", "timed_out", "lost", "rejected", "revoked", "expired", RETRIED, HANDED_OVER,
+    SUCCEEDED, "failed", "timed_out", "lost", "rejected", "revoked", "expired", RETRIED, WAITED, HANDED_OVER,
 )  # fmt: skip
 SPENT_BY: Final = ("exception", "worker_lost", "redelivered", "shutdown", "snooze")
 FOLD_SECONDS: Final = 1.0
@@ -113,7 +114,7 @@ class WorkerMeter:
             if outcome == SUCCEEDED:
                 self._note_success(task)
         for task, verdict, _ in ended:
-            if verdict.following is not None:
+            if verdict.following is not None and not verdict.waits:
                 self._of(task).retries[verdict.data["spent_by"]].inc()
 
     def _of(self, task: str) -> _TaskCounts:
@@ -133,6 +134,8 @@ class WorkerMeter:
 
 
 def _outcome(verdict: Verdict) -> str:
+    if verdict.waits:
+        return WAITED
     if verdict.following is not None:
         return RETRIED
     return HANDED_OVER if verdict.name is None else verdict.name.removeprefix("task.")

@@ -10,6 +10,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from domain.wait import WaitTerms
+
 TEXT_LIMIT: Final = 2_000
 """Characters of a result or of an error's text that are recorded."""
 TRACEBACK_LIMIT: Final = 8_000
@@ -87,6 +89,12 @@ class Snoozed(msgspec.Struct, frozen=True):
     delay_seconds: float
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """The task goes on once something has happened, or once a time has come."""
+
+    terms: WaitTerms
+
+
 class Raised(msgspec.Struct, frozen=True):
     """The task raised. ``final``: another attempt would be pointless (a refusal, an exception listed as such)."""
 
@@ -134,7 +142,7 @@ class NotRun(msgspec.Struct, frozen=True):
 
 
 Unsuccessful = Raised | Refused | Died | TimedOut | NotRun
-Outcome = Returned | HandedOver | RetryAsked | Snoozed | Unsuccessful
+Outcome = Returned | HandedOver | RetryAsked | Snoozed | Waiting | Unsuccessful
 
 
 class Annotated(msgspec.Struct, frozen=True):

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import structlog
 
+from domain.chain import TaskChainRecorded
 from domain.task_run import HoldReason, TaskReceived, TaskRejected, TaskStarted
 from infra.broker.frames import OutgoingMessage
 from infra.cloudevents import CloudEvent
 from infra.logs import about
 from tasks.worker.attempt import Attempt
+from tasks.worker.chain import chain_of
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.hold import held, marked_held, was_held
 from tasks.worker.in_hand import InHand, Withheld
@@ -26,6 +28,7 @@ from tasks.worker.recorder import Entry, Recorder
 from tasks.worker.retry import AttemptRules
 from tasks.worker.spans import next_traceparent, tell_attempt
 from tasks.worker.verdict import Fate, Trial, Verdict, judge
+from tasks.worker.waiting import kept
 from tasks.worker.watching import Watcher
 
 REMEMBERED: Final = 1_000
@@ -33,6 +36,9 @@ REMEMBERED: Final = 1_000
 
 NO_RULES: Final = AttemptRules(policy=None, max_retries=0)
 """For what no task of ours stands behind."""
+
+_LONG: Final = frozenset({"traceback", "result", "payload", "message", "terms"})
+"""What is told of an attempt and no log line repeats."""
 
 _log = structlog.get_logger("ledgerq.worker")
 _heard = logging.getLogger("ledgerq.worker")
@@ -113,7 +119,7 @@ class Registrar:
             copy=attempt.copy or None,
             admitted_by=in_hand.admitted_by,
         )
-        self._recorder.submit(Entry([event], is_urgent=False))
+        self._recorder.submit(Entry([*_chain(in_hand, at=at), event], is_urgent=False))
         for watcher in self._watchers:
             watcher.started(attempt, waited=at - received_at)
         _say(attempt, TaskStarted.TOPIC, logging.DEBUG, pid=pid)
@@ -192,6 +198,8 @@ class Registrar:
         try:
             verdict = judge(outcome, Trial(attempt.number, rules, random, attempt.spared))
             messages = self._next(in_hand, verdict)
+            if verdict.waits:
+                verdict, messages = verdict._replace(data={**verdict.data, **kept(messages[0], attempt)}), []
         except Exception as error:  # noqa: BLE001  what it was is recorded
             # The pool calls this once and drops what it raises: the run would keep its place and never end.
             with about(attempt.fields):
@@ -200,7 +208,8 @@ class Registrar:
             verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
         for watcher in self._watchers:
             watcher.concluded(attempt, verdict, runtime_seconds=runtime_seconds)
-        self._record(in_hand, self._told(attempt, verdict, runtime_seconds), messages, verdict.fate)
+        told = self._told(attempt, verdict, runtime_seconds)
+        self._record(in_hand, told, messages, verdict.fate, replaces=verdict.following is not None)
         tell_attempt(in_hand, verdict, runtime_seconds=runtime_seconds)
 
     def give_up(self, in_hand: InHand, outcome: Outcome) -> None:
@@ -268,7 +277,7 @@ class Registrar:
         if verdict.name is None:
             return []
         level = logging.INFO if verdict.fate is Fate.ACKNOWLEDGED else logging.WARNING
-        brief = {k: v for k, v in verdict.data.items() if k not in {"traceback", "result", "payload"}}
+        brief = {k: v for k, v in verdict.data.items() if k not in _LONG}
         _say(attempt, verdict.name, level, runtime_seconds=runtime_seconds, **brief)
         version = self._code_version if "error_type" in verdict.data else None
         told = {"runtime_seconds": runtime_seconds, "code_version": version, **verdict.data}
@@ -280,10 +289,12 @@ class Registrar:
         trace = next_traceparent(in_hand.attempt, verdict.following.delay)
         return [next_message(in_hand.message, in_hand.attempt, verdict.following, traceparent=trace)]
 
-    def _record(self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate) -> None:
+    def _record(
+        self, in_hand: InHand, events: list[CloudEvent], messages: list[Any], fate: Fate, *, replaces: bool = False
+    ) -> None:
         in_hand.fate = fate
         self.drop_lease(in_hand)
-        if messages and not self._is_ours(in_hand):
+        if (messages or replaces) and not self._is_ours(in_hand):
             in_hand.withheld = Withheld(events, messages)
         else:
             self._submit(in_hand, events, messages)
@@ -327,6 +338,12 @@ class Registrar:
             self._let_go[key] = in_hand
             if len(self._let_go) > REMEMBERED:
                 self._let_go.popitem(last=False)
+
+
+def _chain(in_hand: InHand, *, at: datetime) -> list[CloudEvent]:
+    """What the log is told of the chain that the attempt begins, if it begins one."""
+    chain = chain_of(in_hand.message, in_hand.attempt)
+    return [] if chain is None else [in_hand.attempt.tell(TaskChainRecorded.TOPIC, at=at, **chain)]
 
 
 def _say(attempt: Attempt, name: str, level: int, **told: Any) -> None:

@@ -19,6 +19,7 @@ from domain.task_run import (
     TaskSucceeded,
     TaskTimedOut,
 )
+from domain.wait import TaskWaitBegan
 from infra.broker.delay import SHORTEST_DELAY
 from tasks.worker.outcome import (
     Died,
@@ -34,6 +35,7 @@ from tasks.worker.outcome import (
     Snoozed,
     TimedOut,
     Unsuccessful,
+    Waiting,
 )
 from tasks.worker.retry import AttemptRules, bounded
 
@@ -67,12 +69,14 @@ class Verdict(NamedTuple):
         data: the event's own fields.
         fate: of the message.
         following: the next attempt, if there is one; its message is confirmed before this one is acknowledged.
+        waits: whether that message is kept in the log instead, until what the attempt waits for has come.
     """
 
     name: str | None
     data: dict[str, Any]
     fate: Fate = Fate.ACKNOWLEDGED
     following: NextAttempt | None = None
+    waits: bool = False
 
 
 class Trial(NamedTuple):
@@ -109,17 +113,20 @@ def judge(outcome: Outcome, trial: Trial) -> Verdict:
             return Verdict(TaskSucceeded.TOPIC, {"result": result, **whole})
         case HandedOver():
             return Verdict(None, {})
+        case Snoozed() | Died(is_spared=True) | Waiting():
+            return _spared(outcome)
         case RetryAsked(failure, delay_seconds, resend):
             return _again("exception", failure, NextAttempt(_delay(trial, delay_seconds), resend))
-        case Snoozed() | Died(is_spared=True):
-            return _spared(outcome)
         case _ if _asks_for_another(outcome, trial.rules) and trial.has_another:
             return _again(_spent_by(outcome), outcome.failure, NextAttempt(_delay(trial, _waits(outcome))))
         case _:
             return _end(outcome, trial.rules)
 
 
-def _spared(outcome: Snoozed | Died) -> Verdict:
+def _spared(outcome: Snoozed | Died | Waiting) -> Verdict:
+    if isinstance(outcome, Waiting):
+        following = NextAttempt(timedelta(0), is_spared=True)
+        return Verdict(TaskWaitBegan.TOPIC, {"terms": outcome.terms}, following=following, waits=True)
     if isinstance(outcome, Died):
         return _again(outcome.spent_by, outcome.failure, NextAttempt(timedelta(0), is_spared=True))
     delay = max(bounded(outcome.delay_seconds), SHORTEST_DELAY)

@@ -53,6 +53,18 @@ def test_every_phase_of_every_attempt_has_a_slot_of_its_own() -> None:
     assert slots == sorted(set(slots))
 
 
+def test_a_wait_is_what_an_attempt_came_to_and_it_has_one_end() -> None:
+    message = {"body": "[]", "size_bytes": 2}
+    began = event("task.wait_began", attempt=1, terms={"event": "license.renewed"}, message=message)
+    satisfied, late = event("task.wait_satisfied", attempt=1), event("task.wait_timed_out", attempt=1, until=NOW)
+    assert satisfied.originator_version == late.originator_version
+    story = [event("task.started", attempt=1), began]
+    assert TaskRun.fold(story).state is RunState.WAITING
+    assert TaskRun.fold([satisfied, *story]).state is RunState.RETRYING
+    assert TaskRun.fold([satisfied, event("task.started", attempt=2), *story]).state is RunState.RUNNING
+    assert TaskRun.fold(story).spared_before(2) == 1
+
+
 @pytest.mark.parametrize(("reason", "is_end"), [("rejected", False), ("expired", True), ("maxlen", True)])
 def test_a_dead_letter_is_the_end_only_where_the_broker_made_it(reason: str, *, is_end: bool) -> None:
     letter = event("task.dead_lettered", reason=reason)

@@ -402,7 +402,9 @@ class History:
             by = str(minted("reinstated", number)) if self._chance.random() < 0.5 else None
             began = {"attempt": attempt, "pid": number, "priority": 2, "admitted_by": by, **worker}
             story.append(told(run, "started", attempt * 10, **began))
-            if attempt < attempts:
+            if attempt < attempts and number % 5 == 4:
+                story += self._waited(run, attempt, worker)
+            elif attempt < attempts:
                 why: dict[str, Any] = {
                     "spent_by": "exception",
                     "error_type": "OSError",
@@ -418,6 +420,25 @@ class History:
         if self._chance.random() < 0.3:
             story.append(told(run, "revocation_requested", attempts * 10 + 8, reason="ordered twice"))
         return story + self._end(run, attempts, worker)
+
+    def _waited(self, run: UUID, attempt: int, worker: dict[str, str]) -> list[Event]:
+        """An attempt that waits for an event, and what comes of that."""
+        message = {"body": "[[], {}, {}]", "size_bytes": 12}
+        terms = {"event": "license.renewed", "match": {"license_id": "l1"}, "until": at(attempt * 10 + 7)}
+        began = told(run, "wait_began", attempt * 10 + 5, attempt=attempt, terms=terms, message=message, **worker)
+        if attempt % 2:
+            return [began, told(run, "wait_timed_out", attempt * 10 + 7, attempt=attempt, until=at(attempt * 10 + 7))]
+        came = {
+            "id": str(minted("came", run)),
+            "name": "license.renewed",
+            "stream": "license-l1",
+            "log": "licensing",
+            "position": 1,
+            "data": {},
+            "occurred_at": at(attempt * 10 + 6),
+            "recorded_at": at(attempt * 10 + 6),
+        }
+        return [began, told(run, "wait_satisfied", attempt * 10 + 7, attempt=attempt, came=came)]
 
     def _held(self, run: UUID, attempt: int) -> list[Event]:
         """What kept an attempt waiting: its own time, its license, or the silence about that; by several workers."""

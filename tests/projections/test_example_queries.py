@@ -341,12 +341,17 @@ def attempts(run: RunFacts) -> dict[int, dict[str, Any]]:
     return found
 
 
+def ended_by(told_of: dict[str, Any]) -> Any:
+    """What an attempt came to; None while that is open."""
+    return told_of.get("end") or told_of.get("retry_scheduled") or told_of.get("wait_began")
+
+
 @answers
 def task_cost_per_license(facts: Facts) -> Rows:
     costs: dict[tuple[str, str], list[tuple[str, float]]] = defaultdict(list)
     for run in facts.runs:
         for told_of in attempts(run).values():
-            began, outcome = told_of.get("started"), told_of.get("end") or told_of.get("retry_scheduled")
+            began, outcome = told_of.get("started"), ended_by(told_of)
             if run.license_id and began and outcome:
                 took = getattr(outcome, "runtime_seconds", None)
                 costs[run.license_id, began.task].append(
@@ -378,7 +383,7 @@ def task_waits_by_tier(facts: Facts) -> Rows:
 @answers
 def where_time_goes(facts: Facts) -> Rows:
     spent = grouped((asked_for[0].tier, walked(run)) for run in ended(facts) if (asked_for := run.named("requested")))
-    parts = ("dispatch", "queue", "prefetched", "running", "retry_wait", "held")
+    parts = ("dispatch", "queue", "prefetched", "running", "retry_wait", "held", "waiting")
     return [
         (tier, len(found), *(sum(each[part] for each in found) / len(found) for part in parts))
         for tier, found in spent.items()
@@ -417,6 +422,10 @@ def instants(run: RunFacts) -> Iterator[tuple[datetime, str, timedelta]]:
                 yield event.timestamp, "running", timedelta(0)
             case "retry_scheduled":
                 yield event.timestamp, "retry_wait", timedelta(seconds=event.delay_seconds)
+            case "wait_began":
+                yield event.timestamp, "waiting", timedelta(0)
+            case "wait_satisfied" | "wait_timed_out":
+                yield event.timestamp, "queue", timedelta(0)
             case _:
                 yield event.timestamp, "", timedelta(0)
 

@@ -18,7 +18,7 @@ from projections.rebuild import rebuild
 from tests.projections.histories import at, minted, requested, told
 from tests.projections.world import World
 
-PARTS = ("dispatch", "queue", "eta", "paused", "limited", "deferred", "prefetched", "running", "retry_wait")
+PARTS = ("dispatch", "queue", "eta", "paused", "limited", "deferred", "prefetched", "running", "retry_wait", "waiting")
 REASONS = {
     "eta": (None,),
     "paused": ("paused",),
@@ -84,9 +84,18 @@ class Lived:
         self._spend("running")
 
     def _retry(self, attempt: int) -> None:
+        if self.chance.random() < 0.3:
+            self._wait(attempt)
+            return
         delay = round(self.chance.uniform(0, 9), 3)
         self._tell("retry_scheduled", attempt, delay_seconds=delay, **RETRY)
         self._spend("retry_wait", delay)
+
+    def _wait(self, attempt: int) -> None:
+        message = {"body": "[[], {}, {}]", "size_bytes": 12}
+        self._tell("wait_began", attempt, terms={"event": "license.renewed"}, message=message)
+        self._spend("waiting")
+        self._tell("wait_satisfied", attempt)
 
     def _spend(self, part: str, seconds: float | None = None) -> None:
         # Eighths of a second are what both binary fractions and microseconds have without loss.

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0054"
-down_revision = "0051"
+down_revision = "0052"
 
 # Each may be done again after an interruption. The index is partial: whatever else is appended does not touch it.
 STATEMENTS = (

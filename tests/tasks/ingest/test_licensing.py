@@ -70,6 +70,7 @@ def test_a_handler_for_each_type_and_no_other() -> None:
         "session.started",
         "session.ended",
         *(name for name in MESSAGES if name.startswith("license.")),
+        "signal.received",
     }
 
 

@@ -22,6 +22,8 @@ def told(name: str, **data: object) -> tuple[str, dict[str, object]]:
     return (f"task.{name}", {"task": "bill", **data})
 
 
+WAITS = told("wait_began", attempt=1, terms={"until": NOW.isoformat()}, message={"body": "[]", "size_bytes": 2})
+WAITED = [WAITS, told("wait_satisfied", attempt=1)]
 DEFERRED = told("received", attempt=1, eta=NOW + timedelta(seconds=8), because="license_suspended")
 
 
@@ -39,3 +41,21 @@ def test_a_run_that_its_license_deferred_waits_in_the_ladder_until_it_begins(
     with database.connect(fresh_platform, name="test") as connection:
         (run,) = open_runs(connection)
     assert (run.place, run.is_held) == (place, place is Place.LADDER)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [([WAITS], (Place.LOG, 2, 1, False)), (WAITED, (Place.QUEUE, 2, 1, True))],
+    ids=["waits", "goes on"],
+)
+def test_a_run_that_waits_is_in_the_log_until_dispatch_lets_its_next_attempt_go_on(
+    store: EventStore,
+    fresh_platform: Settings,
+    after: list[tuple[str, dict[str, object]]],
+    expected: tuple[Place, int, int, bool],
+) -> None:
+    events = [task_event(name, RUN, at=NOW, data=data) for name, data in [told("started", attempt=1), *after]]
+    store.append(Log.TASKS, [new for each in events for new in caused([each], Cause(id=uuid4(), at=NOW, actor="test"))])
+    with database.connect(fresh_platform, name="test") as connection:
+        (run,) = open_runs(connection)
+    assert (run.place, run.attempt, run.spared, run.resumed_position is not None) == expected

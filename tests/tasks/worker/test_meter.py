@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from domain.task_run import HoldReason
 from domain.tier import Tier
+from domain.wait import WaitTerms
 from infra.metrics.catalog import SHOWN
 from infra.metrics.instruments import Instruments
 from infra.process_name import ProcessName
@@ -53,6 +54,7 @@ class Metered:
         (NotRun("task.expired", FAILURE), "expired"),
         (outcomes.HandedOver(), "handed_over"),
         (Snoozed(FAILURE, 3.0), "retried"),
+        (outcomes.Waiting(WaitTerms()), "waited"),
     ],
 )
 def test_each_outcome_has_its_name(outcome: Outcome, name: str) -> None:
@@ -65,7 +67,7 @@ def test_each_outcome_has_its_name(outcome: Outcome, name: str) -> None:
 
 
 def test_every_kind_of_outcome_has_a_test_above() -> None:
-    told = {Returned, Raised, TimedOut, Died, Refused, NotRun, outcomes.HandedOver, Snoozed}
+    told = {Returned, Raised, TimedOut, Died, Refused, NotRun, outcomes.HandedOver, Snoozed, outcomes.Waiting}
     assert set(get_args(Outcome)) - told == {outcomes.RetryAsked}, "what asks for a retry is told below"
 
 

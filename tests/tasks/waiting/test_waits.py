@@ -1,0 +1,211 @@
+"""Each wait ends once, whichever was first: what is waited for, or the wait."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from domain.task_run import TaskStarted
+from domain.tier import Tier
+from tests.tasks.waiting.platform import Waiting, told
+
+HOUR = timedelta(hours=1)
+pytestmark = pytest.mark.system
+
+
+def test_an_event_that_comes_later_ends_the_wait_and_lets_the_run_go_on(waiting: Waiting) -> None:
+    run = waiting.begin(match={"signal": "paid", "details.order": 7})
+    waiting.look()
+    waiting.signal("paid", order=8)
+    waiting.signal("agreed", order=7)
+    waiting.look()
+    assert waiting.ends(run) == []
+    paid = waiting.signal("paid", key="k", order=7)
+    waiting.look()
+    assert (waiting.ends(run), waiting.came(run)) == (["wait_satisfied"], paid)
+    assert waiting.resuming.step()
+    (message,) = waiting.waiting_in(Tier.HIGH)
+    assert (message.run_id, message.priority, message.headers["ledgerq-attempt"]) == (run, 7, 2)
+    assert message.body[0] == ["signal.received"]
+    assert message.body[2] == {"chain": [{"task": "ship"}]}
+    event = told(message.body)["event"]
+    assert (event["id"], event["name"], event["data"]["details"]) == (paid, "signal.received", {"order": 7})
+    assert event["recorded_at"]
+
+
+def test_an_event_that_came_after_the_workflow_began_and_before_the_wait_is_found(waiting: Waiting) -> None:
+    run = str(uuid4())
+    waiting.signal("paid")  # of another workflow, before this one
+    waiting.start(run)
+    paid = waiting.signal("paid")
+    waiting.signal("paid")
+    waiting.look()
+    waiting.begin(run, match={"signal": "paid"})
+    waiting.look()
+    assert waiting.came(run) == paid
+
+
+def test_how_far_a_wait_looks_back_can_be_said(waiting: Waiting) -> None:
+    paid = waiting.signal("paid")
+    waiting.look()
+    far, since = waiting.begin(lookback_seconds=60.0), waiting.begin(since=datetime.now(UTC) - HOUR)
+    near, later = waiting.begin(), waiting.begin(since=datetime.now(UTC) + HOUR)
+    waiting.look()
+    assert [waiting.came(run) for run in (far, since, near, later)] == [paid, paid, None, None]
+
+
+def test_waits_and_events_that_race_all_meet(waiting: Waiting) -> None:
+    runs = [str(uuid4()) for _ in range(60)]
+    for run in runs:
+        waiting.start(run)
+
+    def signal() -> None:
+        for run in runs:
+            waiting.signal("paid", key=run)
+
+    def wait() -> None:
+        for run in runs:
+            waiting.begin(run, match={"key": run})
+
+    threads = [threading.Thread(target=each) for each in (signal, wait)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        waiting.waits.step()
+    waiting.look()
+    assert {run: waiting.ends(run) for run in runs} == {run: ["wait_satisfied"] for run in runs}
+
+
+def test_a_run_can_wait_for_what_becomes_of_another(waiting: Waiting) -> None:
+    other = str(uuid4())
+    late = waiting.begin(event="task.started", match={"run_id": other})
+    waiting.look()
+    waiting.start(other)
+    early = waiting.begin(event="task.started", match={"run_id": other}, lookback_seconds=60.0)
+    waiting.look()
+    assert (waiting.ends(late), waiting.ends(early)) == (["wait_satisfied"], ["wait_satisfied"])
+
+
+def test_what_does_not_come_in_time_times_out_and_then_comes_too_late(waiting: Waiting) -> None:
+    run = waiting.begin(until=datetime.now(UTC) + HOUR)
+    waiting.look()
+    assert waiting.ends(run) == []
+    waiting.ahead = HOUR * 2
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    assert waiting.ends(run) == ["wait_timed_out"]
+    waiting.resuming.step()
+    (message,) = waiting.waiting_in(Tier.HIGH)
+    assert set(told(message.body)) == {"timed_out"}
+
+
+def test_what_was_recorded_in_time_counts_however_late_dispatch_looks(waiting: Waiting) -> None:
+    run = waiting.begin(until=datetime.now(UTC) + HOUR)
+    waiting.look()
+    waiting.signal("paid")
+    waiting.ahead = HOUR * 2
+    waiting.look()
+    assert waiting.ends(run) == ["wait_satisfied"]
+
+
+def test_a_time_is_waited_for(waiting: Waiting) -> None:
+    runs = [waiting.begin(event=None, until=datetime.now(UTC) + HOUR * hours) for hours in (3, 1)]
+    waiting.look()
+    waiting.ahead = HOUR * 2
+    waiting.look()
+    assert [waiting.ends(run) for run in runs] == [[], ["wait_satisfied"]]
+
+
+def test_a_waiting_run_that_is_revoked_ends_at_once_and_does_not_go_on(waiting: Waiting) -> None:
+    run = waiting.begin()
+    waiting.look()
+    waiting.revoke(run)
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    assert waiting.ends(run) == ["revoked", "revocation_requested"]
+    before = str(uuid4())
+    waiting.start(before)
+    waiting.revoke(before)
+    waiting.look()
+    waiting.begin(before)
+    waiting.look()
+    assert waiting.ends(before) == ["revoked", "revocation_requested"]
+    waiting.resuming.step()
+    assert waiting.waiting_in(Tier.HIGH) == []
+
+
+def test_who_takes_over_finds_the_waits_and_what_came_meanwhile(waiting: Waiting) -> None:
+    runs = [waiting.begin(match={"key": key}, until=datetime.now(UTC) + HOUR) for key in "abcd"]
+    waiting.look()
+    waiting.waits.note_position()
+    waiting.signal("paid", key="a")
+    waiting.look()
+    waiting.signal("paid", key="b")
+    next_one = waiting.ended_by()
+    waiting.look(next_one)
+    waiting.signal("paid", key="c")
+    waiting.look(next_one)
+    waiting.ahead = HOUR * 2
+    waiting.look(next_one)
+    assert [waiting.ends(run) for run in runs] == [["wait_satisfied"]] * 3 + [["wait_timed_out"]]
+
+
+def test_what_is_decided_twice_counts_once(waiting: Waiting) -> None:
+    run = waiting.begin()
+    others = waiting.ended_by()
+    waiting.signal("paid")
+    waiting.look()
+    waiting.sql("update event_store.checkpoints set position = 0 where follower = 'dispatch.waits'")
+    others.take_over()
+    waiting.look(others)
+    assert waiting.ends(run) == ["wait_satisfied"]
+
+
+def test_a_run_that_went_on_is_not_published_again(waiting: Waiting) -> None:
+    run = waiting.begin()
+    waiting.signal("paid")
+    waiting.look()
+    event = TaskStarted(
+        originator_id=f"task_run-{run}", originator_version=17, timestamp=datetime.now(UTC), task="t", attempt=2
+    )
+    waiting.record(event)
+    waiting.resuming.step()
+    assert waiting.waiting_in(Tier.HIGH) == []
+
+
+def test_a_run_that_waits_again_is_found_by_what_comes_then(waiting: Waiting) -> None:
+    run = waiting.begin(match={"key": "a"})
+    waiting.signal("paid", key="a")
+    waiting.look()
+    waiting.begin(run, attempt=2, match={"key": "b"})
+    waiting.look()
+    again = waiting.signal("paid", key="b")
+    waiting.look()
+    assert waiting.ends(run) == ["wait_satisfied", "wait_satisfied"]
+    assert waiting.came(run) == again
+
+
+@pytest.mark.parametrize("body", ["", "no JSON", "[]", "[[], 7, {}]"])
+def test_a_message_that_was_kept_badly_ends_its_run_and_holds_up_nobody(waiting: Waiting, body: str) -> None:
+    bad, good = waiting.begin(body=body), waiting.begin(sent="the day before")
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    waiting.resuming.step()
+    assert waiting.ends(bad) == ["rejected", "wait_satisfied"]
+    assert [message.run_id for message in waiting.waiting_in(Tier.HIGH)] == [good]
+
+
+def test_when_the_workflow_began_is_what_its_sender_says_where_that_is_earlier(waiting: Waiting) -> None:
+    paid = waiting.signal("paid")
+    waiting.look()
+    sent = [(datetime.now(UTC) + ahead).isoformat() for ahead in (-HOUR, HOUR)]
+    early, late = (waiting.begin(sent=each) for each in sent)
+    bad = waiting.begin(sent="0001-01-01T00:00:00+00:00")
+    waiting.look()
+    assert [waiting.came(run) for run in (early, late, bad)] == [paid, None, None]
