@@ -56,6 +56,9 @@ class Follower(Protocol):
     def take_over(self) -> None:
         """Begin where the last one stopped."""
 
+    def step(self) -> bool:
+        """Do what there is to do now; whether there was anything."""
+
     def note_position(self) -> None:
         """Write down how far this has looked, if the store does not know."""
 
