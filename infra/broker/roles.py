@@ -29,7 +29,7 @@ _EARS: Final = r"celeryev\.[^.]+"
 """The queues of those who listen, each its own (``celery.events.receiver``)."""
 _DEFAULT_EXCHANGE: Final = "amq.default"
 """The name by which the broker judges publishing to the exchange without a name."""
-_OF_SERVICES: Final = r"^((session|license)\.|task\.requested$|fan_in\.declared$)"
+_OF_SERVICES: Final = r"^((session|license)\.|task\.requested$|fan_in\.declared$|signal\.received$)"
 """Routing keys of what services tell; what happened to a run is for workers to tell, log time for ingest."""
 
 
