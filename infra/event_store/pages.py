@@ -43,14 +43,16 @@ def rows(
     Raises:
         ArchiveMissingError: events that belong here were dropped, and their archive cannot be read.
     """
-    found, position = _in_table(connection, table, wanted)
-    # Looked for once the rows are read: what is dropped before that is missing, what is dropped later is not.
-    dropped = next_stretch(connection, log, after=wanted.after)
-    if dropped is None or dropped.after_position >= position:
-        return found, position
-    if wanted.after < dropped.after_position:
-        return _in_table(connection, table, wanted._replace(upto=dropped.after_position))
-    return archived.page(dropped, **wanted._asdict())
+    upto = wanted.upto
+    while True:
+        found, position = _in_table(connection, table, wanted._replace(upto=upto))
+        # Looked for once the rows are read: what is dropped before that is missing, what is dropped later is not.
+        dropped = next_stretch(connection, log, after=wanted.after)
+        if dropped is None or dropped.after_position >= position:
+            return found, position
+        if wanted.after >= dropped.after_position:
+            return archived.page(dropped, **wanted._asdict())
+        upto = dropped.after_position  # and again, for by now an earlier stretch may have been dropped
 
 
 def _in_table(connection: Connection[Any], table: LogTable, wanted: Wanted) -> tuple[list[Found], int]:

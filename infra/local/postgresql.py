@@ -25,7 +25,7 @@ _ORPHAN_SECONDS: Final = 15.0
 _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "200",
+    "max_connections": "400",
     "timezone": "UTC",
     "log_timezone": "UTC",
     # Checkpoints are rare: after each the first change of a page is logged whole (docs/operations.md).

@@ -13,7 +13,7 @@ from tests.infra.web.face import Face, face
 from tests.tasks.processes import Process
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
     """The interface, with ingest and the projector behind it."""
     directory = tmp_path_factory.mktemp("web")

@@ -194,7 +194,7 @@ def test_the_document_says_what_there_is_and_generated_requests_meet_nothing_els
     phases = "examples,coverage,fuzzing" if examples else "examples,fuzzing"
     options = (
         *("--header", f"Authorization: Bearer {served.tokens[Role.ADMIN]}", "--max-examples", examples or "5"),
-        *("--phases", phases, "--seed", "7", "--workers", "2", "--no-color", "--suppress-health-check", "all"),
+        *("--phases", phases, "--seed", "7", "--no-color", "--suppress-health-check", "all"),
         *("--exclude-checks", "positive_data_acceptance,unsupported_method"),
     )
     done = subprocess.run(

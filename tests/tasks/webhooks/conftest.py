@@ -21,7 +21,7 @@ def receiver() -> Iterator[Receiver]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_store(servers: Settings, model: Sandbox) -> Iterator[EventStore]:
     """A store for tests that each have an endpoint of their own and look at what was recorded since they began."""
     name = f"{model.database}_webhooks"
