@@ -88,8 +88,9 @@ class Patient:
 
     @cached_property
     def channels(self) -> list[Said]:
-        """Every open channel."""
-        return list(self._api.get(f"vhosts/{quote(self.vhost, safe='')}/channels"))
+        """Every open channel whose connection the broker can name; see :attr:`consumers`."""
+        found = self._api.get(f"vhosts/{quote(self.vhost, safe='')}/channels")
+        return [channel for channel in found if channel["connection_details"]]
 
     def published_to(self, channel: str) -> set[str]:
         """The exchanges that an open channel has published to; ``""`` is the default exchange.
