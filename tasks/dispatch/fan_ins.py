@@ -96,7 +96,6 @@ class FanInFollower:
             self.place.stored(position)
 
     def _count(self, transaction: Transaction, page: Page) -> None:
-        last = page.events[-1]
         ends = {run_id_of(each.event.originator_id): each for each in page.events if each.event.TOPIC in END_NAMES}
         names = {run: each.event.TOPIC for run, each in ends.items()}
         for each in page.events:
@@ -108,9 +107,9 @@ class FanInFollower:
                 names |= members.ends_of(transaction.connection, {run for links in told.members for run in links})
         news = members.note_ends(transaction.connection, {run: name == Succeeded.TOPIC for run, name in names.items()})
         for fan_in_id, count in members.counts(transaction.connection, sorted(news)).items():
-            self._settle(transaction, fan_in_id, count, because=last)
+            self._settle(transaction, fan_in_id, count)
 
-    def _settle(self, transaction: Transaction, fan_in_id: str, count: Count, *, because: Recorded) -> None:
+    def _settle(self, transaction: Transaction, fan_in_id: str, count: Count) -> None:
         stream = fan_in_stream(fan_in_id)
         story = transaction.load_recorded(Log.TASKS, [stream]).get(stream, [])
         declared = next((each for each in story if isinstance(each.event, FanInDeclared)), None)
@@ -119,7 +118,7 @@ class FanInFollower:
         came_to = standing(count, declared.event.least)
         if came_to is Standing.OPEN:
             return
-        settling = _Settling(transaction, fan_in_id, declared, count, at=self._clock(), because=because)
+        settling = _Settling(transaction, fan_in_id, declared, count, at=self._clock())
         if came_to is Standing.FAILED:
             settling.fail()
             return
@@ -140,7 +139,6 @@ class _Settling:
         count: Count,
         *,
         at: datetime,
-        because: Recorded,
     ) -> None:
         assert isinstance(declared.event, FanInDeclared)  # noqa: S101  that is what was looked for
         self._transaction = transaction
@@ -150,7 +148,6 @@ class _Settling:
         self._at = at
         self._cause = cause_of(declared, actor=ACTOR)
         self._places = members.places(transaction.connection, fan_in_id)
-        del because
 
     def complete(self) -> None:
         """Ask for the body.
