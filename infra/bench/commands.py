@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import click
@@ -130,7 +132,7 @@ def _measure_alone(built: Platform, wanted: list[str], effort: Effort, tell: Tel
             lambda runner: traced_tasks(runner, runs=effort.quick_tasks, rounds=rounds, tell=tell)
         ),
         "metrics": lambda: tasks(
-            lambda runner: metered_tasks(runner, runs=effort.quick_tasks, rounds=3 * rounds, tell=tell)
+            lambda runner: metered_tasks(runner, runs=effort.quick_tasks, rounds=effort.close_rounds, tell=tell)
         ),
         "dispatch": lambda: DispatchBench(*where).measure(runs=effort.dispatched_runs, rounds=rounds, tell=tell),
         "sweep": lambda: SweepBench(*where).measure(sessions=effort.silent_sessions, tell=tell),
@@ -139,7 +141,9 @@ def _measure_alone(built: Platform, wanted: list[str], effort: Effort, tell: Tel
 
 
 def _measure_store(built: Platform, wanted: list[str], effort: Effort, tell: Tell) -> dict[str, float]:
-    runner = StoreBench(built.settings.database_url.get_secret_value(), scale=effort.store_part, tell=tell)
+    runner = StoreBench(
+        built.settings.database_url.get_secret_value(), scale=effort.store_part, rounds=effort.close_rounds, tell=tell
+    )
     sealed = SealBench(built.settings, tell=tell)
     measurements: dict[str, Callable[[], dict[str, float]]] = {
         "append_batch": runner.append_batch,
@@ -147,7 +151,7 @@ def _measure_store(built: Platform, wanted: list[str], effort: Effort, tell: Tel
         "append_single": runner.append_single,
         "append_single16": runner.append_single16,
         "append_lifecycle": runner.append_lifecycle,
-        "append_sealed": lambda: sealed.measure(commits=effort.sealed_commits, rounds=3 * effort.rounds),
+        "append_sealed": lambda: sealed.measure(commits=effort.sealed_commits, rounds=effort.close_rounds),
         "heartbeats": runner.heartbeats,
     }
     return _each(measurements, wanted, tell)
@@ -170,8 +174,9 @@ def _measure_projecting(built: Platform, wanted: list[str], effort: Effort, tell
 
 
 def _measure_keeping(built: Platform, wanted: list[str], effort: Effort, tell: Tell) -> dict[str, float]:
-    runner = RetentionBench(built.settings, built.directory / "archives", tell=tell)
-    return _each({"retention": lambda: runner.measure(heartbeats=effort.dropped_heartbeats)}, wanted, tell)
+    with TemporaryDirectory(prefix="archives-", dir=built.directory) as archives:  # an earlier bench's are in the way
+        runner = RetentionBench(built.settings, Path(archives), tell=tell)
+        return _each({"retention": lambda: runner.measure(heartbeats=effort.dropped_heartbeats)}, wanted, tell)
 
 
 def _measure_looking(built: Platform, wanted: list[str], effort: Effort, tell: Tell) -> dict[str, float]:

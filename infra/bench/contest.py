@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Final, NamedTuple
 
-from infra.bench.writing import READY, Assignment, Stint, Writer, receive, send
+from infra.bench.writing import READY, Assignment, Stint, Writer, serve
+
+_FORKSERVER: Final = multiprocessing.get_context("forkserver")
+_FORKSERVER.set_forkserver_preload(["infra.bench.store"])  # imported once, not by each of thirty writers
 
 
 class Contender(NamedTuple):
@@ -29,7 +33,7 @@ class Contender(NamedTuple):
 
 
 class WriterFailedError(Exception):
-    """A writer's process ended before its work did; what it said is on standard error."""
+    """A writer's process, which is named, ended before its work did; what it said is on standard error."""
 
 
 def race(
@@ -42,7 +46,7 @@ def race(
     """
     found: list[dict[str, float]] = []
     with ExitStack() as stack:
-        teams = {name: stack.enter_context(_team(each, url)) for name, each in contenders.items()}
+        teams = {name: stack.enter_context(_team(name, each, url)) for name, each in contenders.items()}
         stints = {
             name: Stint(max(1, round(stint.commits * each.part)), stint.size) for name, each in contenders.items()
         }
@@ -68,42 +72,53 @@ def medians(ours: str, found: list[dict[str, float]], **limits: tuple[str, ...])
     return figures
 
 
+class _Member(NamedTuple):
+    process: BaseProcess
+    pipe: Connection
+
+    def tell(self, what: object) -> None:
+        try:
+            self.pipe.send(what)
+        except BrokenPipeError:
+            raise WriterFailedError(self.process.name) from None
+
+    def hear(self) -> Any:
+        try:
+            return self.pipe.recv()
+        except EOFError:
+            raise WriterFailedError(self.process.name) from None
+
+
 class _Team(NamedTuple):
-    processes: list[subprocess.Popen[bytes]]
+    members: list[_Member]
     threads: int
 
     def rate(self, stint: Stint) -> float:
-        for process in self.processes:
-            send(_pipe(process.stdin), stint)
-        for process in self.processes:
-            if receive(_pipe(process.stdout)) != READY:
-                raise WriterFailedError(process.args)
-        for process in self.processes:
-            send(_pipe(process.stdin), READY)
-        spans = [receive(_pipe(process.stdout)) for process in self.processes]
-        if None in spans:
-            raise WriterFailedError(self.processes[spans.index(None)].args)
+        for member in self.members:
+            member.tell(stint)
+        for member in self.members:
+            member.hear()
+        for member in self.members:
+            member.tell(READY)
+        spans = [member.hear() for member in self.members]
         took = max(ended for _, ended in spans) - min(began for began, _ in spans)
-        return len(self.processes) * self.threads * stint.commits * stint.size / float(took)
+        return len(self.members) * self.threads * stint.commits * stint.size / float(took)
 
 
 @contextmanager
-def _team(contender: Contender, url: str) -> Iterator[_Team]:
-    command = [sys.executable, "-m", "infra.bench.writing"]
+def _team(name: str, contender: Contender, url: str) -> Iterator[_Team]:
     team = _Team([], contender.threads)
     try:
-        for _ in range(contender.processes):
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603  ours
-            team.processes.append(process)
-            send(_pipe(process.stdin), Assignment(contender.make, url, contender.threads))
+        for number in range(contender.processes):
+            pipe, other = _FORKSERVER.Pipe()
+            assignment = Assignment(contender.make, url, contender.threads)
+            process = _FORKSERVER.Process(target=serve, args=(assignment, other), name=f"{name} {number + 1}")
+            process.start()
+            other.close()  # the end of the process is to end the pipe
+            team.members.append(_Member(process, pipe))
         yield team
     finally:
-        for process in team.processes:
-            process.kill()
-            process.communicate()
-
-
-def _pipe(pipe: Any) -> Any:
-    if pipe is None:
-        raise RuntimeError("the writer was started without pipes")
-    return pipe
+        for member in team.members:
+            member.process.kill()
+            member.process.join()
+            member.pipe.close()

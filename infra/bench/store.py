@@ -89,12 +89,13 @@ class StoreBench:
     Args:
         url: a migrated database; tables beside the logs are made in it.
         scale: of the work; 1 takes about half a minute a measurement.
+        rounds: many short ones: on a busy machine one long one says little.
         tell: called with a line for each round.
     """
 
-    def __init__(self, url: str, *, scale: float, tell: Tell) -> None:
+    def __init__(self, url: str, *, scale: float, rounds: int, tell: Tell) -> None:
         self._url = url
-        self._rounds = 9 if scale == 1 else 3  # many short ones: on a busy machine one long one says little
+        self._rounds = rounds
         self._scale = scale
         self._tell = tell
         with psycopg.connect(url, autocommit=True) as connection:

@@ -187,6 +187,7 @@ class TaskBench:
             began, before, spent = time.monotonic(), self._depth(peer.queue), processor_seconds(worker.pid)
             left = self._drain(worker, peer.queue, runs * _STOPPED_AT)
             took, until = time.monotonic() - began, processor_seconds(worker.pid)
+        self._await_return(peer.queue)
         for queue in (peer.queue, INGEST):
             self._channel.queue_purge(queue)
         count = before - left
@@ -205,6 +206,14 @@ class TaskBench:
                 raise RuntimeError(f"{depth} messages are left in {queue}; see {self._directory}/bench-worker.log")
             self._connection.sleep(_LOOK_EVERY_SECONDS)
         return depth
+
+    def _await_return(self, queue: str) -> None:
+        """Until what the killed worker had in hand is back: the next worker would ask the log about each of these."""
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while self._channel.queue_declare(queue, passive=True).method.consumer_count:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the broker has not noticed that the worker of {queue} is gone")
+            self._connection.sleep(_LOOK_EVERY_SECONDS)
 
     def _depth(self, queue: str) -> int:
         return int(self._channel.queue_declare(queue, passive=True).method.message_count)

@@ -1,18 +1,17 @@
-"""A process of writers: ``python -m infra.bench.writing``, driven by :mod:`infra.bench.contest` through its pipes."""
+"""A process of writers, driven by :mod:`infra.bench.contest` through a pipe."""
 
 from __future__ import annotations
 
 import gc
-import pickle
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing.connection import Connection
 from threading import Barrier
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-READY = "ready"
+READY: Final = "ready"
 
 
 class Writer(Protocol):
@@ -49,33 +48,27 @@ class Stint(NamedTuple):
     size: int
 
 
-def serve(assignment: Assignment, commands: BinaryIO, answers: BinaryIO) -> None:
+def serve(assignment: Assignment, pipe: Connection) -> None:
     """Work stint after stint until there are no more: say when ready, wait for the word, say when begun and ended."""
     writer = assignment.make(assignment.url)
     with ThreadPoolExecutor(assignment.threads) as pool:
-        while (stint := receive(commands)) is not None:
+        while (stint := _next(pipe)) is not None:
             works = list(pool.map(partial(_prepared, writer), [stint] * assignment.threads))
             gc.collect()
             gc.freeze()  # nobody has a whole stint's events in memory outside of a benchmark
-            send(answers, READY)
-            receive(commands)
+            pipe.send(READY)
+            pipe.recv()
             spans = list(pool.map(partial(_write, writer, Barrier(assignment.threads)), works))
-            send(answers, (min(began for began, _ in spans), max(ended for _, ended in spans)))
+            pipe.send((min(began for began, _ in spans), max(ended for _, ended in spans)))
     writer.close()
 
 
-def send(to: BinaryIO, what: object) -> None:
-    """Send one thing to the other process."""
-    pickle.dump(what, to)
-    to.flush()
-
-
-def receive(source: BinaryIO) -> Any:
-    """The next thing the other process has sent; None where it will send nothing more."""
+def _next(pipe: Connection) -> Stint | None:
     try:
-        return pickle.load(source)  # noqa: S301  from a process of ours
+        stint: Stint = pipe.recv()
     except EOFError:
         return None
+    return stint
 
 
 def _prepared(writer: Writer, stint: Stint) -> list[Any]:
@@ -89,7 +82,3 @@ def _write(writer: Writer, together: Barrier, work: list[Any]) -> tuple[float, f
     for prepared in work:
         writer.commit(prepared)
     return began, time.monotonic()
-
-
-if __name__ == "__main__":
-    serve(receive(sys.stdin.buffer), sys.stdin.buffer, sys.stdout.buffer)

@@ -27,7 +27,7 @@ def url(servers: Settings) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def bench(url: str) -> StoreBench:
-    return StoreBench(url, scale=0.01, tell=lambda _line: None)
+    return StoreBench(url, scale=0.01, rounds=3, tell=lambda _line: None)
 
 
 def columns(url: str, table: sql.Identifier) -> list[tuple[object, ...]]:
