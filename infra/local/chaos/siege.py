@@ -102,7 +102,7 @@ class Siege:
         if victim is Victim.WORKER:
             return [worker.pid for worker in self._workers() if worker.pid]
         if victim is Victim.CHILD:
-            return _children_of([worker.pid for worker in self._workers() if worker.pid])
+            return children_of([worker.pid for worker in self._workers() if worker.pid])
         return [child.pid for child in self._supervisor.children if child.name == victim.value and child.pid]
 
     def _workers(self) -> list[Child]:
@@ -144,7 +144,7 @@ def _picked(things: list[Thing], kill: Kill) -> Thing:
     return things[min(int(kill.pick * len(things)), len(things) - 1)]
 
 
-def _children_of(parents: Iterable[int]) -> list[int]:
+def children_of(parents: Iterable[int]) -> list[int]:
     """Ids of the processes that these have started, in order."""
     wanted = set(parents)
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)  # noqa: S607

@@ -21,12 +21,20 @@ def double(number: int) -> int:
     return 2 * number
 
 
+@app.task(name="flow.member", default_retry_delay=0.25)
+def member(number: int) -> int:
+    with Path(os.environ["LAB_BEGUN"]).open("a") as begun:
+        begun.write(".")
+    time.sleep(0.01)
+    return 2 * number
+
+
 @app.task(name="flow.fail", max_retries=0)
 def fail(_number: int) -> None:
     raise ValueError("no good")
 
 
-@app.task(name="flow.total", bind=True)
+@app.task(name="flow.total", bind=True, default_retry_delay=0.25)
 def total(self: Any, numbers: list[int], label: str = "") -> dict[str, Any]:
     note(f"total {self.request.id}")
     return {

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import pika
 import pytest
 from celery import chain, chord, group
 from celery.exceptions import ChordError
@@ -25,6 +25,7 @@ from domain.tier import Tier
 from infra import database
 from infra.broker import topology
 from infra.event_store import EventStore, Log
+from infra.local.chaos.siege import children_of
 from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
 from tasks.app import TaskApp, configuration
@@ -45,6 +46,7 @@ class Flow:
         self.app.add_defaults(configuration)
         self.settings = settings
         self.lines = directory / "lines"
+        self.begun = directory / "begun"
         self.lines.touch()
         self.directory = directory
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -61,6 +63,7 @@ class Flow:
                     "LAB_GATE": str(self.directory / "gate"),
                     "LAB_TASKS": "tests.tasks.workflows.lab,tasks.catalog.workflows",
                     "LAB_LINES": str(self.lines),
+                    "LAB_BEGUN": str(self.begun),
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -68,6 +71,23 @@ class Flow:
             )
         self.workers.append(worker)
         return worker
+
+    def kill_at_random(self, kills: int, *, members: int) -> Counter[str]:
+        """So many kills of the worker or of one of its children, spread over the beginnings of so many members."""
+        killed: Counter[str] = Counter()
+        for number in range(1, kills + 1):
+            at = CHANCE.uniform(number - 1, number) * members / (kills + 1)
+            eventually(lambda at=at: self.begun.stat().st_size >= at, seconds=300)
+            children = children_of([self.workers[-1].pid])
+            if children and CHANCE.random() < 0.5:
+                with suppress(ProcessLookupError):
+                    os.kill(CHANCE.choice(children), signal.SIGKILL)
+                killed["child"] += 1
+            else:
+                self.workers[-1].kill()
+                self.start_worker()
+                killed["worker"] += 1
+        return killed
 
     def story(self, log_stream: str) -> list[str]:
         url = self.settings.database_url.get_secret_value()
@@ -207,38 +227,23 @@ def test_a_story_that_is_revoked_ends_whole_with_what_had_not_begun_yet(flow: Fl
 @pytest.mark.chaos
 def test_fan_outs_end_each_once_although_workers_are_killed(flow: Flow) -> None:
     """``FLOW_FAN_OUTS=1000 FLOW_MEMBERS=20 FLOW_KILLS=100`` is the long version."""
-    first, kills = len(flow.workers), int(os.environ.get("FLOW_KILLS", "4"))
-    fan_outs, size = int(os.environ.get("FLOW_FAN_OUTS", "60")), int(os.environ.get("FLOW_MEMBERS", "5"))
-    killing = threading.Event()
-
-    def kill() -> None:
-        with pika.BlockingConnection(pika.URLParameters(flow.settings.broker_url.get_secret_value())) as connection:
-            channel = connection.channel()
-            waiting = lambda: channel.queue_declare(Tier.NORMAL.queue, passive=True).method.message_count  # noqa: E731
-            while not killing.is_set() and len(flow.workers) - first <= kills:
-                before = waiting()
-                if not killing.wait(0.1) and waiting() < before and not killing.wait(CHANCE.uniform(0, 2)):
-                    flow.workers[-1].kill()  # it is at work
-                    flow.start_worker()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
+    kills = int(os.environ.get("FLOW_KILLS", "4"))
+    fan_outs, size = int(os.environ.get("FLOW_FAN_OUTS", "30")), int(os.environ.get("FLOW_MEMBERS", "5"))
+    flow.begun.write_text("")
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(flow.kill_at_random, kills, members=fan_outs * size)
         sent = [
-            chord([flow.s("double", number) for number in range(size)], app=flow.app)(flow.s("total"))
+            chord([flow.s("member", number) for number in range(size)], app=flow.app)(flow.s("total"))
             for _ in range(fan_outs)
         ]
-        expected = sum(range(size)) * 2
-        values = [each.get(timeout=900)["total"] for each in sent]
-    finally:
-        killing.set()
-        killer.join()
-    assert values == [expected] * fan_outs
-    assert len(flow.workers) > first + 1  # else this shows nothing
+        killed = killing.result(timeout=900)
+    expected = sum(range(size)) * 2
+    assert [each.get(timeout=900)["total"] for each in sent] == [expected] * fan_outs
+    assert sum(killed.values()) == kills
     assert {tuple(flow.story(fan_in_stream(each.parent.id))) for each in sent} == {
         ("fan_in.declared", "fan_in.completed")
     }
     bodies = Counter(flow.lines.read_text().split())
     repeated = [each.id for each in sent if bodies[each.id] > 1]
-    sys.stdout.write(f"{fan_outs} fan-outs of {size}, {len(flow.workers)} workers, {len(repeated)} bodies twice\n")
+    sys.stdout.write(f"{fan_outs} fan-outs of {size}, killed {dict(killed)}, {len(repeated)} bodies twice\n")
     eventually(lambda: all(flow.story(run_stream(each.id))[-1] == "task.succeeded" for each in sent), seconds=5)
