@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -38,8 +39,24 @@ class Desk:
     def add(self, name: str, terms: Terms, *, at: datetime, since: datetime | None = None) -> None:
         self.do(name, lambda schedule: schedule.declare(terms, at=at, since=since), at=at)
 
+    def add_all(self, names: Sequence[str], terms: Terms, *, at: datetime) -> None:
+        """Many new schedules of the same terms."""
+        for first in range(0, len(names), 1000):
+            events = [Schedule(name).declare(terms, at=at) for name in names[first : first + 1000]]
+            self._store.append(Log.LICENSING, caused(events, Cause(id=uuid4(), at=at, actor="ada")))
+
     def change(self, name: str, terms: Terms, *, at: datetime) -> None:
         self.do(name, lambda schedule: schedule.change(terms, at=at), at=at)
+
+    def times_fired(self, names: Collection[str]) -> dict[str, int]:
+        """How many slots of each of these schedules were fired; those without any are not in it."""
+        wanted, fired, after = set(names), Counter[str](), 0
+        while True:
+            page = self._store.read(Log.LICENSING, after=after, limit=5000, names=(ScheduleFired.TOPIC,))
+            if page.position == after:
+                return {name: times for name, times in fired.items() if name in wanted}
+            after = page.position
+            fired.update(each.event.schedule for each in page.events if isinstance(each.event, ScheduleFired))
 
     def fired(self, name: str) -> list[datetime]:
         """The slots of a schedule that were fired, in the order of the log."""
