@@ -16,6 +16,7 @@ from domain.notice import NOTICE_TASKS
 from domain.run import STATE_AFTER
 from domain.schedule import RUN_PURPOSE
 from domain.schedule_events import ScheduleFired, ScheduleFiredByHand
+from domain.story import StoryRevocationRequested
 from domain.task_run import TaskDeadLettered, TaskFailed, TaskFailure, TaskLost, TaskRejected, TaskTimedOut, run_stream
 from domain.tier import Tier
 from domain.webhook_delivery import RedeliveryRequested, delivery_purpose
@@ -56,7 +57,19 @@ class RevokeWork(msgspec.Struct, frozen=True, kw_only=True):
     license_id: str
 
 
-Command = RequestTask | RevokeWork
+class RevokeStory(msgspec.Struct, frozen=True, kw_only=True):
+    """The command to revoke the open runs of a story.
+
+    Attributes:
+        purpose: which policy says so.
+        correlation_id: names the story.
+    """
+
+    purpose: str
+    correlation_id: str
+
+
+Command = RequestTask | RevokeWork | RevokeStory
 
 
 def tell_the_holder(event: LicenseExpiringSoon | LicenseExpired) -> tuple[RequestTask, ...]:
@@ -124,6 +137,11 @@ def _ends_use(event: LicenseExpired | LicensePolicyChanged) -> bool:
         return event.expiry is Expiry.REVOKE
     comes = event.policy.expiry is Expiry.REVOKE and event.previous_policy.expiry is not Expiry.REVOKE
     return comes and event.state is LicenseState.EXPIRED
+
+
+def end_its_runs(event: StoryRevocationRequested) -> tuple[RevokeStory, ...]:
+    """Somebody took a story back: its open runs end. Those that turn up later end where they are met."""
+    return (RevokeStory(purpose="end_its_runs", correlation_id=event.correlation_id),)
 
 
 def run_what_is_scheduled(event: ScheduleFired | ScheduleFiredByHand) -> tuple[RequestTask, ...]:
@@ -210,6 +228,7 @@ POLICIES: Final[dict[type[Event], tuple[Callable[[Any], tuple[Command, ...]], ..
     LicenseRevokedForGood: (end_sessions_of_a_revoked_license, end_its_work),
     ScheduleFired: (run_what_is_scheduled,),
     ScheduleFiredByHand: (run_what_is_scheduled,),
+    StoryRevocationRequested: (end_its_runs,),
     TaskFailed: (tell_people_of_a_failure,),
     TaskTimedOut: (tell_people_of_a_failure,),
     TaskLost: (tell_people_of_a_failure,),

@@ -188,7 +188,7 @@ def revocation_requested(
         reason: why.
         at: when it was asked for.
         error_type: what the run's end says that it came to.
-        decided_by: id of the event of the run's license because of which it is asked for.
+        decided_by: id of the event because of which it is asked for, of the run's license or of its story.
     """
     return TaskRevocationRequested(
         originator_id=run_stream(run_id),

@@ -239,7 +239,7 @@ class TaskFailure(TaskEnd, frozen=True, kw_only=True):
     code_version: str | None = None
     """Version of the code of whoever says so, which may not be what ran: that is in :class:`TaskStarted`."""
     decided_by: str | None = None
-    """Id of the event of the run's license because of which it was refused or revoked."""
+    """Id of the event because of which it was refused or revoked: of the run's license, or of its story."""
 
 
 class TaskFailed(TaskFailure, frozen=True, kw_only=True):
@@ -325,7 +325,7 @@ class TaskRevocationRequested(TaskEvent, frozen=True, kw_only=True):
     error_type: str = "Revoked"
     """What the run's end says that it came to."""
     decided_by: str | None = None
-    """Id of the event of the run's license because of which it is asked for; None: a person asks."""
+    """Id of the event because of which it is asked for, of the run's license or of its story; None: a person asks."""
 
     def slot(self) -> int:
         """One place, before those of the copies: it is asked for once."""

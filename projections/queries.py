@@ -54,7 +54,6 @@ __all__ = [
     "licenses_to_judge",
     "log_time",
     "notices",
-    "open_runs_of_story",
     "open_sessions",
     "replayed_runs",
     "replays",
@@ -113,12 +112,6 @@ def starving_runs(
         return cursor.execute(_STARVING, asked).fetchall()
 
 
-def open_runs_of_story(connection: psycopg.Connection[Any], story: str) -> list[str]:
-    """Runs of a story (correlation id) that have not ended, the oldest first."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        return cursor.execute(_OPEN_OF_STORY, [story]).fetchall()
-
-
 def runs_of_trace(connection: psycopg.Connection[Any], trace_id: str, limit: int, *, within: timedelta) -> list[str]:
     """Runs that are, or an attempt of which is, in a trace, in order of acceptance; at most so many.
 
@@ -140,10 +133,6 @@ _OF_TRACE: Final = """
         or run_id in (select run_id from read_model.task_attempts where trace_id = %(trace_id)s)
     order by accepted_at, run_id
     limit %(limit)s
-"""
-
-_OPEN_OF_STORY: Final = """
-    select run_id from read_model.task_runs where ended_at is null and correlation_id = %s order by recorded_at, run_id
 """
 
 _STARVING: Final = """

@@ -1,4 +1,4 @@
-"""Asking for a run to be revoked, whoever asks."""
+"""Asking for a run, or a whole story, to be revoked, whoever asks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from uuid import uuid4
 
 from domain.cause import Cause
 from domain.run import TaskRun, revocation_requested
+from domain.story import RunBelongsToStory, StoryRevocationAlreadyRequested, story_revocation_requested, story_stream
 from domain.task_run import TaskEvent, TaskRevocationRequested, run_stream
-from infra.event_store import EventStore, Log, caused
+from infra.event_store import EventStore, Log, LostRaceError, caused
 
 
 class NothingRecordedError(LookupError):
@@ -35,6 +36,40 @@ def ask_for_revocation(
     """
     event = _request(store, run_id, reason=reason, task=task, at=at)
     [position] = store.append(Log.TASKS, caused([event], Cause(id=uuid4(), at=at, actor=actor)))
+    return position
+
+
+def ask_for_revocation_of_story(
+    store: EventStore, correlation_id: str, *, reason: str, actor: str, at: datetime
+) -> int:
+    """Record that no run of a story is to be executed, whenever it turns up; the position of that.
+
+    Nothing need be recorded of the story: what a client has sent may wait where nobody has taken it from yet.
+
+    Args:
+        store: the event store.
+        correlation_id: names the story.
+        reason: why.
+        actor: who asks.
+        at: when, UTC.
+
+    Raises:
+        StoryRevocationAlreadyRequested: somebody has asked before.
+        RunBelongsToStory: it is the id of a run of another story.
+    """
+    stream = story_stream(correlation_id)
+    told = store.load_recorded(Log.TASKS, [stream, run_stream(correlation_id)])
+    if stream in told:
+        raise StoryRevocationAlreadyRequested(stream)
+    stories = {str(each.metadata.get("correlation_id")) for each in told.get(run_stream(correlation_id), ())}
+    if stories and correlation_id not in stories:
+        raise RunBelongsToStory(run_stream(correlation_id), correlation_id=min(stories))
+    event = story_revocation_requested(correlation_id, reason=reason, at=at)
+    cause = Cause(id=uuid4(), at=at, actor=actor, correlation_id=correlation_id)
+    try:
+        [position] = store.append(Log.TASKS, caused([event], cause))
+    except LostRaceError as error:
+        raise StoryRevocationAlreadyRequested(stream) from error
     return position
 
 

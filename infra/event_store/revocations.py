@@ -25,29 +25,38 @@ _NEW: Final = f"""
 """  # noqa: S608  constants
 
 
+ASKED_FOR: Final = "Revoked"
+"""What the end of a run says that it came to where a person asked."""
+
+
 class Revocation(NamedTuple):
-    """A run that somebody wants not to be executed, or not any longer.
+    """A run that somebody wants not to be executed, or not any longer; or each run of a story.
 
     Attributes:
-        run_id: the run.
+        run_id: the run; empty where it is a whole story.
         reason: why.
         actor: who asked.
         position: of the request in the log of tasks.
         error_type: what the run's end says that it came to.
-        decided_by: id of the event of the run's license because of which it is asked for; None: a person asked.
+        decided_by: id of the event because of which it is asked for, of the run's license or of its story; None: a
+            person asked for this one.
     """
 
     run_id: str
     reason: str
     actor: str
     position: int
-    error_type: str = "Revoked"
+    error_type: str = ASKED_FOR
     decided_by: str | None = None
 
     @property
     def text(self) -> str:
         """Why and, where a person asked, by whom; for the run's end."""
-        return self.reason if self.decided_by is not None else f"{self.reason} (asked for by {self.actor})"
+        return f"{self.reason} (asked for by {self.actor})" if self.error_type == ASKED_FOR else self.reason
+
+    def said(self) -> dict[str, str | None]:
+        """What the end of the run says of it."""
+        return {"error_type": self.error_type, "error": self.text, "decided_by": self.decided_by}
 
 
 class RevocationReader:
@@ -71,7 +80,7 @@ class RevocationReader:
 
 def _revocations(rows: list[Any]) -> list[Revocation]:
     return [
-        Revocation(_run_id(stream), reason or "", actor or "somebody", position, error_type or "Revoked", decided_by)
+        Revocation(_run_id(stream), reason or "", actor or "somebody", position, error_type or ASKED_FOR, decided_by)
         for stream, reason, actor, position, error_type, decided_by in rows
     ]
 

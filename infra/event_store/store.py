@@ -40,6 +40,7 @@ from infra.event_store.schedules import FiredSlot, ScheduleReader, Told
 from infra.event_store.shared_appends import SharedAppends
 from infra.event_store.skips import skipped_positions
 from infra.event_store.stored import Stored, noted
+from infra.event_store.stories import RevokedStories, open_runs_of_story
 from infra.event_store.transaction import Transaction, recorded
 from infra.event_store.watermarks import Watermark, last_watermark, log_time
 from infra.event_store.webhooks import WebhookReader, WebhookStories
@@ -189,6 +190,18 @@ class EventStore:
         with self._datastore.pool.connection() as connection:
             found = reader.requested(connection, after=after, upto=reader.safe_position(connection))
         return {run_stream(each.run_id): each for each in found}
+
+    def look_for_revoked_stories(self, known: RevokedStories) -> None:
+        """Have ``known`` hear of the stories that were taken back since it last looked."""
+        with self._datastore.pool.connection() as connection:
+            known.look(connection)
+
+    def open_runs_of_story(
+        self, correlation_id: str, *, after: int, upto: int, limit: int
+    ) -> list[tuple[int, str, str]]:
+        """Position, stream and task of events of a story's open runs; see :mod:`infra.event_store.stories`."""
+        with self._datastore.pool.connection() as connection:
+            return open_runs_of_story(connection, correlation_id, after=after, upto=upto, limit=limit)
 
     def touched_licenses(self, *, after: int) -> tuple[set[str], int]:
         """Ids of the licenses that something was recorded of after a position of the licensing log, and up to where."""

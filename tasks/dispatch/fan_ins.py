@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import uuid5
 
-import msgspec
 import structlog
 
-from domain.fan_in import (
-    SETTLED,
-    Count,
-    FanInCompleted,
-    FanInDeclared,
-    FanInFailed,
-    Standing,
-    fan_in_stream,
-    standing,
-)
-from domain.kept_message import Carried
+from domain.fan_in import Count, FanInDeclared, Standing, fan_in_stream, standing
 from domain.run import END_NAMES
-from domain.task_run import SLOT_END, SLOT_REQUESTED, TaskEvent, TaskFailed, TaskRequested, TaskStarted, run_stream
-from domain.task_run import TaskSucceeded as Succeeded
-from domain.tier import Tier
+from domain.story import StoryRevocationRequested
+from domain.task_run import TaskRequested, TaskRevoked, TaskSucceeded
 from infra.event_store import EventStore, Log, NewEvent, Page, Recorded, Transaction
 from infra.event_store import fan_ins as members
-from infra.event_store.payloads import kept
+from infra.event_store.stories import RevokedStories, open_fan_ins_of_story
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.place import Place
+from tasks.dispatch.settling import ACTOR, CONTINUE, Settling, ValueNotKeptError, ends_of_steps
 from tasks.dispatch.subject import run_id_of
-from tasks.workflows.steps import steps_of
 
 FOLLOWER: Final = "dispatch.fan_ins"
-NAMES: Final = (FanInDeclared.TOPIC, *sorted(END_NAMES))
-ACTOR: Final = "policy:fan_in"
-CONTINUE: Final = "continue_workflow"
-"""The task that sends a body which is more than one task: that takes Celery."""
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
-_EMBEDDED: Final = {"callbacks": "link", "errbacks": "link_error", "chain": "chain", "chord": "chord"}
-"""Of Celery's message the third part, and which option of a signature each comes from."""
+NAMES: Final = (FanInDeclared.TOPIC, StoryRevocationRequested.TOPIC, *sorted(END_NAMES))
 
 log = structlog.get_logger(__name__)
-
-
-class ValueNotKeptError(Exception):
-    """A member's value was too long to be kept, so the body cannot be given it."""
 
 
 class FanInFollower:
@@ -62,6 +40,7 @@ class FanInFollower:
         self._store = store
         self._clock = clock
         self._page_events = page_events
+        self._revoked_stories = RevokedStories()
         self.place = Place(FOLLOWER, Log.TASKS)
 
     def take_over(self) -> None:
@@ -81,8 +60,10 @@ class FanInFollower:
         if not page.events:
             self.place.position = page.position
             return False
+        self._store.look_for_revoked_stories(self._revoked_stories)
         with self._store.transaction() as transaction:
             self._count(transaction, page)
+            self._revoke(transaction, page)
             self.place.store(transaction, to=page.position)
         self.place.stored(page.position)
         return True
@@ -105,144 +86,58 @@ class FanInFollower:
                 members.note_members(transaction.connection, fan_in_id, told.members)
                 # Of those that ended before it was declared nobody will be told again.
                 names |= members.ends_of(transaction.connection, {run for links in told.members for run in links})
-        news = members.note_ends(transaction.connection, {run: name == Succeeded.TOPIC for run, name in names.items()})
+        is_succeeded = {run: name == TaskSucceeded.TOPIC for run, name in names.items()}
+        news = members.note_ends(transaction.connection, is_succeeded)
         for fan_in_id, count in members.counts(transaction.connection, sorted(news)).items():
             self._settle(transaction, fan_in_id, count)
 
     def _settle(self, transaction: Transaction, fan_in_id: str, count: Count) -> None:
+        if (settling := self._settling(transaction, fan_in_id, count)) is None:
+            return  # it is settled; this member comes late
+        came_to = standing(count, settling.declared.least)
+        if (revocation := self._revoked_stories.of(settling.correlation_id)) is not None:
+            settling.revoke(revocation)
+        elif came_to is Standing.FAILED:
+            settling.fail()
+        elif came_to is Standing.COMPLETED:
+            try:
+                settling.complete()
+            except ValueNotKeptError as error:
+                settling.fail(str(error))
+
+    def _settling(self, transaction: Transaction, fan_in_id: str, count: Count) -> Settling | None:
         stream = fan_in_stream(fan_in_id)
         story = transaction.load_recorded(Log.TASKS, [stream]).get(stream, [])
         declared = next((each for each in story if isinstance(each.event, FanInDeclared)), None)
-        if declared is None or len(story) > 1 or not isinstance(declared.event, FanInDeclared):
-            return  # it is settled; this member comes late
-        came_to = standing(count, declared.event.least)
-        if came_to is Standing.OPEN:
-            return
-        settling = _Settling(transaction, fan_in_id, declared, count, at=self._clock())
-        if came_to is Standing.FAILED:
-            settling.fail()
-            return
-        try:
-            settling.complete()
-        except ValueNotKeptError as error:
-            settling.fail(str(error))
-
-
-class _Settling:
-    """What is recorded of one fan-in that is settled."""
-
-    def __init__(
-        self,
-        transaction: Transaction,
-        fan_in_id: str,
-        declared: Recorded,
-        count: Count,
-        *,
-        at: datetime,
-    ) -> None:
-        assert isinstance(declared.event, FanInDeclared)  # noqa: S101  that is what was looked for
-        self._transaction = transaction
-        self._fan_in_id = fan_in_id
-        self._body: dict[str, Any] = declared.event.body
-        self._count = count
-        self._at = at
-        self._cause = cause_of(declared, actor=ACTOR)
-        self._places = members.places(transaction.connection, fan_in_id)
-
-    def complete(self) -> None:
-        """Ask for the body.
-
-        Raises:
-            ValueNotKeptError: it cannot be given a value.
-        """
-        good = [each.run_id for each in self._places if each.is_succeeded]
-        stories = self._transaction.load(Log.TASKS, [run_stream(run) for run in good])
-        values = [self._value(run, stories[run_stream(run)]) for run in good]
-        like = next((e for e in stories[run_stream(good[0])] if isinstance(e, TaskStarted)), None) if good else None
-        requested = self._request(values, like)
-        fact = FanInCompleted(
-            originator_id=fan_in_stream(self._fan_in_id),
-            originator_version=SETTLED,
-            timestamp=self._at,
-            succeeded=self._count.succeeded,
-            failed=self._count.failed,
-            run_id=run_id_of(requested.originator_id),
-        )
-        self._append(fact, requested)
-
-    def fail(self, reason: str | None = None) -> None:
-        """Record that the body is never asked for; its runs have failed, for whoever waits for one."""
-        why = reason or self._why()
-        fact = FanInFailed(
-            originator_id=fan_in_stream(self._fan_in_id),
-            originator_version=SETTLED,
-            timestamp=self._at,
-            succeeded=self._count.succeeded,
-            failed=self._count.failed,
-            reason=why,
-        )
-        ends = [
-            TaskFailed(
-                originator_id=run_stream(step.run_id),
-                originator_version=SLOT_END,
-                timestamp=self._at,
-                task=step.task,
-                attempt=1,
-                error_type="ChordError",
-                error=why,
-            )
-            for step in steps_of(self._body)
-        ]
-        self._append(fact, *ends)
-
-    def _append(self, *facts: Any) -> None:
-        metadata = self._cause.metadata()
-        new = [NewEvent(fact, uuid5(self._cause.id, f"{fact.TOPIC}/{n}"), metadata) for n, fact in enumerate(facts)]
-        self._transaction.append_each(Log.TASKS, new)
-
-    def _request(self, values: list[Any], like: TaskStarted | None) -> TaskRequested:
-        body, options = self._body, self._body.get("options") or {}
-        tier = _TIER_OF_QUEUE.get(str(options.get("queue") or (like.queue if like else None)), Tier.NORMAL)
-        priority = options.get("priority")
-        args = body.get("args") or []
-        simple = {
-            "task": str(body["task"]),
-            "args": tuple(args if body.get("immutable") else [values, *args]),
-            "kwargs": dict(body.get("kwargs") or {}),
-            "carried": Carried(embed={name: options.get(option) for name, option in _EMBEDDED.items()}),
-        }
-        several = {"task": CONTINUE, "kwargs": {"body": body, "values": values}}
-        run_id = str(options["task_id"]) if not _is_canvas(body) else str(uuid5(self._cause.id, CONTINUE))
-        return TaskRequested(
-            originator_id=run_stream(run_id),
-            originator_version=SLOT_REQUESTED,
-            timestamp=self._at,
-            tier=tier.value,
-            priority=priority if priority is not None else (like.priority if like else None),
-            license_id=like.license_id if like else None,
-            **(several if _is_canvas(body) else simple),
-        )
-
-    def _value(self, run_id: str, story: list[Any]) -> Any:
-        end = next((each for each in story if isinstance(each, Succeeded)), None)
-        if end is None or end.result is None:
+        if declared is None or len(story) > 1:
             return None
-        whole = kept(self._transaction.connection, run_id)
-        try:
-            return msgspec.json.decode(end.result if whole is None else whole)
-        except msgspec.DecodeError:
-            raise ValueNotKeptError(
-                f"the value of run {run_id} is too long to be handed on (LEDGERQ_RESULT_PAYLOAD_LIMIT_BYTES)"
-            ) from None
+        return Settling(transaction, fan_in_id, declared, count, at=self._clock())
 
-    def _why(self) -> str:
-        bad = next(each for each in self._places if each.is_succeeded is False)
-        stream = run_stream(bad.run_id)
-        told = [e for e in self._transaction.load(Log.TASKS, [stream]).get(stream, []) if e.TOPIC in END_NAMES]
-        end = next((each for each in told if isinstance(each, TaskEvent)), None)
-        said = f"{getattr(end, 'error_type', 'ended')}: {getattr(end, 'error', '')}"
-        return f"{self._count.failed} of {self._count.total} members ended badly, first {bad.run_id}: {said}"[:2000]
+    def _revoke(self, transaction: Transaction, page: Page) -> None:
+        """Settle what waits in stories that were taken back: nothing has to end for that."""
+        for each in page.events:
+            event = each.event
+            if isinstance(event, StoryRevocationRequested):
+                open_ = open_fan_ins_of_story(transaction.connection, event.correlation_id)
+                self._settle_all(transaction, open_)
+            elif isinstance(event, FanInDeclared) and self._revoked_stories.of(each.metadata.get("correlation_id")):
+                self._settle_all(transaction, [event.originator_id])
+            elif isinstance(event, TaskRevoked) and event.task == CONTINUE:
+                self._revoke_body(transaction, each, event)
 
+    def _settle_all(self, transaction: Transaction, streams: list[str]) -> None:
+        ids = [stream.removeprefix(fan_in_stream("")) for stream in streams]
+        for fan_in_id, count in members.counts(transaction.connection, ids).items():
+            self._settle(transaction, fan_in_id, count)
 
-def _is_canvas(body: Mapping[str, Any]) -> bool:
-    return body.get("subtask_type") is not None
+    def _revoke_body(self, transaction: Transaction, ended: Recorded, end: TaskRevoked) -> None:
+        """A body of several tasks is never sent, or not whole: its runs end as the one that was to send it."""
+        story = transaction.load(Log.TASKS, [end.originator_id])[end.originator_id]
+        body = next((each.kwargs.get("body") for each in story if isinstance(each, TaskRequested)), None)
+        if not isinstance(body, dict):
+            return
+        said = {"error_type": end.error_type, "error": end.error, "decided_by": end.decided_by}
+        facts = ends_of_steps(body, TaskRevoked, said, at=self._clock())
+        metadata = cause_of(ended, actor=ACTOR).metadata()
+        new = [NewEvent(fact, uuid5(ended.event_id, fact.originator_id), metadata) for fact in facts]
+        transaction.append_each(Log.TASKS, new)

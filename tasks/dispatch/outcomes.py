@@ -45,8 +45,13 @@ def rejected(requested: Recorded, *, reason: str, at: datetime) -> NewEvent:
 
 def revoked(requested: Recorded, revocation: Revocation, *, at: datetime) -> NewEvent:
     """The end of a run that was taken back before it was published."""
-    said = {"error_type": revocation.error_type, "error": revocation.text, "decided_by": revocation.decided_by}
-    return _new(TaskRevoked, requested, at=at, attempt=FIRST_ATTEMPT, **said)
+    end = _new(TaskRevoked, requested, at=at, attempt=FIRST_ATTEMPT, **revocation.said())
+    return end._replace(metadata={**end.metadata, **caused_by(revocation)})
+
+
+def caused_by(revocation: Revocation) -> dict[str, str]:
+    """What stands beside the end of a run that was revoked because of an event of its license or its story."""
+    return {} if revocation.decided_by is None else {"causation_id": revocation.decided_by}
 
 
 def unreadable(run: Unreadable, *, at: datetime) -> NewEvent:

@@ -12,6 +12,7 @@ import structlog
 from infra.broker.frames import OutgoingMessage
 from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent, Page, Recorded
 from infra.event_store.revocations import Revocation
+from infra.event_store.stories import RevokedStories
 from tasks.dispatch.celery_message import UnpublishableError, celery_message
 from tasks.dispatch.lane import Lane
 from tasks.dispatch.outcomes import Evidence, evidence, published, rejected, revoked, unreadable
@@ -113,8 +114,18 @@ class Parcel:
         )
 
 
-def pack(page: Page, lane: Lane, *, store: EventStore, clock: Callable[[], datetime]) -> Parcel:
-    """Sort the lane's runs in ``page``; where a run may have been published before, its stream is asked."""
+def pack(
+    page: Page, lane: Lane, *, store: EventStore, clock: Callable[[], datetime], revoked_stories: RevokedStories
+) -> Parcel:
+    """Sort the lane's runs in ``page``; where a run may have been published before, its stream is asked.
+
+    Args:
+        page: of accepted runs.
+        lane: whose runs are meant.
+        store: with the log.
+        clock: the present, UTC.
+        revoked_stories: those that were taken back, at least as far as the page goes.
+    """
     parcel = Parcel(lane)
     now = clock()
     for unread in lane.unreadable_in(page):
@@ -125,7 +136,8 @@ def pack(page: Page, lane: Lane, *, store: EventStore, clock: Callable[[], datet
     revocations = store.revocations(after=runs[0].position) if runs else {}
     for run in runs:
         known = told.get(run.event.originator_id, Evidence.NONE)
-        revocation = revocations.get(run.event.originator_id)
+        story = run.metadata.get("correlation_id")
+        revocation = revocations.get(run.event.originator_id) or revoked_stories.of(story)
         may_be_out = run.position <= lane.tried_to  # then its worker ends it
         if revocation and known is Evidence.NONE and not may_be_out and run.event_id not in lane.confirmed:
             parcel.revoke(run, revocation, at=now)

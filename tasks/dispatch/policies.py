@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from domain.policies import POLICIES
+from domain.story import StoryRevocationRequested
 from domain.task_run import TaskEvent
 from infra.event_store import EventStore, Log, Page
 from infra.metrics import catalog
@@ -17,13 +18,15 @@ from infra.metrics.instruments import Instruments
 from tasks.dispatch.license_work import end_work
 from tasks.dispatch.place import Place
 from tasks.dispatch.requests import requested_by
+from tasks.dispatch.story_work import end_story
 from tasks.dispatch.subject import run_id_of
 
 FOLLOWERS: Final = {Log.LICENSING: "dispatch.policies", Log.TASKS: "dispatch.policies.tasks"}
 """The logs that hold events some policy looks at, and the name under which each is followed."""
+_OF_TASKS: Final = (TaskEvent, StoryRevocationRequested)
 NAMES: Final = {
-    Log.LICENSING: tuple(event.TOPIC for event in POLICIES if not issubclass(event, TaskEvent)),
-    Log.TASKS: tuple(event.TOPIC for event in POLICIES if issubclass(event, TaskEvent)),
+    Log.LICENSING: tuple(event.TOPIC for event in POLICIES if not issubclass(event, _OF_TASKS)),
+    Log.TASKS: tuple(event.TOPIC for event in POLICIES if issubclass(event, _OF_TASKS)),
 }
 """Those events."""
 
@@ -70,7 +73,8 @@ class PolicyFollower:
     def step(self) -> bool:
         """Look at one page, or go on with what it has to end; whether there was anything to do.
 
-        A license may have a million open runs, and whoever publishes waits for this: so they end a part at a time.
+        A license, or a story, may have a million open runs, and whoever publishes waits for this: so they end a part at
+        a time.
 
         Raises:
             CheckpointMovedError: another dispatcher is at work.
@@ -94,7 +98,9 @@ class PolicyFollower:
             return False
         now = self._clock()
         self._page = page
-        self._ending = itertools.chain.from_iterable(end_work(self._store, each, at=now) for each in page.events)
+        self._ending = itertools.chain.from_iterable(
+            ending(self._store, each, at=now) for each in page.events for ending in (end_work, end_story)
+        )
         return True
 
     def note_position(self) -> None:

@@ -14,6 +14,7 @@ from domain.tier import Tier
 from infra.broker.errors import BrokerRefusedError, BrokerUnreachableError
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore, Log, Page
+from infra.event_store.stories import RevokedStories
 from tasks.dispatch.lane import Lane
 from tasks.dispatch.meter import DispatchMeter
 from tasks.dispatch.parcel import OutgoingRun, Parcel, pack
@@ -52,6 +53,7 @@ class PublishingFollower:
         self._clock = clock
         self._page_runs = page_runs
         self._meter = meter
+        self._revoked_stories = RevokedStories()
         self.lanes = tuple(Lane(tier) for tier in Tier)
 
     @property
@@ -99,7 +101,12 @@ class PublishingFollower:
             place.stored(position)
 
     def _serve(self, page: Page, lanes: list[Lane]) -> bool:
-        packed = [pack(page, lane, store=self._store, clock=self._clock) for lane in lanes]
+        if page.events:
+            self._store.look_for_revoked_stories(self._revoked_stories)
+        packed = [
+            pack(page, lane, store=self._store, clock=self._clock, revoked_stories=self._revoked_stories)
+            for lane in lanes
+        ]
         parcels = [parcel for parcel in packed if not (parcel.waiting and self._pressure.holds(parcel.lane))]
         filled = [parcel for parcel in parcels if parcel]
         self._hand_over(filled)

@@ -21,9 +21,11 @@ from domain.task_run import SLOT_END, TaskEvent, TaskRevocationRequested, TaskRe
 from domain.wait import AwaitedEvent, TaskWaitBegan, TaskWaitSatisfied, TaskWaitTimedOut, WaitEnd, matches
 from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent, Page, Recorded
 from infra.event_store.revocations import Revocation
+from infra.event_store.stories import RevokedStories
 from infra.event_store.waits import log_of, open_waits, position_before
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.open_waits import OpenWait, OpenWaits, open_wait_in
+from tasks.dispatch.outcomes import caused_by
 from tasks.dispatch.place import Place
 from tasks.dispatch.subject import run_id_of
 
@@ -62,6 +64,7 @@ class WaitsFollower:
         self._clock = clock
         self._page_events = page_events
         self._waits = OpenWaits()
+        self._revoked_stories = RevokedStories()
         self._places = {each: Place(FOLLOWER, each) for each in (Log.TASKS, Log.LICENSING)}
 
     def take_over(self) -> None:
@@ -114,6 +117,8 @@ class WaitsFollower:
         if not page.events:
             place.position = page.position
             return _Followed(is_busy=False, is_reached=reached)
+        if any(isinstance(each.event, TaskWaitBegan) for each in page.events):
+            self._store.look_for_revoked_stories(self._revoked_stories)
         ends = [end for each in page.events for end in self._ends_of(each, page, followed)]
         with self._store.transaction() as transaction:
             transaction.append_each(Log.TASKS, ends)
@@ -130,7 +135,7 @@ class WaitsFollower:
         elif isinstance(event, TaskRevocationRequested):
             if (wait := self._waits.of(event.originator_id)) is not None:
                 self._waits.remove(wait.stream)
-                yield _revoked(wait, recorded, at=self._clock())
+                yield _revoked(wait, _asked(recorded), at=self._clock())
         elif event.originator_version == SLOT_END and followed is Log.TASKS:
             self._waits.remove(event.originator_id)
         for wait in self._waits.candidates(event):
@@ -145,9 +150,10 @@ class WaitsFollower:
         if began is None or began.event_id != recorded.event_id:
             return
         wait, now = self._wait(began), self._clock()
-        asked = next((each for each in story if isinstance(each.event, TaskRevocationRequested)), None)
-        if asked is not None:
-            yield _revoked(wait, asked, at=now)
+        asked = next((_asked(each) for each in story if isinstance(each.event, TaskRevocationRequested)), None)
+        revocation = asked or self._revoked_stories.of(recorded.metadata.get("correlation_id"))
+        if revocation is not None:
+            yield _revoked(wait, revocation, at=now)
         elif (found := self._look_back(wait, page)) is not None:
             yield _satisfied(wait, found, log_of(str(wait.event.terms.event)) or Log.TASKS, at=now)
         else:
@@ -252,14 +258,17 @@ def _end(wait: OpenWait, end: type[WaitEnd], *, at: datetime, cause: Recorded, *
     return _new(wait, end, told, cause=cause, at=at)
 
 
-def _revoked(wait: OpenWait, asked: Recorded, *, at: datetime) -> NewEvent:
-    event = asked.event
+def _asked(recorded: Recorded) -> Revocation:
+    event = recorded.event
     assert isinstance(event, TaskRevocationRequested)  # noqa: S101  the caller has looked
-    actor = str(asked.metadata.get("actor") or "somebody")
-    revocation = Revocation("", event.reason, actor, asked.position, event.error_type, event.decided_by)
-    said = {"error_type": revocation.error_type, "error": revocation.text, "decided_by": revocation.decided_by}
-    told = {"task": wait.event.task, "attempt": wait.event.attempt, "queue": wait.event.queue, **said}
-    return _new(wait, TaskRevoked, told, cause=wait.began, at=at)
+    actor = str(recorded.metadata.get("actor") or "somebody")
+    return Revocation("", event.reason, actor, recorded.position, event.error_type, event.decided_by)
+
+
+def _revoked(wait: OpenWait, revocation: Revocation, *, at: datetime) -> NewEvent:
+    told = {"task": wait.event.task, "attempt": wait.event.attempt, "queue": wait.event.queue, **revocation.said()}
+    end = _new(wait, TaskRevoked, told, cause=wait.began, at=at)
+    return end._replace(metadata={**end.metadata, **caused_by(revocation)})
 
 
 def _new(

@@ -1,4 +1,4 @@
-"""What can be changed over HTTP: events, runs, dead letters, schedules. `infra.web.process` finds it by name."""
+"""What can be changed over HTTP: events, runs, stories, letters, schedules. `infra.web.process` finds it by name."""
 
 from __future__ import annotations
 
@@ -9,5 +9,6 @@ from tasks.web.emitting import EMITTING
 from tasks.web.letters import LETTERS
 from tasks.web.runs import RUNS
 from tasks.web.schedules import SCHEDULES
+from tasks.web.stories import STORIES
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*EMITTING, *RUNS, *LETTERS, *SCHEDULES)
+OPERATIONS: Final[tuple[Operation, ...]] = (*EMITTING, *RUNS, *STORIES, *LETTERS, *SCHEDULES)

@@ -43,7 +43,7 @@ class Admission:
         if self._is_superseded(told.envelope) and not in_hand.is_redelivered:  # else the log is asked
             self._registrar.let_go(in_hand, Fate.ACKNOWLEDGED, is_replaced=True)
             return
-        if (revocation := self._directives.revocations.get(told.envelope.id)) is not None:
+        if (revocation := self._directives.revocation_of(in_hand.attempt)) is not None:
             self._registrar.conclude(in_hand, revoked(revocation), NO_RULES)
         elif self._consumer.pausing.holds(in_hand.attempt.queue) and not in_hand.is_redelivered:
             self._registrar.hand_back(in_hand)

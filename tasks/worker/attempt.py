@@ -53,10 +53,15 @@ class Attempt(NamedTuple):
         """How often a worker put its message back."""
         return self.envelope.returned if self.envelope else 0
 
+    @property
+    def correlation_id(self) -> str:
+        """Names the whole story."""
+        return self.envelope.correlation_id if self.envelope else self.run_id
+
     def fields(self) -> dict[str, Any]:
         """What a log line about it says of it (docs/logs.md)."""
         known = self.envelope
-        correlation_id = known.correlation_id if known else self.run_id
+        correlation_id = self.correlation_id
         license_id = known.license_id if known else None
         return {
             "run_id": self.run_id,

@@ -24,6 +24,8 @@ from infra.event_store.copies import COUNTS_FOR, Copy, CopyReader
 from infra.event_store.ends import ended_runs
 from infra.event_store.flows import FlowReader
 from infra.event_store.revocations import Revocation, RevocationReader
+from infra.event_store.stories import RevokedStories
+from tasks.worker.attempt import Attempt
 
 LONGEST_PAUSE_SECONDS: Final = 5.0
 FORGET_EVERY_SECONDS: Final = 30.0
@@ -52,6 +54,7 @@ class Directives(threading.Thread):
         self._forgot_at = time.monotonic()
         self.revocations: dict[str, Revocation] = {}
         """Runs that are not to be executed, or not any longer, by run id."""
+        self._revoked_stories = RevokedStories()
         self._copy_reader = CopyReader()
         self._copies_position = 0
         self.copies: dict[str, Copy] = {}
@@ -67,6 +70,10 @@ class Directives(threading.Thread):
     def wait(self, timeout: timedelta) -> bool:
         """Wait until what is asked is known; False where the database was away for all that time."""
         return self._known.wait(timeout.total_seconds())
+
+    def revocation_of(self, attempt: Attempt) -> Revocation | None:
+        """Why the attempt is not to be executed, or not any longer: its run or its story was taken back."""
+        return self.revocations.get(attempt.run_id) or self._revoked_stories.of(attempt.correlation_id)
 
     def stop(self) -> None:
         """End the thread after what it is doing."""
@@ -91,6 +98,7 @@ class Directives(threading.Thread):
     def _look(self) -> None:
         with self._pool.connection() as connection:
             self._look_for_revocations(connection)
+            self._revoked_stories.look(connection)
             self._look_for_copies(connection)
             self._forget(connection)
             self._look_at_flows(connection)

@@ -57,9 +57,8 @@ class Revoking:
 
     def look(self) -> None:
         """End what is in hand and revoked; called again and again."""
-        revocations = self._directives.revocations
         for in_hand in self._registrar.undecided():
-            revocation = revocations.get(in_hand.attempt.run_id) or revoked_by_license(in_hand)
+            revocation = self._directives.revocation_of(in_hand.attempt) or revoked_by_license(in_hand)
             if revocation is not None:
                 self._end(in_hand, revocation)
 

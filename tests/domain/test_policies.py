@@ -8,8 +8,9 @@ from domain.aggregate import Event
 from domain.license import License
 from domain.license_policy import Expiry, LicensePolicy
 from domain.notice import NOTICE_TASKS
-from domain.policies import RequestTask, RevokeWork, decide
+from domain.policies import RequestTask, RevokeStory, RevokeWork, decide
 from domain.ruling import ABOUT_LICENSES
+from domain.story import story_revocation_requested
 from domain.task_run import task_event
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -141,3 +142,9 @@ def test_a_dead_run_that_was_to_send_a_notice_is_told_to_the_notice(task: str, r
 def test_a_failure_that_could_not_be_recorded_asks_for_no_other() -> None:
     dead = {"task": "record_failed_notice", "reason": "rejected", "queue": "tasks.normal"}
     assert decide(task_event("task.dead_lettered", "R1", at=NOW, data=dead)) == ()
+
+
+def test_the_open_runs_of_a_story_that_is_taken_back_are_revoked() -> None:
+    event = story_revocation_requested("order 7", reason="ordered twice", at=NOW)
+    assert decide(event) == (RevokeStory(purpose="end_its_runs", correlation_id="order 7"),)
+    assert (event.originator_id, event.originator_version) == ("story-order 7", 1)

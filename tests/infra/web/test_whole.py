@@ -94,6 +94,17 @@ def test_a_run_is_followed_to_its_revocation_by_position(served: Face) -> None:
     assert (again.status, again.value["code"]) == (409, "RevocationAlreadyRequested")
 
 
+def test_a_story_is_taken_back_once_and_a_run_of_another_story_is_none(served: Face) -> None:
+    story = str(uuid4())
+    told = served.post(f"/stories/{story}/revocation", {"reason": "a mistake"}, role=Role.OPERATOR)
+    assert (told.status, told.value["log"]) == (202, "tasks")
+    again = served.post(f"/stories/{story}/revocation", {"reason": "a mistake"})
+    assert (again.status, again.value["code"]) == (409, "StoryRevocationAlreadyRequested")
+    run_id = served.post("/runs?wait_seconds=20", {"task": "sample.nothing"}).value["run_id"]
+    run = served.post(f"/stories/{run_id}/revocation", {"reason": "a mistake"})
+    assert (run.status, run.value["code"]) == (409, "RunBelongsToStory")
+
+
 def test_a_position_that_does_not_come_is_said_after_a_while(served: Face) -> None:
     told = served.get(f"/runs?min_position={2**62}")
     assert (told.status, told.value["code"]) == (409, "still_behind")

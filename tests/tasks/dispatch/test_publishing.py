@@ -10,7 +10,8 @@ import pytest
 
 from domain.cause import Cause
 from domain.run import revocation_requested
-from domain.task_run import task_event
+from domain.story import story_stream
+from domain.task_run import run_stream, task_event
 from domain.tier import Tier
 from infra.broker.errors import BrokerRefusedError, BrokerUnreachableError
 from infra.broker.publisher import Confirmation, OutgoingMessage, Publisher
@@ -18,6 +19,7 @@ from infra.database import DatabaseUnreachableError
 from infra.event_store import CheckpointMovedError, Log, caused
 from infra.settings import Settings
 from tasks.dispatch.publishing import PublishingFollower
+from tasks.revoking import ask_for_revocation_of_story
 from tests.tasks.dispatch.world import World
 from tests.waiting import eventually
 
@@ -59,6 +61,20 @@ def test_a_run_that_is_taken_back_before_it_is_published_ends_so_and_is_not_publ
     assert [message.run_id for message in world.waiting_in(Tier.NORMAL)] == [kept]
     assert world.names_in(revoked) == ["task.requested", "task.revoked", "task.revocation_requested"]
     assert world.names_in(kept) == ["task.requested", "task.published"]
+
+
+def test_a_run_that_is_asked_for_after_its_story_was_taken_back_ends_so_and_is_not_published(world: World) -> None:
+    story, follower = uuid4(), world.follower()
+    ask_for_revocation_of_story(world.store, str(story), reason="ordered twice", actor="pat", at=datetime.now(UTC))
+    until_quiet(follower)
+    late, kept = world.accept(run_id=story), world.accept()
+    until_quiet(follower)
+    assert [message.run_id for message in world.waiting_in(Tier.NORMAL)] == [kept]
+    assert world.names_in(late) == ["task.requested", "task.revoked"]
+    [fact] = world.store.load_recorded(Log.TASKS, [story_stream(str(story))])[story_stream(str(story))]
+    end = world.store.load_recorded(Log.TASKS, [run_stream(late)])[run_stream(late)][-1]
+    assert end.event.data()["error"] == "ordered twice (asked for by pat)"
+    assert end.event.data()["decided_by"] == end.metadata["causation_id"] == str(fact.event_id)
 
 
 def test_a_follower_that_takes_over_publishes_only_what_is_left(world: World) -> None:

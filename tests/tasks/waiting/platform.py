@@ -16,8 +16,10 @@ from domain.wait import TaskWaitBegan, WaitTerms
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore, Log, caused
 from infra.settings import Settings
+from tasks.dispatch.policies import PolicyFollower
 from tasks.dispatch.resuming import ResumingFollower
 from tasks.dispatch.waits import WaitsFollower
+from tasks.revoking import ask_for_revocation_of_story
 from tests.tasks.dispatch.world import World
 
 BODY = '[["signal.received"], {"timeout": 5}, {"chain": [{"task": "ship"}]}]'
@@ -48,7 +50,16 @@ class Waiting(World):
         made.take_over()
         return made
 
-    def begin(self, run: str | None = None, *, attempt: int = 1, body: str = BODY, sent: str = "", **terms: Any) -> str:
+    def begin(
+        self,
+        run: str | None = None,
+        *,
+        attempt: int = 1,
+        body: str = BODY,
+        sent: str = "",
+        story: str = "",
+        **terms: Any,
+    ) -> str:
         """Have a run begin to wait, for signals unless it is said for what."""
         run = run or str(uuid4())
         headers = {"id": run, "ledgerq-began-at": sent}
@@ -61,7 +72,7 @@ class Waiting(World):
             "priority": 7,
             "root_id": run,
         }
-        self._tell(run, TaskWaitBegan.TOPIC, **told)
+        self._tell(run, TaskWaitBegan.TOPIC, story=story, **told)
         return run
 
     def start(self, run: str) -> None:
@@ -81,6 +92,17 @@ class Waiting(World):
         event = revocation_requested(run, task="wait_for_event", reason="not needed", at=now)
         self.store.append(Log.TASKS, caused([event], Cause(id=uuid4(), at=now, actor="ann")))
 
+    def revoke_story(self, story: str) -> str:
+        """Somebody takes a story back, and dispatch asks for its open runs; the event's id."""
+        now = datetime.now(UTC)
+        position = ask_for_revocation_of_story(self.store, story, reason="not needed", actor="ann", at=now)
+        policies = PolicyFollower(self.store, clock=self.now, page_events=50, log=Log.TASKS)
+        policies.take_over()
+        while policies.step():
+            pass
+        [fact] = self.store.read(Log.TASKS, after=position - 1, limit=1, upto=position).events
+        return str(fact.event_id)
+
     def look(self, follower: WaitsFollower | None = None) -> None:
         """Let a follower look until it finds nothing more to do."""
         while (follower or self.waits).step():
@@ -95,9 +117,10 @@ class Waiting(World):
         ends = [event for event in self.stream(run) if event.name == "task.wait_satisfied"]
         return ends[-1].came.id if ends and ends[-1].came else None  # type: ignore[attr-defined]
 
-    def _tell(self, run: str, name: str, **data: Any) -> None:
+    def _tell(self, run: str, name: str, *, story: str = "", **data: Any) -> None:
         event = task_event(name, run, at=datetime.now(UTC), data=data)
-        self.store.append(Log.TASKS, caused([event], Cause(id=uuid4(), at=datetime.now(UTC), actor="test")))
+        cause = Cause(id=uuid4(), at=datetime.now(UTC), actor="test", correlation_id=story)
+        self.store.append(Log.TASKS, caused([event], cause))
 
 
 def told(body: list[Any]) -> Any:

@@ -139,6 +139,25 @@ def test_a_waiting_run_that_is_revoked_ends_at_once_and_does_not_go_on(waiting: 
     assert waiting.waiting_in(Tier.HIGH) == []
 
 
+def test_waits_of_a_story_that_is_taken_back_end_at_once_with_no_worker_up_also_one_that_begins_later(
+    waiting: Waiting,
+) -> None:
+    story, other = str(uuid4()), waiting.begin()
+    before = waiting.begin(story=story)
+    waiting.look()
+    taken = waiting.revoke_story(story)
+    waiting.look()
+    after = waiting.begin(story=story)
+    waiting.look()
+    assert waiting.ends(before) == ["revoked", "revocation_requested"]
+    assert waiting.ends(after) == ["revoked"]
+    ends = [event for run in (before, after) for event in waiting.stream(run) if event.name == "task.revoked"]
+    assert [(end.error, end.decided_by) for end in ends] == [("not needed (asked for by ann)", taken)] * 2  # type: ignore[attr-defined]
+    waiting.signal("paid")
+    waiting.look()
+    assert waiting.ends(other) == ["wait_satisfied"]
+
+
 def test_who_takes_over_finds_the_waits_and_what_came_meanwhile(waiting: Waiting) -> None:
     runs = [waiting.begin(match={"key": key}, until=datetime.now(UTC) + HOUR) for key in "abcd"]
     waiting.look()

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
 from uuid import uuid4
 
 import pytest
@@ -18,6 +17,7 @@ from infra.event_store.revocations import Revocation
 from infra.settings import Settings
 from tasks.app import app
 from tasks.task_commands import task as task_command
+from tasks.worker.attempt import Attempt
 from tasks.worker.pace import Pace
 from tasks.worker.request import RecordedRequest
 from tasks.worker.revoking import GRACE_SECONDS, Revoking
@@ -66,7 +66,8 @@ class Signals:
 class Asked:
     """Directives that know of one revocation."""
 
-    revocations: ClassVar = {ATTEMPT.run_id: Revocation(ATTEMPT.run_id, "ordered twice", "pat", 1)}
+    def revocation_of(self, attempt: Attempt) -> Revocation | None:
+        return Revocation(ATTEMPT.run_id, "ordered twice", "pat", 1) if attempt == ATTEMPT else None
 
 
 def revoke(*runs: str) -> Result:

@@ -1,0 +1,191 @@
+"""What is recorded of a fan-in that is settled: the request for its body, or the ends of the body's runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid5
+
+import msgspec
+
+from domain.aggregate import Event
+from domain.fan_in import SETTLED, Count, FanInCompleted, FanInDeclared, FanInFailed, fan_in_stream
+from domain.kept_message import Carried
+from domain.run import END_NAMES
+from domain.task_run import (
+    SLOT_REQUESTED,
+    TaskEvent,
+    TaskFailed,
+    TaskFailure,
+    TaskRequested,
+    TaskRevoked,
+    TaskStarted,
+    TaskSucceeded,
+    run_stream,
+    task_event,
+)
+from domain.tier import Tier
+from infra.event_store import Log, NewEvent, Recorded, Transaction
+from infra.event_store import fan_ins as members
+from infra.event_store.payloads import kept
+from infra.event_store.revocations import Revocation
+from tasks.dispatch.causes import cause_of
+from tasks.dispatch.outcomes import FIRST_ATTEMPT, caused_by
+from tasks.dispatch.subject import run_id_of
+from tasks.workflows.steps import steps_of
+
+ACTOR: Final = "policy:fan_in"
+CONTINUE: Final = "continue_workflow"
+"""The task that sends a body which is more than one task: that takes Celery."""
+_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
+_EMBEDDED: Final = {"callbacks": "link", "errbacks": "link_error", "chain": "chain", "chord": "chord"}
+"""Of Celery's message the third part, and which option of a signature each comes from."""
+NOTHING: Final[Mapping[str, str]] = {}
+
+
+class ValueNotKeptError(Exception):
+    """A member's value was too long to be kept, so the body cannot be given it."""
+
+
+class Settling:
+    """What is recorded of one fan-in that is settled.
+
+    Args:
+        transaction: in which it is recorded.
+        fan_in_id: which.
+        declared: its ``fan_in.declared``.
+        count: its members by what became of them.
+        at: the present, UTC.
+    """
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        fan_in_id: str,
+        declared: Recorded,
+        count: Count,
+        *,
+        at: datetime,
+    ) -> None:
+        assert isinstance(declared.event, FanInDeclared)  # noqa: S101  that is what was looked for
+        self._transaction = transaction
+        self._fan_in_id = fan_in_id
+        self.declared = declared.event
+        self.correlation_id: str | None = declared.metadata.get("correlation_id")
+        self._body: dict[str, Any] = declared.event.body
+        self._count = count
+        self._at = at
+        self._cause = cause_of(declared, actor=ACTOR)
+        self._places = members.places(transaction.connection, fan_in_id)
+
+    def complete(self) -> None:
+        """Ask for the body.
+
+        Raises:
+            ValueNotKeptError: it cannot be given a value.
+        """
+        good = [each.run_id for each in self._places if each.is_succeeded]
+        stories = self._transaction.load(Log.TASKS, [run_stream(run) for run in good])
+        values = [self._value(run, stories[run_stream(run)]) for run in good]
+        like = next((e for e in stories[run_stream(good[0])] if isinstance(e, TaskStarted)), None) if good else None
+        requested = self._request(values, like)
+        fact = FanInCompleted(
+            originator_id=fan_in_stream(self._fan_in_id),
+            originator_version=SETTLED,
+            timestamp=self._at,
+            succeeded=self._count.succeeded,
+            failed=self._count.failed,
+            run_id=run_id_of(requested.originator_id),
+        )
+        self._append(fact, requested)
+
+    def fail(self, reason: str | None = None) -> None:
+        """Record that the body is never asked for; its runs have failed, for whoever waits for one."""
+        why = reason or self._why()
+        ends = ends_of_steps(self._body, TaskFailed, {"error_type": "ChordError", "error": why}, at=self._at)
+        self._append(self._failed(why), *ends)
+
+    def revoke(self, revocation: Revocation) -> None:
+        """Record that the body is never asked for because somebody took its story back; so are its runs."""
+        ends = ends_of_steps(self._body, TaskRevoked, revocation.said(), at=self._at)
+        self._append(self._failed(revocation.text), *ends, beside=caused_by(revocation))
+
+    def _failed(self, reason: str) -> FanInFailed:
+        return FanInFailed(
+            originator_id=fan_in_stream(self._fan_in_id),
+            originator_version=SETTLED,
+            timestamp=self._at,
+            succeeded=self._count.succeeded,
+            failed=self._count.failed,
+            reason=reason,
+        )
+
+    def _append(self, *facts: Event, beside: Mapping[str, str] = NOTHING) -> None:
+        metadata = {**self._cause.metadata(), **beside}
+        new = [NewEvent(fact, uuid5(self._cause.id, f"{fact.TOPIC}/{n}"), metadata) for n, fact in enumerate(facts)]
+        self._transaction.append_each(Log.TASKS, new)
+
+    def _request(self, values: list[Any], like: TaskStarted | None) -> TaskRequested:
+        body, options = self._body, self._body.get("options") or {}
+        tier = _TIER_OF_QUEUE.get(str(options.get("queue") or (like.queue if like else None)), Tier.NORMAL)
+        priority = options.get("priority")
+        args = body.get("args") or []
+        simple = {
+            "task": str(body["task"]),
+            "args": tuple(args if body.get("immutable") else [values, *args]),
+            "kwargs": dict(body.get("kwargs") or {}),
+            "carried": Carried(embed={name: options.get(option) for name, option in _EMBEDDED.items()}),
+        }
+        several = {"task": CONTINUE, "kwargs": {"body": body, "values": values}}
+        run_id = str(options["task_id"]) if not _is_canvas(body) else str(uuid5(self._cause.id, CONTINUE))
+        return TaskRequested(
+            originator_id=run_stream(run_id),
+            originator_version=SLOT_REQUESTED,
+            timestamp=self._at,
+            tier=tier.value,
+            priority=priority if priority is not None else (like.priority if like else None),
+            license_id=like.license_id if like else None,
+            **(several if _is_canvas(body) else simple),
+        )
+
+    def _value(self, run_id: str, story: list[Any]) -> Any:
+        end = next((each for each in story if isinstance(each, TaskSucceeded)), None)
+        if end is None or end.result is None:
+            return None
+        whole = kept(self._transaction.connection, run_id)
+        try:
+            return msgspec.json.decode(end.result if whole is None else whole)
+        except msgspec.DecodeError:
+            raise ValueNotKeptError(
+                f"the value of run {run_id} is too long to be handed on (LEDGERQ_RESULT_PAYLOAD_LIMIT_BYTES)"
+            ) from None
+
+    def _why(self) -> str:
+        bad = next(each for each in self._places if each.is_succeeded is False)
+        stream = run_stream(bad.run_id)
+        told = [e for e in self._transaction.load(Log.TASKS, [stream]).get(stream, []) if e.TOPIC in END_NAMES]
+        end = next((each for each in told if isinstance(each, TaskEvent)), None)
+        said = f"{getattr(end, 'error_type', 'ended')}: {getattr(end, 'error', '')}"
+        return f"{self._count.failed} of {self._count.total} members ended badly, first {bad.run_id}: {said}"[:2000]
+
+
+def ends_of_steps(
+    body: Mapping[str, Any], end: type[TaskFailure], said: Mapping[str, Any], *, at: datetime
+) -> list[TaskEvent]:
+    """The end of every run of a body that is never asked for.
+
+    Args:
+        body: Celery's signature, frozen.
+        end: what each comes to.
+        said: ``error_type``, ``error`` and what else it says.
+        at: the present, UTC.
+    """
+    return [
+        task_event(end.TOPIC, step.run_id, at=at, data={"task": step.task, "attempt": FIRST_ATTEMPT, **said})
+        for step in steps_of(body)
+    ]
+
+
+def _is_canvas(body: Mapping[str, Any]) -> bool:
+    return body.get("subtask_type") is not None
