@@ -6,16 +6,16 @@ import getpass
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import click
 import psycopg
 
 from domain.run import STATE_AFTER
-from domain.story import RunBelongsToStory, StoryRevocationAlreadyRequested
+from domain.story import RunBelongsToStory, StoryRevocationAlreadyRequested, story_stream
 from infra.database import connect
 from infra.database.door import told_in_one_line
-from infra.event_store import EventStore
+from infra.event_store import EventStore, Log
 from infra.event_store.stories import StoryRun, runs_of_story
 from infra.settings import Settings
 from tasks.revoking import ask_for_revocation_of_story
@@ -41,57 +41,65 @@ def revoke_story(settings: Settings, story: str, *, reason: str, waits: bool) ->
         SystemExit: the database cannot be asked; it has been said why.
     """
     with told_in_one_line("task revoke"):
-        _record(settings, story, reason=reason)
+        taken_back_at = _record(settings, story, reason=reason)
         if waits:
             with connect(settings, name="task command") as connection:
-                _follow(connection, story)
+                _follow(connection, story, taken_back_at)
 
 
-def _record(settings: Settings, story: str, *, reason: str) -> None:
+def _record(settings: Settings, story: str, *, reason: str) -> int:
+    """The position of the fact, also where it is somebody else's."""
     with EventStore(settings.database_url.get_secret_value(), connections=1, name="task command") as store:
         try:
             actor, now = getpass.getuser(), datetime.now(UTC)
             position = ask_for_revocation_of_story(store, story, reason=reason, actor=actor, at=now)
         except StoryRevocationAlreadyRequested:
-            click.echo(f"story {story}: somebody has asked for that already; it stands")
+            [fact] = store.load_recorded(Log.TASKS, [story_stream(story)])[story_stream(story)]
+            by = fact.metadata.get("actor")
+            click.echo(f"story {story}: asked for already, at {fact.event.timestamp:%Y-%m-%d %H:%M:%S} UTC by {by}")
+            return fact.position
         except RunBelongsToStory as refusal:
             raise click.ClickException(str(refusal)) from refusal
-        else:
-            click.echo(f"story {story}: recorded at position {position}; whatever turns up of it ends as revoked")
+        click.echo(f"story {story}: recorded at position {position}; whatever turns up of it ends as revoked")
+        return position
 
 
-def _follow(connection: psycopg.Connection[tuple[object, ...]], story: str) -> None:
-    """Say what each run comes to that was open at first or has turned up since."""
-    runs = runs_of_story(connection, story)
-    ended_before = {run.run_id for run in runs if run.end is not None}
+def _follow(connection: psycopg.Connection[Any], story: str, taken_back_at: int) -> None:
+    """Say what each run comes to that had not ended before."""
     told: set[str] = set()
-    deadline, news_at = time.monotonic() + WAIT_SECONDS, time.monotonic()
-    known = len(runs)
-    while time.monotonic() < deadline:
+    known, news_at = 0, time.monotonic()
+    deadline = news_at + WAIT_SECONDS
+    while True:
+        runs = runs_of_story(connection, story)
         for run in runs:
-            if run.end is not None and run.run_id not in ended_before | told:
+            if _ends_after(run, taken_back_at) and run.run_id not in told:
                 told.add(run.run_id)
-                click.echo(f"{run.run_id}: {STATE_AFTER[run.end].value} ({run.task})")
+                click.echo(f"{run.run_id}: {STATE_AFTER[run.end or ''].value} ({run.task})")
+        now = time.monotonic()
         if len(runs) > known:
-            known, news_at = len(runs), time.monotonic()
-        if all(run.end is not None for run in runs) and time.monotonic() - news_at > QUIET_SECONDS:
+            known, news_at = len(runs), now
+        if now > deadline or (all(run.end for run in runs) and now - news_at > QUIET_SECONDS):
             break
         time.sleep(LOOK_EVERY_SECONDS)
-        runs = runs_of_story(connection, story)
-    _sum_up(runs, ended_before)
+    _sum_up(runs, taken_back_at)
 
 
-def _sum_up(runs: list[StoryRun], ended_before: set[str]) -> None:
+def _sum_up(runs: list[StoryRun], taken_back_at: int) -> None:
     if not runs:
         click.echo("nothing is recorded of such a story so far")
         return
-    ended = Counter(run.end for run in runs if run.end is not None and run.run_id not in ended_before)
+    ended = Counter(run.end for run in runs if run.end and _ends_after(run, taken_back_at))
+    before = sum(run.end is not None and not _ends_after(run, taken_back_at) for run in runs)
     parts = [f"{count} {STATE_AFTER[end].value}" for end, count in sorted(ended.items())]
     open_ = [run for run in runs if run.end is None]
-    if ended_before:
-        parts.append(f"{len(ended_before)} had ended before")
+    if before:
+        parts.append(f"{before} had ended before")
     if open_:
         parts.append(f"{len(open_)} not met yet: each ends once dispatch or a worker comes to it")
     click.echo("; ".join(parts))
     for run in open_:
         click.echo(f"  {run.run_id} ({run.task})")
+
+
+def _ends_after(run: StoryRun, position: int) -> bool:
+    return run.end_position is not None and run.end_position > position

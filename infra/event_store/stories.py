@@ -33,11 +33,10 @@ _OPEN: Final = f"""
     order by position limit %b
 """.encode()  # noqa: S608  constants
 _STANDING: Final = f"""
-    select substr(stream_id, {len(RUN_STREAM_PREFIX) + 1}), min(data->>'task'),
-        (select name from event_store.task_events as ended
-         where ended.stream_id = told.stream_id and ended.version = {SLOT_END})
-    {_RUNS}
-    group by stream_id order by min(position)
+    select substr(run.stream_id, {len(RUN_STREAM_PREFIX) + 1}), run.task, ended.name, ended.position
+    from (select stream_id, min(data->>'task') as task, min(position) as first {_RUNS} group by stream_id) as run
+    left join event_store.task_events as ended on ended.stream_id = run.stream_id and ended.version = {SLOT_END}
+    order by run.first
 """.encode()  # noqa: S608  constants
 _OPEN_FAN_INS: Final = f"""
     select stream_id from event_store.task_events as declared
@@ -52,7 +51,7 @@ _OPEN_FAN_INS: Final = f"""
 class RevokedStories:
     """Stories that were taken back, in memory, as far as the log is final.
 
-    A story is not forgotten: its messages may lie in a queue for as long as nobody serves that. Each takes some 400
+    A story is not forgotten: its messages may lie in a queue for as long as nobody serves that. Each takes some 500
     bytes. One thread looks; any may ask.
     """
 
@@ -86,11 +85,13 @@ class StoryRun(NamedTuple):
         run_id: its id.
         task: the task's name.
         end: stored name of its end; None while it is open.
+        end_position: of its end in the log of tasks; None while it is open.
     """
 
     run_id: str
     task: str | None
     end: str | None
+    end_position: int | None
 
 
 def open_runs_of_story(

@@ -7,7 +7,7 @@ select data->>'correlation_id' as correlation_id,
 from event_store.task_events
 where name = 'story.revocation_requested';
 
-comment on view analytics.fct_story_revocations is 'One row per story (correlation_id) that somebody took back as a whole. Join fct_task_runs on correlation_id for what became of its runs.';
+comment on view analytics.fct_story_revocations is 'One row per story (correlation_id) that somebody took back as a whole; what became of its runs is in fct_task_runs, by their correlation_id.';
 comment on column analytics.fct_story_revocations.correlation_id is 'Names the story.';
 comment on column analytics.fct_story_revocations.requested_at is 'When it was asked for.';
 comment on column analytics.fct_story_revocations.requested_by is 'Who asked.';
