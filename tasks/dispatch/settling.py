@@ -57,6 +57,7 @@ class Settling:
         declared: its ``fan_in.declared``.
         count: its members by what became of them.
         at: the present, UTC.
+        actor: who settles it.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Settling:
         count: Count,
         *,
         at: datetime,
+        actor: str = ACTOR,
     ) -> None:
         assert isinstance(declared.event, FanInDeclared)  # noqa: S101  that is what was looked for
         self._transaction = transaction
@@ -76,7 +78,7 @@ class Settling:
         self._body: dict[str, Any] = declared.event.body
         self._count = count
         self._at = at
-        self._cause = cause_of(declared, actor=ACTOR)
+        self._cause = cause_of(declared, actor=actor)
         self._places = members.places(transaction.connection, fan_in_id)
 
     def complete(self) -> None:
@@ -100,11 +102,15 @@ class Settling:
         )
         self._append(fact, requested)
 
-    def fail(self, reason: str | None = None) -> None:
-        """Record that the body is never asked for; its runs have failed, for whoever waits for one."""
+    def fail(self, reason: str | None = None) -> bool:
+        """Record that the body is never asked for; its runs have failed, for whoever waits for one.
+
+        Returns:
+            whether it is settled so; False where somebody else has settled it meanwhile.
+        """
         why = reason or self._why()
         ends = ends_of_steps(self._body, TaskFailed, {"error_type": "ChordError", "error": why}, at=self._at)
-        self._append(self._failed(why), *ends)
+        return self._append(self._failed(why), *ends)
 
     def revoke(self, revocation: Revocation) -> None:
         """Record that the body is never asked for because somebody took its story back; so are its runs."""
@@ -121,10 +127,18 @@ class Settling:
             reason=reason,
         )
 
-    def _append(self, *facts: Event, beside: Mapping[str, str] = NOTHING) -> None:
+    def _append(self, fact: Event, *following: Event, beside: Mapping[str, str] = NOTHING) -> bool:
+        """Whether the fact is in its place; what follows from it is recorded only then."""
         metadata = {**self._cause.metadata(), **beside}
-        new = [NewEvent(fact, uuid5(self._cause.id, f"{fact.TOPIC}/{n}"), metadata) for n, fact in enumerate(facts)]
-        self._transaction.append_each(Log.TASKS, new)
+        new = [
+            NewEvent(each, uuid5(self._cause.id, f"{each.TOPIC}/{n}"), metadata)
+            for n, each in enumerate([fact, *following])
+        ]
+        [settled] = self._transaction.append_each(Log.TASKS, new[:1])
+        if settled.outcome == "taken":
+            return False
+        self._transaction.append_each(Log.TASKS, new[1:])
+        return True
 
     def _request(self, values: list[Any], like: TaskStarted | None) -> TaskRequested:
         body, options = self._body, self._body.get("options") or {}

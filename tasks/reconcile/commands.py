@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -18,11 +19,14 @@ from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore
 from infra.settings import Settings, load_settings
 from tasks.reconcile.contents import TooManyMessagesError
+from tasks.reconcile.fan_in_repair import Ended, end_fan_ins
+from tasks.reconcile.fan_ins import StuckFanIn
 from tasks.reconcile.judging import Standing
 from tasks.reconcile.look import STATS_SECONDS
-from tasks.reconcile.looking import Found, LogBehindError, Searcher
+from tasks.reconcile.looking import FAN_IN_AGE, Found, LogBehindError, Searcher
 from tasks.reconcile.open_run import OpenRun
 from tasks.reconcile.repair import Repaired, Repairer
+from tasks.reconcile.showing import fan_in_values, print_fan_ins
 
 NAMED_AT_MOST: Final = 50
 """Runs that are named one by one; ``--json`` names all."""
@@ -38,7 +42,7 @@ _SPOKEN: Final = {
 
 
 @click.command()
-@click.option("--repair", is_flag=True, help="Publish what is nowhere again, and record it.")
+@click.option("--repair", is_flag=True, help="Publish what is nowhere again, and end fan-ins that cannot complete.")
 @click.option("--read", is_flag=True, help="Also read the messages in queues and ladder, where counts do not suffice.")
 @click.option(
     "--patience",
@@ -56,9 +60,19 @@ _SPOKEN: Final = {
     metavar="SECONDS",
     help="Between two looks. Where a queue is never empty: longer than a message waits in it.",
 )
+@click.option(
+    "--fan-in-age",
+    default=FAN_IN_AGE.total_seconds(),
+    show_default=True,
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long after a fan-in's declaration its members are asked after. Longer than a client takes to send them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-def reconcile(*, repair: bool, read: bool, patience: float, settle: float, as_json: bool) -> None:
+def reconcile(*, repair: bool, read: bool, patience: float, settle: float, fan_in_age: float, as_json: bool) -> None:
     """Name every accepted task that is nowhere: not in the log's past, not in the broker, not at a worker.
+
+    Also every fan-in (chord) that can never complete, because its client died before it had sent all members.
 
     Takes half a minute: it looks three or four times, so as not to name what is merely on its way. Exit status: 0 when
     nothing is missing (or all of it was published again), 1 when something is, 2 when it cannot be said.
@@ -66,18 +80,28 @@ def reconcile(*, repair: bool, read: bool, patience: float, settle: float, as_js
     settings = load_settings()
     tell = (lambda _line: None) if as_json else click.echo
     try:
-        searcher = Searcher(settings, timedelta(seconds=patience), timedelta(seconds=settle), reads=read, tell=tell)
+        searcher = Searcher(
+            settings,
+            timedelta(seconds=patience),
+            timedelta(seconds=settle),
+            fan_in_age=timedelta(seconds=fan_in_age),
+            reads=read,
+            tell=tell,
+        )
         with database.connect(settings, name="reconcile") as connection:
             found = searcher.find(connection)
         repaired = _repair(settings, found.nowhere) if repair and found.nowhere else None
+        ended = _end(settings, found.fan_ins) if repair and found.fan_ins else None
     except (BrokerError, DatabaseUnreachableError, LogBehindError, TooManyMessagesError) as error:
         click.echo(f"ledgerq reconcile: {error}", err=True)
         sys.exit(_CANNOT_SAY)
     if as_json:
-        click.echo(msgspec.json.encode(_values(found, repaired)).decode())
+        values = _values(found, repaired) | fan_in_values(found.fan_ins, ended)
+        click.echo(msgspec.json.encode(values).decode())
     else:
         _print(found, repaired)
-    sys.exit(0 if _is_well(found, repaired) else 1)
+        print_fan_ins(found.fan_ins, ended)
+    sys.exit(0 if _is_well(found, repaired) and not (found.fan_ins and ended is None) else 1)
 
 
 def _repair(settings: Settings, runs: list[OpenRun]) -> Repaired:
@@ -87,9 +111,14 @@ def _repair(settings: Settings, runs: list[OpenRun]) -> Repaired:
         return repairer.repair(runs)
 
 
+def _end(settings: Settings, fan_ins: Sequence[StuckFanIn]) -> Ended:
+    with EventStore(settings.database_url.get_secret_value(), connections=1, name="reconcile") as store:
+        return end_fan_ins(store, fan_ins, actor=getpass.getuser(), at=datetime.now(UTC))
+
+
 def _is_well(found: Found, repaired: Repaired | None) -> bool:
     if repaired is None:
-        return found.is_whole
+        return not (found.nowhere or found.shortfalls)
     return not (found.shortfalls or repaired.unknown or repaired.refused)
 
 

@@ -21,10 +21,12 @@ from infra.event_store.watermarks import log_time
 from infra.settings import Settings
 from tasks.dispatch.lane import Lane
 from tasks.reconcile.contents import read_contents
+from tasks.reconcile.fan_ins import StuckFanIn, narrowed, open_fan_ins, stuck
 from tasks.reconcile.judging import Begun, Evidence, Shortfall, Standing, judge, shortfalls
 from tasks.reconcile.look import STATS_SECONDS, Look, Process, look, process_of
 from tasks.reconcile.open_run import OpenRun, Place, open_runs
 
+FAN_IN_AGE: Final = timedelta(hours=1)
 _AGAIN_SECONDS: Final = 0.25
 _NOW: Final = "select clock_timestamp()"
 _BEGUN: Final = """
@@ -47,10 +49,12 @@ class Found(NamedTuple):
     Attributes:
         standings: every open run, under what can be said of it.
         shortfalls: places that hold fewer messages than they should; the runs are among the expected ones.
+        fan_ins: those that can never complete, for members of theirs are nowhere and were never recorded.
     """
 
     standings: Mapping[Standing, list[OpenRun]]
     shortfalls: list[Shortfall]
+    fan_ins: Sequence[StuckFanIn] = ()
 
     @property
     def nowhere(self) -> list[OpenRun]:
@@ -60,7 +64,7 @@ class Found(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Whether nothing is missing."""
-        return not self.nowhere and not self.shortfalls
+        return not (self.nowhere or self.shortfalls or self.fan_ins)
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Searcher:
         settings: for the three addresses.
         patience: how long the log may take to catch up with a look.
         settle: between two looks; at least as long as the broker's statistics are old.
+        fan_in_age: how long after a fan-in's declaration its members are asked after; longer than they take to be sent.
         reads: also read the messages in queues and ladder, where counting does not do.
         tell: called with a line for each step.
     """
@@ -78,6 +83,7 @@ class Searcher:
     settings: Settings
     patience: timedelta
     settle: timedelta = timedelta(seconds=STATS_SECONDS)
+    fan_in_age: timedelta = FAN_IN_AGE
     reads: bool = False
     tell: Callable[[str], None] = lambda _line: None
     _api: ManagementApi = field(init=False)
@@ -97,13 +103,14 @@ class Searcher:
         """
         looks = [self._look(database)]
         self._await_log(database, looks[0].at)
-        if not _in_question(open_runs(database), looks[0], _dispatched(database)):
+        is_in_question = _in_question(open_runs(database), looks[0], _dispatched(database))
+        if not is_in_question and not self._fan_ins(database, looks[0]):
             return Found({standing: [] for standing in Standing}, [])
         contents: frozenset[str] | None = None
         for _ in range(2):
             contents = self._look_again(database, looks, contents)
         found = self._judge(database, looks, contents)
-        if not found.nowhere:
+        if not found.nowhere and not found.fan_ins:
             return found
         contents = self._look_again(database, looks, contents)
         again = self._judge(database, looks, contents)
@@ -111,7 +118,7 @@ class Searcher:
         expected = [run for run in again.nowhere if run.run_id not in suspected]
         again.standings[Standing.EXPECTED].extend(expected)
         again.standings[Standing.NOWHERE][:] = [run for run in again.nowhere if run.run_id in suspected]
-        return again
+        return again._replace(fan_ins=narrowed(again.fan_ins, {run for each in found.fan_ins for run in each.missing}))
 
     def _look_again(
         self, database: psycopg.Connection[Any], looks: list[Look], contents: frozenset[str] | None
@@ -137,7 +144,11 @@ class Searcher:
             contents,
         )
         standings = judge(runs, evidence)
-        return Found(standings, shortfalls(standings[Standing.EXPECTED], evidence))
+        missing = stuck(self._fan_ins(database, first), evidence)
+        return Found(standings, shortfalls(standings[Standing.EXPECTED], evidence), missing)
+
+    def _fan_ins(self, database: psycopg.Connection[Any], first: Look) -> list[StuckFanIn]:
+        return open_fan_ins(database, declared_before=first.at - self.fan_in_age)
 
     def _look(self, database: psycopg.Connection[Any]) -> Look:
         at = _moment(database, _NOW)
