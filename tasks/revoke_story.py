@@ -21,7 +21,7 @@ from infra.settings import Settings
 from tasks.revoking import ask_for_revocation_of_story
 
 LOOK_EVERY_SECONDS: Final = 0.25
-QUIET_SECONDS: Final = 1.0
+QUIET_SECONDS: Final = 2.0
 """A story of which no run is open, and none has turned up for so long, has come to rest."""
 WAIT_SECONDS: Final = 20.0
 """A run that has not ended by then waits for somebody who is not there."""
@@ -58,7 +58,7 @@ def _record(settings: Settings, story: str, *, reason: str) -> int:
             by = fact.metadata.get("actor")
             click.echo(f"story {story}: asked for already, at {fact.event.timestamp:%Y-%m-%d %H:%M:%S} UTC by {by}")
             return fact.position
-        except RunBelongsToStory as refusal:
+        except (RunBelongsToStory, ValueError) as refusal:
             raise click.ClickException(str(refusal)) from refusal
         click.echo(f"story {story}: recorded at position {position}; whatever turns up of it ends as revoked")
         return position
@@ -98,7 +98,7 @@ def _sum_up(runs: list[StoryRun], taken_back_at: int) -> None:
         parts.append(f"{len(open_)} not met yet: each ends once dispatch or a worker comes to it")
     click.echo("; ".join(parts))
     for run in open_:
-        click.echo(f"  {run.run_id} ({run.task})")
+        click.echo(f"  {run.run_id} ({run.task or 'a member that is recorded nowhere yet'})")
 
 
 def _ends_after(run: StoryRun, position: int) -> bool:

@@ -56,6 +56,7 @@ def ask_for_revocation_of_story(
     Raises:
         StoryRevocationAlreadyRequested: somebody has asked before.
         RunBelongsToStory: it is the id of a run of another story.
+        ValueError: no story can be called so; it is too long.
     """
     stream = story_stream(correlation_id)
     told = store.load_recorded(Log.TASKS, [stream, run_stream(correlation_id)])

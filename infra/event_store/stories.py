@@ -32,11 +32,22 @@ _OPEN: Final = f"""
             where ended.stream_id = told.stream_id and ended.version in ({SLOT_END}, {SLOT_COPIES}))
     order by position limit %b
 """.encode()  # noqa: S608  constants
+# A member whose client has declared it counts, though nobody has taken its message yet: the first link of each.
 _STANDING: Final = f"""
     select substr(run.stream_id, {len(RUN_STREAM_PREFIX) + 1}), run.task, ended.name, ended.position
-    from (select stream_id, min(data->>'task') as task, min(position) as first {_RUNS} group by stream_id) as run
+    from (
+        select stream_id, min(task) as task, min(position) as first
+        from (
+            select stream_id, data->>'task' as task, position {_RUNS}
+            union all
+            select '{RUN_STREAM_PREFIX}' || (links->>0), null, position
+            from event_store.task_events as declared, jsonb_array_elements(declared.data->'members') as links
+            where declared.metadata->>'correlation_id' = %b and declared.name = 'fan_in.declared'
+        ) as told
+        group by stream_id
+    ) as run
     left join event_store.task_events as ended on ended.stream_id = run.stream_id and ended.version = {SLOT_END}
-    order by run.first
+    order by run.first, run.stream_id
 """.encode()  # noqa: S608  constants
 _OPEN_FAN_INS: Final = f"""
     select stream_id from event_store.task_events as declared
@@ -83,7 +94,7 @@ class StoryRun(NamedTuple):
 
     Attributes:
         run_id: its id.
-        task: the task's name.
+        task: the task's name; None where nothing is recorded of the run but that it is a member of a fan-in.
         end: stored name of its end; None while it is open.
         end_position: of its end in the log of tasks; None while it is open.
     """
@@ -113,9 +124,9 @@ def open_runs_of_story(
 
 
 def runs_of_story(connection: Connection[Any], correlation_id: str) -> list[StoryRun]:
-    """All runs of the story that the log knows of, in the order of their first events."""
+    """All runs of the story that the log knows of, declared members too, in the order in which it came to know them."""
     with connection.cursor(row_factory=args_row(StoryRun)) as cursor:
-        return cursor.execute(_STANDING, [correlation_id]).fetchall()
+        return cursor.execute(_STANDING, [correlation_id, correlation_id]).fetchall()
 
 
 def open_fan_ins_of_story(connection: Connection[Any], correlation_id: str) -> list[str]:

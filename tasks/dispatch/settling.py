@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 from uuid import uuid5
 
@@ -79,7 +80,10 @@ class Settling:
         self._count = count
         self._at = at
         self._cause = cause_of(declared, actor=actor)
-        self._places = members.places(transaction.connection, fan_in_id)
+
+    @cached_property
+    def _places(self) -> list[members.Place]:
+        return members.places(self._transaction.connection, self._fan_in_id)
 
     def complete(self) -> None:
         """Ask for the body.
