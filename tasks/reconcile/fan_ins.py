@@ -86,7 +86,7 @@ def open_fan_ins(connection: psycopg.Connection[Any], *, declared_before: dateti
 
 def stuck(fan_ins: Sequence[StuckFanIn], evidence: Evidence) -> list[StuckFanIn]:
     """Those that are stuck by what the broker and the workers say, with the members that are nowhere."""
-    return narrowed(fan_ins, {run for each in fan_ins for run in each.missing if _is_nowhere(run, each, evidence)})
+    return narrowed(fan_ins, {run for each in fan_ins for run in _nowhere(each, evidence)})
 
 
 def narrowed(fan_ins: Sequence[StuckFanIn], nowhere: set[str]) -> list[StuckFanIn]:
@@ -95,9 +95,11 @@ def narrowed(fan_ins: Sequence[StuckFanIn], nowhere: set[str]) -> list[StuckFanI
     return [each for each in less if each.is_stuck]
 
 
-def _is_nowhere(run_id: str, fan_in: StuckFanIn, evidence: Evidence) -> bool:
-    assumed = [_assumed(run_id, fan_in.declared_at, tier) for tier in Tier]
-    return len(judging.judge(assumed, evidence)[judging.Standing.NOWHERE]) == len(assumed)
+def _nowhere(fan_in: StuckFanIn, evidence: Evidence) -> list[str]:
+    """Its missing members that are in no place. All but what was read says the same of each of them."""
+    unseen = [run for run in fan_in.missing if run not in (evidence.contents or ())]
+    assumed = [_assumed(unseen[0], fan_in.declared_at, tier) for tier in Tier] if unseen else []
+    return unseen if len(judging.judge(assumed, evidence)[judging.Standing.NOWHERE]) == len(assumed) else []
 
 
 def _assumed(run_id: str, since: datetime, tier: Tier) -> OpenRun:
