@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+import msgspec
 from pydantic import SecretStr
 
 from infra.settings import Settings
@@ -23,6 +24,9 @@ SHORTEST: Final = 6
 
 _NAMES: Final = r"(?:password|passwd|passphrase|secret|(?:api|access|private)[_-]?key|token)"
 """How names of secrets end: ``db_password``, ``AWS_SECRET_ACCESS_KEY``, ``X-Api-Key``."""
+_NAMES_ONE: Final = re.compile(rf"{_NAMES}$|^(?:proxy-)?authorization$", re.IGNORECASE)
+_NAMES_NONE: Final = "actor"
+"""Who did it: ``token:NAME`` says which token it was, and is none."""
 _LOOKS_LIKE_ONE: Final = re.compile(
     # All is bounded: a line may be of megabytes, and a search that begins anew everywhere must not go to its end.
     rf"""(?P<url>://[^\s:/@"'<>]{{0,256}}:)[^\s"'<>]{{1,512}}(?=@)"""  # URL with a password
@@ -64,6 +68,26 @@ class Redactor:
         if any(hint in lowered for hint in _HINTS):
             text = _LOOKS_LIKE_ONE.sub(_starred, text)
         return text
+
+    def value(self, value: Any) -> Any:
+        """A value as JSON has it, with stars in the place of what is named like a secret and of secrets in texts."""
+        return self._hidden(msgspec.to_builtins(value, str_keys=True, enc_hook=str))
+
+    def _hidden(self, plain: Any) -> Any:
+        match plain:
+            case str():
+                return self(plain)
+            case Mapping():
+                return {name: self._of_name(name, inner) for name, inner in plain.items()}
+            case list() | tuple():
+                return [self._hidden(each) for each in plain]
+            case _:
+                return plain
+
+    def _of_name(self, name: str, value: Any) -> Any:
+        if _NAMES_ONE.search(name) and not isinstance(value, bool | None):
+            return STARS
+        return value if name == _NAMES_NONE else self._hidden(value)
 
 
 class RedactingFormatter(logging.Formatter):

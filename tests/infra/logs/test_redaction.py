@@ -94,6 +94,25 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert Redactor(of_compose)(text) == text
 
 
+def test_in_a_value_what_is_named_like_a_secret_is_hidden_whatever_it_is() -> None:
+    value = {
+        "args": ("postgres://me:not-ours@db", 5),
+        "kwargs": {"Password": {"old": "a", "new": "b"}, "pin_token": 1234, "Authorization": "Basic abc", "n": 1},
+        "body": '[[], {"client_secret": "not ours"}, {}]',
+        "is_secret": True,
+        "secret": None,
+        "actor": "token:olga",
+    }
+    assert Redactor(Settings()).value(value) == {
+        "args": ["postgres://me:***@db", 5],
+        "kwargs": {"Password": "***", "pin_token": "***", "Authorization": "***", "n": 1},
+        "body": '[[], {"client_secret": "***"}, {}]',
+        "is_secret": True,
+        "secret": None,
+        "actor": "token:olga",
+    }
+
+
 @pytest.mark.timeout(30)  # it would be minutes, did a search that begins anew everywhere go to the end of the line
 @pytest.mark.parametrize("part", ["http://host:8080,", "://a:", "password='", "token", "authorization: a=b,"])
 def test_a_line_of_half_a_megabyte_holds_nobody_up(part: str) -> None:
