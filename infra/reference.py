@@ -57,9 +57,11 @@ def events_page() -> str:
 def openapi_page() -> str:
     """The OpenAPI document of the HTTP interface, JSON."""
     from infra.web.openapi import document  # noqa: PLC0415  it loads everything that can be asked for
-    from infra.web.process import operations  # noqa: PLC0415  likewise
+    from infra.web.operation import Declared  # noqa: PLC0415  likewise
+    from infra.web.process import beside, operations  # noqa: PLC0415  likewise
 
-    return json.dumps(document(operations()), indent=2) + "\n"
+    declared: list[Declared] = [*operations(), *(each.described for each in beside())]
+    return json.dumps(document(declared), indent=2) + "\n"
 
 
 def _event(event: type[Event]) -> str:

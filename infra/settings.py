@@ -210,7 +210,11 @@ class Settings(BaseSettings):
     web_body_limit_bytes: int = Field(default=1_048_576, ge=1024, le=134_217_728)
     """Largest body of a request."""
     web_requests_per_second: float = Field(default=100.0, gt=0, le=1_000_000)
-    """How often one token may ask, and so many at once after a pause."""
+    """How often one token may ask, and hooks may be called from one address; and so many at once after a pause."""
+    web_stranger_requests_per_second: float = Field(default=10.0, gt=0, le=1_000_000)
+    """How often may be asked from one address without a token that is good; so many at once after a pause."""
+    web_trusted_proxies: str = ""
+    """Networks of proxies that are believed for whom they ask (``X-Forwarded-For``) and how (``X-Forwarded-Proto``)."""
     monitor_interval_seconds: float = Field(default=2.0, ge=0.1, le=60)
     """How often health is looked at; whoever asks in between is told what was seen last."""
     monitor_patience_seconds: float = Field(default=5.0, ge=0.1, le=60)
@@ -253,7 +257,7 @@ class Settings(BaseSettings):
             raise ValueError("a URL in which a % that stands for itself is written as %25 is allowed")
         return url
 
-    @field_validator("webhook_allowed_networks")
+    @field_validator("webhook_allowed_networks", "web_trusted_proxies")
     @classmethod
     def _names_networks(cls, text: str) -> str:
         for part in filter(None, text.split(",")):

@@ -16,7 +16,9 @@ from infra.cloudevents import CloudEvent
 from infra.database.connections import parameters
 from infra.database.pool import ConnectionPool
 from infra.event_store import EventStore
+from infra.logs.redaction import Redactor
 from infra.settings import Settings
+from infra.web.admission import Admission
 
 NAME: Final = "web"
 TURN_WITHIN_SECONDS: Final = 2.0
@@ -34,6 +36,8 @@ class Desk:
         settings: those in force.
         store: the event store.
         pool: connections for reading.
+        admission: who may ask, and how often.
+        redact: hides secrets in what is shown.
         waiting: taken by whoever waits for something while it holds a thread: half of them may.
     """
 
@@ -42,6 +46,8 @@ class Desk:
         self.settings = settings
         self.store = EventStore(url, connections=settings.web_connections, name=NAME)
         self.pool = ConnectionPool(parameters(url, name=NAME), size=settings.web_connections)
+        self.admission = Admission(self.pool, settings)
+        self.redact = Redactor(settings)
         self.waiting = threading.BoundedSemaphore(max(1, settings.web_connections // 2))
         self._emitter = Emitter(settings, role=NAME)
         self._emitting = threading.Lock()

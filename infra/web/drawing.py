@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from infra.logs.redaction import Redactor
+
 HERE: Final = Path(__file__).parent
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -23,15 +25,22 @@ class Drawing:
 
     Args:
         directories: where templates are, beside those of the frame.
+        redact: hides secrets, in all that ``pretty`` writes and in what passes ``redacted``.
     """
 
-    def __init__(self, directories: Sequence[Path]) -> None:
+    def __init__(self, directories: Sequence[Path], redact: Redactor) -> None:
         loader = FileSystemLoader([HERE / "templates", *directories])
         self._templates = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
         self._templates.filters.update(
-            moment=moment, lasted=lasted, number=number, pretty=pretty, segment=segment, query=query
+            moment=moment,
+            lasted=lasted,
+            number=number,
+            segment=segment,
+            query=query,
+            pretty=lambda value: pretty(redact.value(value)),
+            redacted=lambda text: redact(text or ""),
         )
 
     def draw(self, template: str, values: Mapping[str, Any]) -> str:

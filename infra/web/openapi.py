@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from infra.web.operation import Operation
+from infra.web.operation import Declared, Operation, Signed
 from infra.web.problem import MEDIA_TYPE, ProblemDocument
 
 VERSION: Final = "1"
@@ -17,20 +17,15 @@ _REFERENCE: Final = "#/components/schemas/{name}"
 _EVERYWHERE: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
-_WITH_BODY: Final = (
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
+_WITH_BODY: Final = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _PARAMETER: Final = re.compile(r"{(\w+)}")
 _ID: Final = {"type": "string", "minLength": 1, "maxLength": 255}
 
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
+def document(operations: Sequence[Declared]) -> dict[str, Any]:
     """The document."""
     types = [ProblemDocument, *_types(operations)]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
@@ -54,7 +49,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-def _types(operations: Iterable[Operation]) -> list[Any]:
+def _types(operations: Iterable[Declared]) -> list[Any]:
     found: dict[str, Any] = {}
     for each in operations:
         for kind in (each.answer, each.body, *each.media.values()):
@@ -63,17 +58,20 @@ def _types(operations: Iterable[Operation]) -> list[Any]:
     return list(found.values())
 
 
-def _operation(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _operation(operation: Declared, schema_of: dict[str, Any]) -> dict[str, Any]:
     problems = {*_EVERYWHERE, *operation.problems}
-    if operation.body is not None or operation.media:
+    has_body = operation.body is not None or bool(operation.media)
+    if has_body:
         problems |= {*_WITH_BODY}
+    if isinstance(operation, Operation):
+        problems |= {HTTPStatus.FORBIDDEN, *([HTTPStatus.UNSUPPORTED_MEDIA_TYPE] if has_body else [])}
     if _PARAMETER.search(operation.path):
         problems.add(HTTPStatus.NOT_FOUND)
     refused = {"content": {MEDIA_TYPE: {"schema": schema_of[repr(ProblemDocument)]}}}
     told = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "description": f"For tokens of role {operation.role.value}, and admin.",
+        **_for_whom(operation),
         "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)],
         "responses": {
             str(operation.status.value): {
@@ -92,12 +90,18 @@ def _operation(operation: Operation, schema_of: dict[str, Any]) -> dict[str, Any
     return told
 
 
-def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _for_whom(operation: Declared) -> dict[str, Any]:
+    if isinstance(operation, Operation):
+        return {"description": f"For tokens of role {operation.role.value}, and admin."}
+    return {"description": operation.for_whom, "security": []}
+
+
+def _path_parameters(operation: Declared) -> list[dict[str, Any]]:
     names = _PARAMETER.findall(operation.path)
     return [{"name": name, "in": "path", "required": True, "schema": _ID} for name in names]
 
 
-def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _query_parameters(operation: Declared) -> list[dict[str, Any]]:
     schema = msgspec.json.schema(operation.query)
     known: dict[str, Any] = schema["$defs"]
     shape = known[schema["$ref"].rpartition("/")[2]]
@@ -116,8 +120,9 @@ def _plain(schema: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     return {**rest, **kinds[0]} if len(kinds) == 1 else rest | ({"anyOf": kinds} if kinds else {})
 
 
-def _header_parameters(operation: Operation) -> list[dict[str, Any]]:
+def _header_parameters(operation: Declared) -> list[dict[str, Any]]:
+    wanted = operation.signature_headers if isinstance(operation, Signed) else {}
     return [
-        {"name": name, "in": "header", "required": False, "description": said, "schema": {"type": "string"}}
-        for name, said in operation.request_headers.items()
+        {"name": name, "in": "header", "required": name in wanted, "description": said, "schema": {"type": "string"}}
+        for name, said in {**wanted, **operation.request_headers}.items()
     ]

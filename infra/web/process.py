@@ -12,23 +12,23 @@ import anyio.to_thread
 import structlog
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
 
 from infra import logs
 from infra.process_name import ProcessName
 from infra.pulse import Pulse
 from infra.settings import Settings, SettingsError, load_settings
+from infra.stopping import StopRequest
 from infra.tracing import tracing
 from infra.web.app import application
 from infra.web.browsing import browsed
 from infra.web.desk import Desk
-from infra.web.operation import Operation
+from infra.web.operation import Beside, Operation
 from infra.web.page import Pages
 
 PLACES: Final = ("tasks.web:OPERATIONS", "projections.web:OPERATIONS")
 """Where operations are declared; found by name, for nothing here may know of tasks or projections."""
-OTHER_PLACES: Final = ("tasks.web.inbound:routes",)
-"""Where routes are made that are served beside operations: by functions of the desk; found likewise."""
+BESIDE_PLACES: Final = ("tasks.web.inbound:HOOKS",)
+"""Where is declared what is asked for without a token; found likewise."""
 PAGES: Final = ("projections.web.pages:PAGES", "tasks.web.forms:PAGES")
 """Where pages are declared, likewise."""
 STOP_WITHIN_SECONDS: Final = 10
@@ -45,12 +45,9 @@ def operations() -> list[Operation]:
     return found
 
 
-def other_routes(desk: Desk) -> list[BaseRoute]:
-    """What is served beside operations, and lets in whom it will."""
-    found: list[BaseRoute] = []
-    for place in OTHER_PLACES:
-        found += _found(place)(desk)
-    return found
+def beside() -> list[Beside]:
+    """What lets in whom it will, beside the operations."""
+    return [each for place in BESIDE_PLACES for each in _found(place)]
 
 
 def pages() -> list[Pages]:
@@ -75,6 +72,7 @@ def run(settings: Settings | None = None) -> None:
     settings = settings or load_settings()
     logs.configure(settings)
     with (
+        StopRequest() as stop,
         _listening(settings) as listening,
         tracing(settings, service=ProcessName.WEB.value),
         Desk(settings) as desk,
@@ -85,9 +83,9 @@ def run(settings: Settings | None = None) -> None:
         async def beat() -> None:
             pulse.beat(ready=True)
 
-        others = [*other_routes(desk), *browsed(desk, pages())]
-        app = application(desk, operations(), others=others)
+        app = application(desk, operations(), beside=beside(), others=browsed(desk, pages()))
         _widen(app, settings.web_connections)
+        proxies = [part.strip() for part in filter(None, settings.web_trusted_proxies.split(","))]
         config = uvicorn.Config(
             app,
             log_config=None,  # ours
@@ -95,10 +93,15 @@ def run(settings: Settings | None = None) -> None:
             callback_notify=beat,
             timeout_notify=1,
             server_header=False,
+            # Whoever may say for whom it asks is named; by default uvicorn believes all that comes from this host.
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=proxies,
             timeout_graceful_shutdown=STOP_WITHIN_SECONDS,
         )
         _LOG.info("web listens", host=host, port=port)
-        uvicorn.Server(config).run(sockets=[listening])
+        # Once it has ended it raises the signal again that it was told by: `stop` takes that, so that all is closed.
+        if not stop:
+            uvicorn.Server(config).run(sockets=[listening])
     _LOG.info("web ends")
 
 

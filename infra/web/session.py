@@ -33,9 +33,10 @@ def keep(response: Response, request: Request, token: str) -> None:
     )
 
 
-def forget(response: Response) -> None:
+def forget(response: Response, request: Request) -> None:
     """Have the browser forget it."""
-    response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="strict")
+    is_secure = request.url.scheme == "https"
+    response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="strict", secure=is_secure)
 
 
 def is_from_elsewhere(request: Request) -> bool:

@@ -101,7 +101,9 @@ def every_token(connection: psycopg.Connection[Any]) -> list[Token]:
 
 
 class Doorkeeper:
-    """Knows who a token is of; remembers for a few seconds. Safe to use from several threads.
+    """Knows who a token is of; remembers those that there are for a few seconds. Safe to use from several threads.
+
+    What there is not is not remembered: guesses seldom repeat, and they are to take up no memory.
 
     Args:
         pool: connections to the database.
@@ -110,7 +112,12 @@ class Doorkeeper:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, Token | None]] = {}
+        self._known: dict[str, tuple[float, Token]] = {}
+
+    def has_met(self, text: str) -> bool:
+        """Whether there was a token of this id when it was last looked up; its secret may be another."""
+        form = _FORM.fullmatch(text)
+        return form is not None and form[1] in self._known
 
     def bearer(self, text: str, *, now: datetime) -> Bearer | None:
         """Who asks with this token; None: nobody that is known, or no longer.
@@ -133,9 +140,8 @@ class Doorkeeper:
         with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Token)) as cursor:
             token = cursor.execute(f"{_FIND} where token_id = %s", [token_id]).fetchone()
         with self._lock:
-            if len(self._known) > 10_000:  # noqa: PLR2004  somebody guesses
-                self._known.clear()
-            self._known[token_id] = (time.monotonic(), token)
+            if token is not None:
+                self._known[token_id] = (time.monotonic(), token)
         return token
 
 

@@ -37,6 +37,13 @@ def test_an_address_of_traces_that_leads_to_none_is_refused(template: str, monke
         load_settings()
 
 
+@pytest.mark.parametrize("proxies", ["*", "proxy.example", "10.1.0.7/16"])
+def test_a_proxy_that_is_believed_is_named_by_its_address(proxies: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEDGERQ_WEB_TRUSTED_PROXIES", proxies)
+    with pytest.raises(SettingsError, match=r"LEDGERQ_WEB_TRUSTED_PROXIES: .*10\.1\.0\.0/16, separated by commas"):
+        load_settings()
+
+
 def test_settings_cannot_be_changed_after_they_were_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().log_level = "debug"  # type: ignore[misc]

@@ -48,11 +48,16 @@ class Morgue:
         body: bytes | None = None,
         **kwargs: Any,
     ) -> str:
-        """Have a run of ``task`` fail for good, the way ingest records it of a real message; its id."""
+        """Have a run of ``task`` fail for good, the way ingest records it of a real message; its id.
+
+        Args:
+            error: class of the error, or class and text as Python writes them.
+        """
         run_id = run_id or str(uuid4())
         if requested:
             self.tell(run_id, "requested", task, args=args, kwargs=kwargs, tier="high", priority=4)
-        end = {"attempt": 1, "queue": queue, "worker": "w1", "error_type": error, "error": f"{error}: no"}
+        kind, _, said = error.partition(": ")
+        end = {"attempt": 1, "queue": queue, "worker": "w1", "error_type": kind, "error": said or f"{kind}: no"}
         self.tell(run_id, "started", task, attempt=1, queue=queue, worker="w1", code_version="v7")
         self.tell(run_id, "failed", task, **end)
         death = {"reason": "rejected", "queue": queue, "exchange": "tasks", "time": died_at, "count": 1}

@@ -16,8 +16,11 @@ from domain.task_run import TaskRequested
 from domain.webhook import Webhook, WebhookState
 from domain.webhook_delivery import DeliveryEvent
 from domain.webhook_events import EndpointTerms, WebhookEvent
+from infra.database.connections import parameters
+from infra.database.pool import ConnectionPool
 from infra.event_store import EventStore, Log, Recorded, caused
 from infra.settings import Settings
+from infra.web.admission import Admission
 from tasks.dispatch.policies import PolicyFollower
 from tasks.dispatch.webhooks import WebhookFollower
 from tasks.webhooks.delivering import Errand, Outcome, Place, attempt
@@ -43,6 +46,8 @@ class Desk:
         self.store = store
         self.settings = settings
         self.name = f"crm-{uuid4().hex[:8]}"
+        pool = ConnectionPool(parameters(settings.database_url.get_secret_value(), name="test"), size=1)
+        self.admission = Admission(pool, settings)  # hooks have no tokens: it connects to nothing
         self._start = {log: store.safe_position(log) for log in Log}
 
     def cause(self) -> Cause:

@@ -13,9 +13,12 @@ from starlette.applications import Starlette
 
 from domain.hook import Hook
 from domain.task_run import TaskRequested
+from infra.database.pool import ConnectionPool
 from infra.event_store import Log
+from infra.settings import Settings
+from infra.web.admission import Admission
 from infra.webhooks.secrets import hook_secret
-from tasks.web.inbound import routes
+from tasks.web.inbound import HOOKS
 from tasks.webhooks.reading import hook
 from tasks.webhooks.receiving import BODY_LIMIT_BYTES
 from tests.tasks.webhooks.desk import Desk
@@ -29,7 +32,7 @@ class Answer(NamedTuple):
     told: dict[str, Any]
 
 
-def call(desk: Desk, name: str, body: bytes, headers: dict[str, str]) -> Answer:
+def call(desk: Desk, name: str, body: bytes, headers: dict[str, str], *, client: str = "192.0.2.1") -> Answer:
     """What the HTTP face answers, without a server around it."""
     sent: list[dict[str, Any]] = []
 
@@ -46,9 +49,11 @@ def call(desk: Desk, name: str, body: bytes, headers: dict[str, str]) -> Answer:
         "raw_path": f"/hooks/{name}".encode(),
         "query_string": b"",
         "root_path": "",
+        "client": (client, 1),
         "headers": [(key.encode(), value.encode("latin-1")) for key, value in headers.items()],
     }
-    asyncio.run(Starlette(routes=routes(desk))(scope, receive, send))  # type: ignore[arg-type]  # it has what is needed
+    route = HOOKS[0].route(desk)  # type: ignore[arg-type]  # it has what is needed
+    asyncio.run(Starlette(routes=[route])(scope, receive, send))
     start, *rest = sent
     answered = {key.decode(): value.decode() for key, value in start["headers"]}
     return Answer(start["status"], answered, msgspec.json.decode(b"".join(each.get("body", b"") for each in rest)))
@@ -159,3 +164,31 @@ def test_without_a_key_callers_are_told_to_come_again_and_not_why(hooked: Desk) 
     answer = call(hooked, hooked.name, BODY, headers)
     assert (answer.status, answer.headers["retry-after"]) == (503, "60")
     assert "KEY" not in answer.told["detail"]
+
+
+def test_an_address_whose_calls_had_to_be_refused_waits_and_others_do_not(hooked: Desk) -> None:
+    hooked.admission = admission(web_stranger_requests_per_second=2)
+    answers = [call(hooked, hooked.name, BODY, {}) for _ in range(3)]
+    assert [answer.status for answer in answers] == [401, 401, 429]
+    assert answers[-1].headers["retry-after"] == "1"
+    assert call(hooked, hooked.name, BODY, signed(hooked)).status == 429
+    assert call(hooked, hooked.name, BODY, signed(hooked), client="192.0.2.2").status == 202
+
+
+def test_calls_that_are_taken_have_a_limit_for_each_address_too(hooked: Desk) -> None:
+    hooked.admission = admission(web_requests_per_second=2)
+    calls = [("192.0.2.1", 3), ("192.0.2.2", 1)]
+    statuses = [
+        call(hooked, hooked.name, BODY, signed(hooked), client=client).status
+        for client, times in calls
+        for _ in range(times)
+    ]
+    assert statuses == [202, 202, 429, 202]
+
+
+def admission(**limits: float) -> Admission:
+    """One whose buckets do not fill again while a test runs."""
+    made = Admission(ConnectionPool("", size=1), Settings().model_copy(update=limits))
+    for pace in (made._callers, made._strangers):
+        pace._clock = lambda: 0.0
+    return made
