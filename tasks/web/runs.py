@@ -22,12 +22,11 @@ from infra.web.problem import Problem
 from infra.web.role import Role
 from tasks.revoking import NothingRecordedError, ask_for_revocation
 from tasks.run_story import Story, story_values
+from tasks.web.idempotency import HEADER, LONGEST, check_same, key_of, named, recorded
 from tasks.web.recorded import Because, Recorded, now
 
 SOURCE: Final = "/ledgerq/http"
 REQUEST: Final = "task.requested"
-_KEY: Final = "Idempotency-Key"
-_LONGEST_KEY: Final = 200
 _LOOK_EVERY_SECONDS: Final = 0.05
 
 
@@ -73,25 +72,28 @@ class RunStory(msgspec.Struct, frozen=True, kw_only=True):
 
 def request(call: Call) -> Requested:
     """Ask for a run. With an Idempotency-Key the same request asks for the same run, however often it is sent."""
-    wanted, key = call.body, _key(call)
+    wanted, key = call.body, key_of(call)
     event = _event(wanted, key=key, actor=call.bearer.actor)
     run_id = requested_run_id(event.unique_id)
-    known = _known(call, run_id) if key is not None else None
-    if known is not None:
-        _compare(known, wanted)
-        return Requested(run_id=run_id, position=known.position)
-    call.desk.emit([event])
-    return Requested(run_id=run_id, position=_position(call, run_id, within_seconds=call.query.wait_seconds))
+    known = recorded(call.desk.store, run_id, event.unique_id) if key is not None else None
+    if known is None:
+        call.desk.emit([event])
+        known = _awaited(call, run_id, event.unique_id, within_seconds=call.query.wait_seconds)
+    if known is not None and key is not None:
+        check_same(known, event, run_id)
+    is_accepted = known is not None and isinstance(known.event, TaskRequested)
+    return Requested(run_id=run_id, position=known.position if known is not None and is_accepted else None)
 
 
 def show(call: Call) -> RunStory:
-    """Tell a run's story from the log: it is never behind."""
+    """Tell a run's story from the log: it is never behind. Secrets are hidden."""
     run_id = call.path["run_id"]
     stream = run_stream(run_id)
     story = Story.of(call.desk.store.load_recorded(Log.TASKS, [stream]).get(stream, []))
     if story is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"nothing is recorded of a run {run_id}")
-    return msgspec.convert({**story_values(story.run), "trace_id": story.trace_id}, RunStory)
+    told = {**story_values(story.run), "trace_id": story.trace_id}
+    return msgspec.convert(call.desk.redact.value(told), RunStory)
 
 
 def revoke(call: Call) -> Recorded:
@@ -108,13 +110,6 @@ def revoke(call: Call) -> Recorded:
     return Recorded(log=Log.TASKS.value, position=position, run_id=run_id)
 
 
-def _key(call: Call) -> str | None:
-    key = call.headers.get(_KEY.lower())
-    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise Problem(HTTPStatus.BAD_REQUEST, f"{_KEY} is 1 to {_LONGEST_KEY} printable ASCII characters")
-    return key
-
-
 def _event(wanted: Request, *, key: str | None, actor: str) -> CloudEvent:
     try:
         data = {name: value for name, value in msgspec.to_builtins(wanted).items() if value is not None}
@@ -122,38 +117,19 @@ def _event(wanted: Request, *, key: str | None, actor: str) -> CloudEvent:
         event = new_event(REQUEST, source=SOURCE, data=data, time=now())
     except ValueError as error:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"body: {error}") from error
-    named = {} if key is None else {"id": key, "source": f"{SOURCE}/{actor}"}
-    return msgspec.structs.replace(event, actor=actor, **named)
+    event = msgspec.structs.replace(event, actor=actor)
+    return event if key is None else named(event, key, wanted, source=f"{SOURCE}/{actor}")
 
 
-def _known(call: Call, run_id: UUID) -> RecordedEvent | None:
-    stream = run_stream(run_id)
-    told = call.desk.store.load_recorded(Log.TASKS, [stream]).get(stream, [])
-    return next((each for each in told if isinstance(each.event, TaskRequested)), None)
-
-
-def _compare(known: RecordedEvent, wanted: Request) -> None:
-    event = known.event
-    assert isinstance(event, TaskRequested)  # noqa: S101  that is what is looked for
-    before = (event.task, list(event.args), event.kwargs, event.tier, event.priority, event.license_id)
-    after = (wanted.task, wanted.args, wanted.kwargs, wanted.tier.value, wanted.priority, wanted.license_id)
-    if before != after:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            f"another request was made with this {_KEY}: run {event.originator_id.removeprefix(run_stream(''))}",
-            code="idempotency_key_reused",
-        )
-
-
-def _position(call: Call, run_id: UUID, *, within_seconds: float) -> int | None:
-    """Where the log has the run; None: not in time, or so many wait already that nobody else would be served."""
+def _awaited(call: Call, run_id: UUID, message_id: UUID, *, within_seconds: float) -> RecordedEvent | None:
+    """What has come of it; None: nothing in time, or so many wait already that nobody else would be served."""
     if not within_seconds or not call.desk.waiting.acquire(blocking=False):
         return None
     try:
         deadline = time.monotonic() + within_seconds
         while time.monotonic() < deadline:
-            if (known := _known(call, run_id)) is not None:
-                return known.position
+            if (known := recorded(call.desk.store, run_id, message_id)) is not None:
+                return known
             time.sleep(_LOOK_EVERY_SECONDS)
     finally:
         call.desk.waiting.release()
@@ -172,7 +148,7 @@ RUNS: Final = (
         query=Waiting,
         answer=Requested,
         status=HTTPStatus.ACCEPTED,
-        request_headers={_KEY: f"1 to {_LONGEST_KEY} printable ASCII characters; the same token's are compared"},
+        request_headers={HEADER: f"1 to {LONGEST} printable ASCII characters; the same token's are compared"},
     ),
     Operation(
         method="GET",
