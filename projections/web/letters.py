@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -14,10 +13,8 @@ from infra.web.operation import Call, Operation
 from infra.web.role import Role
 from projections.dead_letters import DeadLetters
 from projections.queries import LetterFilter, dead_letters
+from projections.web.parameters import Moment, Text
 from projections.web.position import Position, await_position
-
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-Text = Annotated[str, msgspec.Meta(max_length=255)]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,7 +45,8 @@ def list_(call: Call) -> list[dict[str, Any]]:
     )
     with call.desk.reading() as connection:
         await_position(connection, DeadLetters.name, Log.TASKS, asked.min_position)
-        return [row._asdict() for row in dead_letters(connection, which, limit=asked.limit)]
+        rows = [row._asdict() for row in dead_letters(connection, which, limit=asked.limit)]
+    return [{**row, "error": call.desk.redact.value(row["error"])} for row in rows]
 
 
 LETTERS: Final = (

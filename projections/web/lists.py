@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -15,10 +14,9 @@ from infra.event_store import Log
 from infra.web.operation import Call, Operation
 from infra.web.role import Role
 from projections.web.cursor import Cursor
+from projections.web.parameters import Moment, Text
 from projections.web.position import Position, await_position
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 
 
@@ -79,6 +77,7 @@ class Listed(NamedTuple):
         filters: columns that may be asked for.
         projection: that keeps it up.
         log: which positions of are waited for.
+        told: columns with text that tasks bring along; secrets are hidden in it.
     """
 
     view: str
@@ -88,6 +87,7 @@ class Listed(NamedTuple):
     filters: tuple[str, ...]
     projection: str
     log: Log
+    told: tuple[str, ...] = ()
 
     def page(self, call: Call) -> Page:
         """The page that is asked for."""
@@ -96,6 +96,8 @@ class Listed(NamedTuple):
         with call.desk.reading() as connection, connection.cursor(row_factory=dict_row) as cursor:
             await_position(connection, self.projection, self.log, asked["min_position"])
             rows = cursor.execute(self._statement(asked), {**asked, "most": limit + 1, **_place(asked)}).fetchall()
+        for row in rows:
+            row.update((name, call.desk.redact.value(row[name])) for name in self.told)
         following = None
         if len(rows) > limit:
             last = rows[limit - 1]
@@ -148,6 +150,7 @@ RUNS: Final = Listed(
     filters=("task", "state", "tier", "license_id", "correlation_id"),
     projection="task_runs",
     log=Log.TASKS,
+    told=("error",),
 )
 SESSIONS: Final = Listed(
     view="fct_sessions",

@@ -57,11 +57,12 @@ class Treated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def show(call: Call) -> dict[str, Any]:
-    """One, as the log has it."""
+    """One, as the log has it, but for secrets."""
     letter = next(load_letters(call.desk.store, [call.path["run_id"]]), None)
     if letter is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"the log has no dead letter of {call.path['run_id']}")
-    return letter_values(letter)
+    told: dict[str, Any] = call.desk.redact.value(letter_values(letter))
+    return told
 
 
 def replay(call: Call) -> Treated:

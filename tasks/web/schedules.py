@@ -49,7 +49,8 @@ def show(call: Call) -> dict[str, Any]:
     if not told:
         raise Problem(HTTPStatus.NOT_FOUND, str(ScheduleUnknown(Schedule(name).stream)))
     seen, fired = store.settled_slots([name]).get(name), store.fired_slots(name, limit=5)
-    return values(folded(name, told), told, fired, seen=seen)
+    found: dict[str, Any] = call.desk.redact.value(values(folded(name, told), told, fired, seen=seen))
+    return found
 
 
 def put(call: Call) -> Recorded:

@@ -77,8 +77,34 @@ def test_the_same_request_with_the_same_key_is_one_run(served: Face) -> None:
     assert again.value["position"] == first.value["position"]
     other = served.post("/runs", {"task": "sample.nothing"}, role=Role.EMITTER, idempotency_key=key)
     assert (other.status, other.value["code"]) == (422, "idempotency_key_reused")
+    for more in ({"unique_key": "k"}, {"tier": "high"}, {"priority": 3}, {"license_id": "l"}, {"kwargs": {"n": 2}}):
+        other = served.post("/runs", {**asked, **more}, role=Role.EMITTER, idempotency_key=key)
+        assert (other.status, other.value["code"]) == (422, "idempotency_key_reused"), more
     elsewhere = served.post("/runs?wait_seconds=20", asked, role=Role.ADMIN, idempotency_key=key)
     assert elsewhere.value["run_id"] != first.value["run_id"]
+
+
+def test_a_key_is_one_request_also_where_a_unique_key_made_it_another_ones_run(served: Face) -> None:
+    unique, key = str(uuid4()), str(uuid4())
+    asked = {"task": "sample.nothing", "unique_key": unique, "unique_for_seconds": 3600}
+    first = served.post("/runs?wait_seconds=20", asked, idempotency_key=str(uuid4()))
+    assert first.value["position"] is not None
+    folded = served.post("/runs?wait_seconds=20", asked, idempotency_key=key)
+    assert (folded.status, folded.value["position"]) == (202, None)
+    again = served.post("/runs", asked, idempotency_key=key)
+    assert again.value == folded.value
+    for other in ({"task": "sample.nothing"}, {**asked, "unique_for_seconds": 60}, {**asked, "unique_key": "other"}):
+        told = served.post("/runs", other, idempotency_key=key)
+        assert (told.status, told.value["code"]) == (422, "idempotency_key_reused"), other
+
+
+def test_secrets_that_tasks_are_called_with_are_shown_to_nobody(served: Face) -> None:
+    kwargs = {"password": "hunter2!", "card": {"api_key": "k-123"}, "url": "https://a:sesame@host/", "n": 7}
+    asked = served.post("/runs?wait_seconds=20", {"task": "sample.nothing", "kwargs": kwargs}).value
+    for role in (Role.VIEWER, Role.ADMIN):
+        [requested] = served.get(f"/runs/{asked['run_id']}", role=role).value["events"]
+        hidden = {"password": "***", "card": {"api_key": "***"}, "url": "https://a:***@host/", "n": 7}
+        assert requested["kwargs"] == hidden
 
 
 def test_a_run_is_followed_to_its_revocation_by_position(served: Face) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +16,12 @@ from infra.web.role import Role
 from tests.infra.web.face import Face, face
 from tests.tasks.dead_letters.morgue import Morgue
 
-Open = Callable[[Role, str], Page]
+
+class Open(Protocol):
+    """Opens a path as somebody of a role, by the login form."""
+
+    def __call__(self, role: Role, path: str, *, has_scripts: bool = True) -> Page:
+        """The page that comes after the login."""
 
 
 class Shown(NamedTuple):
@@ -26,7 +31,7 @@ class Shown(NamedTuple):
     morgue: Morgue
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shown(migrated: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     url = migrated.database_url.get_secret_value()
     engine = database.engine(migrated, name="test")
@@ -40,7 +45,7 @@ def shown(migrated: Settings, tmp_path_factory: pytest.TempPathFactory) -> Itera
     engine.dispose()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     try:
         program = find_browser()
@@ -54,13 +59,13 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visiting(chromium: Browser, shown: Shown) -> Iterator[Open]:
-    """Opens a path as somebody of a role, by the login form; fails where a page asks another host for anything."""
+    """Fails where a page asks another host for anything, or complains."""
     contexts: list[BrowserContext] = []
     strangers: list[str] = []
     troubles: list[str] = []
 
-    def visit(role: Role, path: str) -> Page:
-        context = chromium.new_context(base_url=shown.face.url)
+    def visit(role: Role, path: str, *, has_scripts: bool = True) -> Page:
+        context = chromium.new_context(base_url=shown.face.url, java_script_enabled=has_scripts)
         contexts.append(context)
         here = urlsplit(shown.face.url).netloc
         context.on("request", lambda asked: strangers.append(asked.url) if urlsplit(asked.url).netloc != here else None)

@@ -103,6 +103,36 @@ def test_a_viewer_sees_no_buttons_and_is_refused(shown: Shown, visiting: Open) -
     assert (told.status_code, "needs operator" in told.text) == (403, True)
 
 
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/ui/dead-letters/replay", {"run_id": "x"}),
+        ("/ui/dead-letters/discard", {"run_id": "x"}),
+        ("/ui/tasks/x/revocation", {}),
+        ("/ui/schedules/x", {"verb": "run"}),
+    ],
+)
+def test_whatever_form_a_viewer_sends_is_refused(shown: Shown, path: str, form: dict[str, str]) -> None:
+    told = _sent(shown, Role.VIEWER, path, {"reason": "mine", **form}, **{"sec-fetch-site": "same-origin"})
+    assert (told.status_code, "needs operator" in told.text) == (403, True)
+
+
+def test_secrets_that_tasks_are_called_with_are_on_no_page(shown: Shown) -> None:
+    secrets = {"password": "hunter2!", "headers": {"Authorization": "Bearer very-secret-indeed"}, "amount": 4711}
+    body = b'[[], {"client_secret": "sesame"}, {}]'
+    run_id = f"ffffffff{str(uuid4())[8:]}"  # the first of those that failed at the same moment, on the overview
+    error = "NoRoute: cannot reach https://me:mellon@host"
+    shown.morgue.bury("bill.secret", run_id=run_id, error=error, body=body, requested=True, **secrets)
+    shown.morgue.project()
+    of_run = (f"/ui/tasks/{run_id}", f"/ui/streams/tasks/task_run-{run_id}")
+    for path in ("/ui", "/ui/tasks?task=bill.secret", LETTERS, *of_run):
+        told = _asked(shown, Role.OPERATOR, path)
+        assert (told.status_code, "***" in told.text) == (200, True), path
+        for secret in ("hunter2!", "very-secret-indeed", "sesame", "mellon"):
+            assert secret not in told.text, (path, secret)
+    assert "4711" in told.text
+
+
 def test_a_form_that_is_sent_twice_counts_once(shown: Shown) -> None:
     shown.morgue.bury("bill.twice", error="Twice", requested=True)
     shown.morgue.project()
@@ -139,7 +169,8 @@ def test_a_link_on_another_site_leads_whoever_is_logged_in_to_the_page(shown: Sh
 
 
 def test_what_tasks_and_errors_are_called_is_text(shown: Shown, visiting: Open) -> None:
-    run_id = shown.morgue.bury("bill.script", error=SCRIPT, requested=True, note=SCRIPT)
+    first = f"ffffffff{str(uuid4())[8:]}"  # of those that failed at the same moment, on the overview
+    run_id = shown.morgue.bury("bill.script", error=SCRIPT, run_id=first, requested=True, note=SCRIPT)
     shown.morgue.project()
     page = visiting(Role.OPERATOR, "/ui/dead-letters")
     expect(page.locator("tr", has_text="bill.script").first).to_contain_text(SCRIPT)
