@@ -16,10 +16,8 @@ from domain.timetable import Cron, Interval, Once, Timetable
 from infra.cloudevents.text import unstorable
 from infra.moments import moment, stretch
 from infra.words import WORDS
+from tasks.decision_commands import Option, reason_option
 
-Option = Callable[[Callable[..., Any]], Callable[..., Any]]
-reason_option: Final[Option] = click.option("--reason", type=WORDS, help="Why; it is recorded, with your name.")
-json_option: Final[Option] = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 _OPTIONS: Final[tuple[Option, ...]] = (
     click.option("--task", type=WORDS, help="The task that is asked for."),
     click.option("--kwargs", type=WORDS, metavar="JSON", help="Its keyword arguments, a JSON object."),

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import click
 import msgspec
 
 from domain.aggregate import Event
-from domain.refusal import Refusal
 from domain.schedule import Schedule, ScheduleState, ScheduleUnknown, scheduled_run_id
-from infra.database.door import told_in_one_line
-from infra.event_store import EventStore, LostRaceError, NewEvent
-from infra.settings import load_settings
-from infra.words import WORDS
-from tasks.schedules.asking import asked_terms, json_option, reason_option, terms_options
+from infra.event_store import NewEvent
+from tasks.decision_commands import json_option, name_argument, opened, reason_option, verb_of
+from tasks.schedules.asking import asked_terms, terms_options
 from tasks.schedules.beat_command import import_beat
 from tasks.schedules.doing import Verb, do
 from tasks.schedules.reading import every_schedule, folded, next_slots, story
 from tasks.schedules.showing import line, summary, tell, values
 
-_name = click.argument("name", type=WORDS)
+COMMAND: Final = "schedule"
 
 
 @click.group()
@@ -41,7 +36,7 @@ schedule.add_command(import_beat)
 @json_option
 def list_schedules(*, is_all: bool, as_json: bool) -> None:
     """Every schedule: its timetable, its task, its next slot, and what it is up to."""
-    with _store() as store:
+    with opened(COMMAND) as store:
         found = every_schedule(store)
         seen = store.settled_slots([each.name for each in found])
     told = [summary(each, seen=seen.get(each.name)) for each in found]
@@ -54,11 +49,11 @@ def list_schedules(*, is_all: bool, as_json: bool) -> None:
 
 
 @schedule.command()
-@_name
+@name_argument
 @json_option
 def show(name: str, *, as_json: bool) -> None:
     """One schedule: its terms, what was done about it and why, its last firings and its next slots."""
-    with _store() as store:
+    with opened(COMMAND) as store:
         told = story(store, name)
         if not told:
             raise click.ClickException(str(ScheduleUnknown(Schedule(name).stream)))
@@ -68,11 +63,11 @@ def show(name: str, *, as_json: bool) -> None:
 
 
 @schedule.command("next")
-@_name
+@name_argument
 @click.option("--count", "most", type=click.IntRange(1, 1000), default=10, show_default=True)
 def next_(name: str, *, most: int) -> None:
     """The slots of a schedule that come next, in UTC; none while it is paused."""
-    with _store() as store:
+    with opened(COMMAND) as store:
         known = folded(name, story(store, name))
         if known.state in {ScheduleState.ABSENT, ScheduleState.REMOVED}:
             raise click.ClickException(str(ScheduleUnknown(known.stream)))
@@ -82,7 +77,7 @@ def next_(name: str, *, most: int) -> None:
 
 
 @schedule.command()
-@_name
+@name_argument
 @terms_options
 def add(name: str, **options: Any) -> None:
     """Let there be a schedule NAME: a task, and when it is to be asked for."""
@@ -93,7 +88,7 @@ def add(name: str, **options: Any) -> None:
 
 
 @schedule.command()
-@_name
+@name_argument
 @terms_options
 def change(name: str, **options: Any) -> None:
     """Change what the options name; slots that have come by now are fired as they were."""
@@ -108,35 +103,26 @@ def change(name: str, **options: Any) -> None:
     click.echo(f"{name}: changed")
 
 
-@schedule.command()
-@_name
-@reason_option
-def pause(name: str, *, reason: str | None) -> None:
+@verb_of(schedule, done="paused")
+def pause(name: str, reason: str | None) -> None:
     """Fire nothing of a schedule from now on; the slots that pass are not caught up with."""
     _do(name, lambda known, at: known.pause(at=at, reason=reason))
-    click.echo(f"{name}: paused")
 
 
-@schedule.command()
-@_name
-@reason_option
-def resume(name: str, *, reason: str | None) -> None:
+@verb_of(schedule, done="resumed")
+def resume(name: str, reason: str | None) -> None:
     """Fire the slots of a schedule again that come from now on."""
     _do(name, lambda known, at: known.resume(at=at, reason=reason))
-    click.echo(f"{name}: resumed")
 
 
-@schedule.command()
-@_name
-@reason_option
-def remove(name: str, *, reason: str | None) -> None:
+@verb_of(schedule, done="removed")
+def remove(name: str, reason: str | None) -> None:
     """Let there be no schedule NAME any more; the runs that it has asked for go on."""
     _do(name, lambda known, at: known.remove(at=at, reason=reason))
-    click.echo(f"{name}: removed")
 
 
 @schedule.command()
-@_name
+@name_argument
 @reason_option
 def run(name: str, *, reason: str | None) -> None:
     """Ask for the task of a schedule now, paused or not, and print the run's id; no slot is used up."""
@@ -147,21 +133,5 @@ def run(name: str, *, reason: str | None) -> None:
 def _do(name: str, verb: Verb) -> NewEvent:
     """Append what ``verb`` makes of the schedule, as whoever calls the command."""
     now = datetime.now(UTC)
-    with _store() as store:
-        try:
-            return do(store, name, verb, actor=getpass.getuser(), at=now).new
-        except Refusal as refusal:
-            raise click.ClickException(str(refusal)) from refusal
-        except LostRaceError as error:
-            raise click.ClickException(
-                "somebody did something about it at the same moment; look, and try again"
-            ) from error
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
-
-
-@contextmanager
-def _store() -> Iterator[EventStore]:
-    url = load_settings().database_url.get_secret_value()
-    with told_in_one_line("schedule"), EventStore(url, connections=1, name="schedule command") as store:
-        yield store
+    with opened(COMMAND) as store:
+        return do(store, name, verb, actor=getpass.getuser(), at=now).new

@@ -18,7 +18,8 @@ from infra.moments import stretch
 from infra.settings import load_settings
 from infra.webhooks.secrets import endpoint_secret
 from infra.words import WORDS
-from tasks.webhooks.asking import append, as_text, json_option, name_argument, opened, reason_option, told_secret
+from tasks.decision_commands import append, json_option, name_argument, opened, reason_option, verb_of
+from tasks.webhooks.asking import COMMAND, as_text, told_secret
 from tasks.webhooks.delivery_commands import deliveries, redrive
 from tasks.webhooks.hook_commands import receive
 from tasks.webhooks.reading import endpoint, endpoint_story, endpoints, folded
@@ -66,7 +67,7 @@ def add(name: str, *, url: str, patterns: tuple[str, ...], description: str | No
 @json_option
 def list_webhooks(*, is_all: bool, as_json: bool) -> None:
     """Every endpoint: what it is up to, since when it fails, what it wants to hear, where it is."""
-    with opened() as store:
+    with opened(COMMAND) as store:
         found = endpoints(store.webhook_stories().events)
     shown = [summary(each) for each in found if is_all or each.state is not WebhookState.REMOVED]
     click.echo(as_text(shown) if as_json else "\n".join(map(line, shown)), nl=bool(shown) or as_json)
@@ -78,7 +79,7 @@ def list_webhooks(*, is_all: bool, as_json: bool) -> None:
 @json_option
 def show(name: str, *, with_secret: bool, as_json: bool) -> None:
     """One endpoint, and what was done about it."""
-    with opened() as store:
+    with opened(COMMAND) as store:
         story = endpoint_story(store, name)
         known = folded(name, story)
         if not story:
@@ -117,31 +118,22 @@ def change(name: str, *, patterns: tuple[str, ...], reason: str | None, **option
     click.echo(f"{name}: changed")
 
 
-@webhook.command()
-@name_argument
-@reason_option
-def disable(name: str, *, reason: str | None) -> None:
+@verb_of(webhook, done="disabled")
+def disable(name: str, reason: str | None) -> None:
     """Send nothing to an endpoint from now on; what it would have been sent can be sent by redrive, if it was tried."""
     _do(name, lambda known, at: known.disable(DisabledBecause.ASKED, at=at, detail=reason))
-    click.echo(f"{name}: disabled")
 
 
-@webhook.command()
-@name_argument
-@reason_option
-def enable(name: str, *, reason: str | None) -> None:
+@verb_of(webhook, done="enabled")
+def enable(name: str, reason: str | None) -> None:
     """Send to an endpoint again what is recorded from now on."""
     _do(name, lambda known, at: known.enable(at=at, reason=reason))
-    click.echo(f"{name}: enabled")
 
 
-@webhook.command()
-@name_argument
-@reason_option
-def remove(name: str, *, reason: str | None) -> None:
+@verb_of(webhook, done="removed")
+def remove(name: str, reason: str | None) -> None:
     """Let there be no endpoint NAME any more."""
     _do(name, lambda known, at: known.remove(at=at, reason=reason))
-    click.echo(f"{name}: removed")
 
 
 @webhook.command()
@@ -180,6 +172,6 @@ def overlap_of(text: str) -> timedelta:
 def _do(name: str, verb: Verb) -> NewEvent:
     """Append what ``verb`` makes of the endpoint, as whoever calls the command."""
     now = datetime.now(UTC)
-    with opened() as store:
+    with opened(COMMAND) as store:
         (new,) = append(store, [verb(endpoint(store, name), now)], at=now)
     return new

@@ -20,7 +20,8 @@ from infra.event_store import EventStore, Log
 from infra.moments import moment
 from infra.words import WORDS
 from projections.queries import DeliveryFilter, webhook_deliveries
-from tasks.webhooks.asking import append, as_text, json_option, opened, reason_option
+from tasks.decision_commands import append, json_option, opened, reason_option
+from tasks.webhooks.asking import COMMAND, as_text
 from tasks.webhooks.reading import endpoint
 
 AT_ONCE: Final = 200
@@ -57,7 +58,7 @@ def redrive(*, deliveries: tuple[UUID, ...], endpoint: str | None, since: str | 
     if bool(deliveries) == bool(endpoint):
         raise click.UsageError("name DELIVERIES by their ids, or an --endpoint (with --since), and not both")
     when = moment(since, now=datetime.now(UTC), option="--since")
-    with opened() as store:
+    with opened(COMMAND) as store:
         ids = [str(each) for each in deliveries] or _failed(store, str(endpoint), when)
         asked = 0
         for first in range(0, len(ids), AT_ONCE):

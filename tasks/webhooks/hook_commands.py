@@ -17,8 +17,9 @@ from infra.moments import stretch
 from infra.settings import load_settings
 from infra.webhooks.secrets import chosen_secrets, hook_secret
 from infra.words import WORDS
+from tasks.decision_commands import append, json_option, name_argument, opened, reason_option, verb_of
 from tasks.schedules.asking import check_task
-from tasks.webhooks.asking import append, as_text, json_option, name_argument, opened, reason_option, told_secret
+from tasks.webhooks.asking import COMMAND, as_text, told_secret
 from tasks.webhooks.reading import hook, hooks
 
 
@@ -52,7 +53,7 @@ def add(name: str, *, task: str, kwargs: str, any_task: bool, **options: Any) ->
 @json_option
 def list_hooks(*, as_json: bool) -> None:
     """Every hook, and the task that a call asks for."""
-    with opened() as store:
+    with opened(COMMAND) as store:
         found = [_told(each) for each in hooks(store.webhook_stories().events) if each.declared is not None]
     if as_json:
         click.echo(as_text(found))
@@ -67,7 +68,7 @@ def list_hooks(*, as_json: bool) -> None:
 @json_option
 def show(name: str, *, with_secret: bool, as_json: bool) -> None:
     """One hook."""
-    with opened() as store:
+    with opened(COMMAND) as store:
         known = hook(store, name)
         known.terms()
     told = _told(known)
@@ -89,13 +90,10 @@ def rotate(name: str, *, previous_for: str, reason: str | None) -> None:
     _tell_secret(name, _do(name, lambda known, at: known.rotate(previous_for=overlap, at=at, reason=reason)))
 
 
-@receive.command()
-@name_argument
-@reason_option
-def remove(name: str, *, reason: str | None) -> None:
+@verb_of(receive, done="removed")
+def remove(name: str, reason: str | None) -> None:
     """Let nobody call the hook any more."""
     _do(name, lambda known, at: known.remove(at=at, reason=reason))
-    click.echo(f"{name}: removed")
 
 
 def _told(known: Hook) -> dict[str, Any]:
@@ -121,6 +119,6 @@ def _tell_secret(name: str, done: NewEvent) -> None:
 
 def _do(name: str, verb: Callable[[Hook, datetime], HookEvent]) -> NewEvent:
     now = datetime.now(UTC)
-    with opened() as store:
+    with opened(COMMAND) as store:
         (new,) = append(store, [verb(hook(store, name), now)], at=now)
     return new
