@@ -24,6 +24,7 @@ _OPEN: Final = """
            count(*) filter (where state = 'held') as held,
            count(*) filter (where state = 'running') as running,
            count(*) filter (where state = 'retrying') as retrying,
+           count(*) filter (where state = 'waiting') as waiting,
            extract(epoch from now() - min(published_at) filter (where state = 'published'))::double precision as oldest,
            extract(epoch from now() - min(accepted_at))::double precision as oldest_seconds
     from read_model.task_runs

@@ -41,7 +41,6 @@ _COLUMNS: Final = (
     " error, license_id"
 )
 _ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_OPEN: Final = frozenset({"requested", "published", "held", "running", "retrying"})
 
 
 class Listing(NamedTuple):
@@ -126,7 +125,7 @@ def _of_state(state: str | None) -> list[str]:
         return []
     if state in GROUPS:
         return [GROUPS[state]]
-    group = "open" if state in _OPEN else "bad"
+    group = "bad" if RunState(state).is_end else "open"
     return ["state = %(state)s", *([] if state == RunState.SUCCEEDED else [GROUPS[group]])]
 
 

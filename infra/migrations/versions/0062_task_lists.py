@@ -1,0 +1,10 @@
+"""Fewer and smaller indexes for lists of runs; those of runs that ended badly answer for tier and task, too."""
+
+from infra.database.migration import run_sql
+
+revision = "0062"
+down_revision = "0058"
+
+
+def upgrade() -> None:
+    run_sql("0062_task_lists")
