@@ -32,7 +32,7 @@ _KNOWN_TO_OTHERS: Final = (
 )
 
 
-_ROLES: Final = {"projector": "scheduler", "monitor": "monitoring"}
+_ROLES: Final = {"projector": "scheduler", "monitor": "monitoring", "web": "emitter"}
 """Roles of processes that have none of their own name."""
 _WORK: Final = (topology.INGEST, topology.DEAD_RECORD, *(tier.queue for tier in Tier))
 

@@ -1,4 +1,4 @@
-"""``python -m infra.local.pictures``: take the pictures of docs/rabbitmq.md anew; what ``./dev pictures`` calls.
+"""``python -m infra.local.pictures``: take the pictures of the documentation anew; what ``./dev pictures`` calls.
 
 On private nodes, with a fleet at work: give it servers by ``./dev exec``.
 """
@@ -19,6 +19,7 @@ from infra.broker.errors import BrokerError
 from infra.local.errors import LocalServersError, MissingProgramError
 from infra.local.pictures.album import ADMINISTRATOR, VHOST, Login, taken
 from infra.local.pictures.browser import find_browser
+from infra.local.pictures.operations import served, shot
 from infra.local.platform import Platform, PlatformNotReadyError, platform
 from infra.local.run import SAMPLE_PACE
 from infra.local.slot import CHECKOUT
@@ -53,7 +54,10 @@ def main() -> int:
                 _keep_up(built, until=began + _CHARTS_SECONDS)
                 url = Management(settings).url
                 for picture, png in taken(url, _logins(built), program=program):
-                    _keep(picture.name, _smaller_than(png, program=smaller))
+                    _keep(f"rabbitmq-{picture.name}", _smaller_than(png, program=smaller))
+                with served(built) as pages:
+                    for page, png in shot(pages, built, program=program):
+                        _keep(f"page-{page.name}", _smaller_than(png, program=smaller))
     except (LocalServersError, BrokerError, PlatformNotReadyError) as error:
         _tell(f"pictures: {error}")
         return 1
@@ -109,8 +113,8 @@ def _keep(name: str, png: bytes) -> None:
     if len(png) > MOST_BYTES:
         raise LocalServersError(f"picture {name} has {len(png)} bytes; at most {MOST_BYTES} are wanted")
     IMAGES.mkdir(exist_ok=True)
-    Path(IMAGES / f"rabbitmq-{name}.png").write_bytes(png)
-    _tell(f"docs/images/rabbitmq-{name}.png: {len(png)} bytes")
+    Path(IMAGES / f"{name}.png").write_bytes(png)
+    _tell(f"docs/images/{name}.png: {len(png)} bytes")
 
 
 def _tell(line: str) -> None:
