@@ -16,6 +16,7 @@ from infra.web.role import Role
 from projections.web.cursor import Cursor
 from projections.web.parameters import Moment, Text
 from projections.web.position import Position, await_position
+from projections.web.run_states import IMPLIED
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500)]
 
@@ -78,6 +79,7 @@ class Listed(NamedTuple):
         projection: that keeps it up.
         log: which positions of are waited for.
         told: columns with text that tasks bring along; secrets are hidden in it.
+        implied: what is true, in SQL, of every row with a value in a column; said beside it, an index may serve.
     """
 
     view: str
@@ -88,6 +90,7 @@ class Listed(NamedTuple):
     projection: str
     log: Log
     told: tuple[str, ...] = ()
+    implied: Mapping[tuple[str, str], str] = {}
 
     def page(self, call: Call) -> Page:
         """The page that is asked for."""
@@ -112,6 +115,7 @@ class Listed(NamedTuple):
             for name in self.filters
             if asked[name] is not None
         ]
+        wanted += [sql.SQL(said) for (name, value), said in self.implied.items() if asked[name] == value]
         wanted.append(sql.SQL("{} is not null").format(time))
         if asked["since"] is not None:
             wanted.append(sql.SQL("{} >= {}").format(time, sql.Placeholder("since")))
@@ -151,6 +155,7 @@ RUNS: Final = Listed(
     projection="task_runs",
     log=Log.TASKS,
     told=("error",),
+    implied={("state", state): said for state, said in IMPLIED.items()},
 )
 SESSIONS: Final = Listed(
     view="fct_sessions",

@@ -15,17 +15,13 @@ from infra.web.page import Drawn, Visit
 from projections.letters import contains
 from projections.web.cursor import Cursor
 from projections.web.pages import asked
+from projections.web.run_states import GROUPS, IMPLIED
 
 ROWS: Final = 50
 COUNTED: Final = 1_000
 """So many are counted; of more, the planner's estimate is shown."""
 STATES: Final = tuple(state.value for state in RunState)
 TIERS: Final = tuple(tier.value for tier in Tier)
-GROUPS: Final = {
-    "open": "ended_at is null",
-    "bad": "ended_at is not null and state <> 'succeeded'",
-}
-"""States that are asked for together; each has an index of its own."""
 FILTERS: Final = ("state", "task", "tier", "license", "correlation", "text", "since", "until")
 TEXT_HOURS: Final = 24
 """So far back a text is looked for where nobody says since when: every error has to be read."""
@@ -125,8 +121,7 @@ def _of_state(state: str | None) -> list[str]:
         return []
     if state in GROUPS:
         return [GROUPS[state]]
-    group = "bad" if RunState(state).is_end else "open"
-    return ["state = %(state)s", *([] if state == RunState.SUCCEEDED else [GROUPS[group]])]
+    return ["state = %(state)s", *([IMPLIED[state]] if state in IMPLIED else [])]
 
 
 def _counted(connection: psycopg.Connection[Any], where: sql.Composed, values: Mapping[str, Any]) -> tuple[int, bool]:
