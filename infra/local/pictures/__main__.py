@@ -19,7 +19,7 @@ from infra.broker.errors import BrokerError
 from infra.local.errors import LocalServersError, MissingProgramError
 from infra.local.pictures.album import ADMINISTRATOR, VHOST, Login, taken
 from infra.local.pictures.browser import find_browser
-from infra.local.pictures.operations import served, shot
+from infra.local.pictures.operations import serve, shot
 from infra.local.platform import Platform, PlatformNotReadyError, platform
 from infra.local.run import SAMPLE_PACE
 from infra.local.slot import CHECKOUT
@@ -50,14 +50,14 @@ def main() -> int:
             built.start()
             built.wait_until_ready()
             began = time.monotonic()
+            pages = serve(built)
             with _fleet(built, seed=1), _fleet(built, seed=2, after=began + _CHARTS_SECONDS / 2):
                 _keep_up(built, until=began + _CHARTS_SECONDS)
                 url = Management(settings).url
                 for picture, png in taken(url, _logins(built), program=program):
                     _keep(f"rabbitmq-{picture.name}", _smaller_than(png, program=smaller))
-                with served(built) as pages:
-                    for page, png in shot(pages, built, program=program):
-                        _keep(f"page-{page.name}", _smaller_than(png, program=smaller))
+                for page, png in shot(pages, built, program=program):
+                    _keep(f"page-{page.name}", _smaller_than(png, program=smaller))
     except (LocalServersError, BrokerError, PlatformNotReadyError) as error:
         _tell(f"pictures: {error}")
         return 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,13 +57,12 @@ SHOTS: Final = (
 )
 
 
-@contextmanager
-def served(built: Platform) -> Iterator[str]:
-    """The URL of a process that shows the pages, kept up by the platform like its others."""
+def serve(built: Platform) -> str:
+    """Start a process that shows the pages, kept up by the platform like its others; its URL."""
     port = choose_ports(built.directory / "web.port", "web")["web"]
     built.environment["LEDGERQ_WEB_PORT"] = str(port)
     built.start_process("web", "web")
-    yield _awaited(lambda: None if is_free(port) else f"http://127.0.0.1:{port}", built)
+    return _awaited(lambda: None if is_free(port) else f"http://127.0.0.1:{port}", built)
 
 
 def shot(url: str, built: Platform, *, program: str) -> Iterator[tuple[Shot, bytes]]:
