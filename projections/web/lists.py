@@ -98,7 +98,9 @@ class Listed(NamedTuple):
         limit = asked["limit"]
         with call.desk.reading() as connection, connection.cursor(row_factory=dict_row) as cursor:
             await_position(connection, self.projection, self.log, asked["min_position"])
-            rows = cursor.execute(self._statement(asked), {**asked, "most": limit + 1, **_place(asked)}).fetchall()
+            values = {**asked, "most": limit + 1, **_place(asked)}
+            # Planned for these values; as on the pages, a plan for any would read all that there is for a rare one.
+            rows = cursor.execute(self._statement(asked), values, prepare=False).fetchall()
         for row in rows:
             row.update((name, call.desk.redact.value(row[name])) for name in self.told)
         following = None

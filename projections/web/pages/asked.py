@@ -80,7 +80,8 @@ def ask(connection: psycopg.Connection[Any], statement: str | sql.Composed, valu
         with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
             cursor.execute("select set_config('statement_timeout', %s, true)", (str(PATIENCE_MS),))
             told = statement.encode() if isinstance(statement, str) else statement
-            return cursor.execute(told, values).fetchall()
+            # Planned for these values: a plan for any task reads all runs, the latest first, to find that one has none.
+            return cursor.execute(told, values, prepare=False).fetchall()
     except psycopg.errors.QueryCanceled as error:
         said = f"that takes longer than {PATIENCE_MS / 1000:g} s; ask for less, as by a shorter time"
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, said) from error
