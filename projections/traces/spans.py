@@ -96,7 +96,7 @@ def _writer(fact: Fact) -> str:
 
 def _emitted(fact: Fact) -> Span | None:
     """A message being published, where it was our emitter that did and began the trace with it."""
-    story, message_id = fact.story, str(fact.metadata.get("causation_id"))
+    story, message_id = fact.story, _message_id(fact)
     begins_trace = story.trace_id == ids.trace_id(str(fact.metadata.get("correlation_id")))
     if not begins_trace or story.above != ids.emitted(message_id):
         return None
@@ -113,6 +113,12 @@ def _emitted(fact: Fact) -> Span | None:
     return Span(name, Kind.PRODUCER, story.at(ids.emitted(message_id)), None, at, at, attributes)
 
 
+def _message_id(fact: Fact) -> str:
+    """The message that told it: a story that it began is called after it, where it named another cause."""
+    story, begun = fact.story, str(fact.metadata.get("correlation_id"))
+    return begun if story.above == ids.emitted(begun) else str(fact.metadata.get("causation_id"))
+
+
 def _ingested(fact: Fact, source_event_id: str) -> Span:
     story = fact.story
     said = about_message(
@@ -120,7 +126,7 @@ def _ingested(fact: Fact, source_event_id: str) -> Span:
         exchange=EVENTS,
         routing_key=fact.event.TOPIC,
         queue=INGEST,
-        message_id=fact.metadata.get("causation_id"),
+        message_id=_message_id(fact),
         conversation_id=fact.metadata.get("correlation_id"),
     )
     attributes = {**said, names.EVENT_NAME: fact.event.TOPIC, names.ACTOR: fact.metadata.get("actor")}

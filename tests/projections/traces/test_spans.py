@@ -83,6 +83,14 @@ def test_a_message_that_was_emitted_within_a_trace_of_its_sender_s_is_not_told_a
     assert named(spans, "process ingest")[0].span.parent == emitted.span_id
 
 
+def test_the_publishing_of_a_message_that_began_its_story_is_found_though_it_named_another_cause() -> None:
+    emitted = Context(ids.trace_id("m-1"), ids.emitted("m-1"), is_sampled=True)
+    told = {"correlation_id": "m-1", "causation_id": "sha256:ab", "traceparent": emitted.traceparent}
+    spans = told_of([run(succeeded(), source_event_id="77", **told)])
+    (published,) = named(spans, "publish events")
+    assert published.span.context.span_id == emitted.span_id
+
+
 def test_what_brought_two_runs_about_is_told_once_and_above_both() -> None:
     (cause,) = facts([told("r-0", "lost", 0, attempt=1, **FAILED)], source_event_id="r-0/1")
     by_policy = {"actor": "policy:alert", "causation_id": str(cause.event_id)}
