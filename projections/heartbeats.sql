@@ -4,7 +4,8 @@
 --   returned_at      when the heartbeat was recorded that broke a silence, if one did
 --   returned_before  one did where the last sign of life known is before this moment, or where there is none
 -- What follows is found out before for those heard of more than once, or late, or from the future; of the others it is
--- null: their only heartbeat is news, repeated or out of order.
+-- null: their only heartbeat is news, repeated or out of order. Its delay is told in whole microseconds, as that of the
+-- others: date_part adds up days and seconds, and is some nanoseconds off.
 --   news, late, future, repeated, out_of_order   how many were what
 --   least_delay, last_delay                      seconds from occurring to being recorded
 --   silent_since, silent_heard_at                the silence that was broken then; -infinity where there was nothing
@@ -22,11 +23,11 @@ with moved as (
         out_of_order_count = known.out_of_order_count
             + coalesce(given.out_of_order, (known.last_heartbeat_at > given.heartbeat_at)::int, 0),
         least_delay_seconds = case when known.last_heartbeat_at >= given.heartbeat_at then known.least_delay_seconds
-            else least(known.least_delay_seconds,
-                       coalesce(given.least_delay, date_part('epoch', given.recorded_at - given.heartbeat_at)))
-            end,
+            else least(known.least_delay_seconds, coalesce(given.least_delay,
+                       round(date_part('epoch', given.recorded_at - given.heartbeat_at) * 1e6) / 1e6)) end,
         last_delay_seconds = case when known.last_heartbeat_at >= given.heartbeat_at then known.last_delay_seconds
-            else coalesce(given.last_delay, date_part('epoch', given.recorded_at - given.heartbeat_at)) end,
+            else coalesce(given.last_delay,
+                          round(date_part('epoch', given.recorded_at - given.heartbeat_at) * 1e6) / 1e6) end,
         returned_at = case when greatest(known.last_heartbeat_at, known.last_heard_at) >= given.returned_before
                            then known.returned_at else given.returned_at end,
         silent_since = case when greatest(known.last_heartbeat_at, known.last_heard_at) >= given.returned_before

@@ -5,8 +5,8 @@ insert into {sessions} (session_id, last_heartbeat_at, last_heard_at, heartbeat_
                         silent_since, silent_heard_at, back_at)
 select session_id, heartbeat_at, recorded_at, coalesce(news, 1), coalesce(late, 0), coalesce(future, 0),
        coalesce(repeated, 0), coalesce(out_of_order, 0),
-       coalesce(least_delay, date_part('epoch', recorded_at - heartbeat_at)),
-       coalesce(last_delay, date_part('epoch', recorded_at - heartbeat_at)), returned_at,
+       coalesce(least_delay, round(date_part('epoch', recorded_at - heartbeat_at) * 1e6) / 1e6),
+       coalesce(last_delay, round(date_part('epoch', recorded_at - heartbeat_at) * 1e6) / 1e6), returned_at,
        nullif(silent_since, '-infinity'), nullif(silent_heard_at, '-infinity'),
        case when news is null then heartbeat_at else nullif(back_at, '-infinity') end
 from unnest(%s::text[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::int[],

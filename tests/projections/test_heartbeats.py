@@ -86,6 +86,17 @@ def test_pages_give_what_one_heartbeat_after_another_gives(world: World, seed: i
     assert sorted(tuple(row.values()) for row in world.rows(broken)) == returns
 
 
+def test_a_delay_is_the_same_to_the_last_digit_however_heartbeats_come_together(world: World) -> None:
+    late = 23_375_750.038191  # one that date_part tells as 23375750.038190998
+    tell(world, batch(1, ("known", -100)), late - 200)
+    world.catch_up("sessions")
+    tell(world, batch(2, ("known", 0), ("new", 0), ("twice", -1)), late)
+    tell(world, batch(3, ("twice", 0)), late)
+    world.catch_up("sessions")
+    rows = world.rows("select session_id, last_delay_seconds from read_model.sessions order by 1")
+    assert {row["session_id"]: row["last_delay_seconds"] for row in rows} == dict.fromkeys(("known", "new", "twice"), late)
+
+
 def test_a_session_that_starts_while_its_first_heartbeat_is_being_counted_is_counted(
     world: World, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
