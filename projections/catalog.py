@@ -17,6 +17,7 @@ from projections.replays import Replays
 from projections.schedule_firings import ScheduleFirings
 from projections.schedules import Schedules
 from projections.seat_denials import SeatDenials
+from projections.session_lapses import SessionLapses
 from projections.sessions import Sessions
 from projections.task_attempts import TaskAttempts
 from projections.task_runs import TaskRuns
@@ -27,6 +28,7 @@ PROJECTIONS: Final[dict[str, Projection]] = {
     projection.name: projection
     for projection in (
         Sessions(),
+        SessionLapses(),
         Licenses(),
         LicenseEntitlements(),
         LicenseChanges(),

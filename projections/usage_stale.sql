@@ -2,7 +2,8 @@
 -- counted; `lives`: as they are now. Intervals are half-open; an active session goes on up to log time, and one without
 -- length belongs to the hour it started in.
 with taken as (
-    delete from read_model.usage_changes returning change_number, session_id, license_id, started_at, ended_at
+    delete from read_model.usage_changes
+    returning change_number, session_id, license_id, started_at, ended_at, is_lapse
 ), progress as (
     select (select log_time from read_model.usage_progress) as counted_until,
            (select log_time from read_model.log_time) as log_time
@@ -12,6 +13,7 @@ with taken as (
     select distinct on (session_id) session_id, license_id, started_at,
            greatest(started_at, coalesce(ended_at, counted_until)) as ends_at
     from taken, progress
+    where not is_lapse
     order by session_id, change_number
 ), lives as (
     select session_id, license_id, started_at, greatest(started_at, coalesce(ended_at, log_time)) as ends_at
@@ -32,6 +34,13 @@ with taken as (
     ) as each (license_id, started_at, ends_at)
     where (was.license_id, was.started_at) is distinct from (lives.license_id, lives.started_at)
         and each.license_id is not null
+    union all  -- between a lapse and the return seats count otherwise
+    select lapsing.license_id, taken.started_at,
+           least(taken.ended_at, greatest(lapsing.started_at, coalesce(lapsing.ended_at, log_time)))
+    from taken
+    join read_model.sessions lapsing using (session_id)
+    cross join progress
+    where is_lapse and state is not null
     union all  -- log time has moved, and with it the end of all that is active
     select license_id,
            case when counted_until is null or log_time is null then min(started_at) else least(counted_until, log_time) end,

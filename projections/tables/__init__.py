@@ -14,7 +14,7 @@ from projections.tables.notices import NOTICES
 from projections.tables.parked import PARKED_EVENTS
 from projections.tables.runs import FOLDED_REQUESTS, TASK_ATTEMPTS, TASK_RUNS
 from projections.tables.schedules import SCHEDULE_FIRINGS, SCHEDULES
-from projections.tables.sessions import BLIND_WINDOWS, LOG_TIME, SESSION_RETURNS, SESSIONS
+from projections.tables.sessions import BLIND_WINDOWS, LOG_TIME, SESSION_LAPSES, SESSION_RETURNS, SESSIONS
 from projections.tables.usage import USAGE_CHANGES, USAGE_DAILY, USAGE_HOURLY, USAGE_PROGRESS
 from projections.tables.webhooks import WEBHOOK_DELIVERIES, WEBHOOK_ENDPOINTS
 
@@ -39,6 +39,7 @@ __all__ = [
     "SCHEMA",
     "SEAT_DENIALS",
     "SESSIONS",
+    "SESSION_LAPSES",
     "SESSION_RETURNS",
     "TASK_ATTEMPTS",
     "TASK_RUNS",

@@ -60,6 +60,19 @@ SESSION_RETURNS: Final = sa.Table(
 )
 """Silences that were broken, and the heartbeat that came back from them; see :mod:`projections.returns`."""
 
+SESSION_LAPSES: Final = sa.Table(
+    "session_lapses",
+    METADATA,
+    text("session_id", primary_key=True),
+    sa.Column("version", sa.BigInteger(), primary_key=True),
+    moment("lapsed_at"),
+    moment("patience_over_at"),
+    moment("judged_at"),
+    moment("recorded_at"),
+    moment("resumed_at"),
+)
+"""Lapses, each with the return that undid it; see :mod:`projections.session_lapses`."""
+
 BLIND_WINDOWS: Final = sa.Table(
     "blind_windows",
     METADATA,

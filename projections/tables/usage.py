@@ -19,6 +19,7 @@ def _usage(name: str, bucket: str) -> sa.Table:
         sa.Column("session_seconds", sa.Numeric(20, 6), nullable=False),
         sa.Column("peak_concurrent_sessions", sa.Integer(), nullable=False),
         count("sessions_started"),
+        count("peak_seats_taken"),
     )
 
 
@@ -33,8 +34,9 @@ USAGE_CHANGES: Final = sa.Table(
     text("license_id"),
     moment("started_at"),
     moment("ended_at"),
+    sa.Column("is_lapse", sa.Boolean(), nullable=False, server_default=sa.false()),
 )
-"""What sessions were before they changed, since usage was last counted; written by triggers on the sessions."""
+"""What sessions were before they changed, and lapses that changed, since usage was last counted. Triggers write it."""
 
 USAGE_PROGRESS: Final = sa.Table(
     "usage_progress",

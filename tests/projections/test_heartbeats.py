@@ -94,7 +94,9 @@ def test_a_delay_is_the_same_to_the_last_digit_however_heartbeats_come_together(
     tell(world, batch(3, ("twice", 0)), late)
     world.catch_up("sessions")
     rows = world.rows("select session_id, last_delay_seconds from read_model.sessions order by 1")
-    assert {row["session_id"]: row["last_delay_seconds"] for row in rows} == dict.fromkeys(("known", "new", "twice"), late)
+    assert {row["session_id"]: row["last_delay_seconds"] for row in rows} == dict.fromkeys(
+        ("known", "new", "twice"), late
+    )
 
 
 def test_a_session_that_starts_while_its_first_heartbeat_is_being_counted_is_counted(

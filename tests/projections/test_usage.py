@@ -11,6 +11,7 @@ import pytest
 
 from domain.heartbeat import WatermarkPassed
 from domain.license import License
+from domain.license_policy import LicensePolicy, OnLapse
 from domain.session import Session, SessionEnded, SessionLapsed, SessionResumed, SessionStarted, SessionState
 from infra import database
 from infra.database import migrate
@@ -30,13 +31,15 @@ from tests.projections.world import World
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Usage = dict[tuple[str, datetime], tuple[int, int, Decimal, int]]
+Usage = dict[tuple[str, datetime], tuple[int, int, Decimal, int, int]]
 
 
 class Lived(NamedTuple):
     license_id: str
     started_at: datetime
     ended_at: datetime | None
+    away: tuple[tuple[datetime, datetime | None], ...] = ()
+    """From lapses by which it gave its seat back to its returns."""
 
 
 def keep(world: World, sessions: list[Lived], *, log_time: datetime | None) -> None:
@@ -64,6 +67,7 @@ def computed(world: World, table: str, bucket: str) -> Usage:
             row["sessions_started"],
             row["session_seconds"],
             row["peak_concurrent_sessions"],
+            row["peak_seats_taken"],
         )
         for row in rows
     }
@@ -71,7 +75,7 @@ def computed(world: World, table: str, bucket: str) -> Usage:
 
 def by_hand(sessions: list[Lived], log_time: datetime | None, width: timedelta) -> Usage:
     """Session by session, bucket by bucket, instant by instant."""
-    intervals: dict[tuple[str, datetime], list[tuple[datetime, datetime]]] = defaultdict(list)
+    intervals: dict[tuple[str, datetime], list[tuple[datetime, datetime, Lived]]] = defaultdict(list)
     started: dict[tuple[str, datetime], int] = defaultdict(int)
     for lived in sessions:
         begins = lived.started_at
@@ -79,18 +83,34 @@ def by_hand(sessions: list[Lived], log_time: datetime | None, width: timedelta) 
         bucket = begins - (begins - EPOCH) % width
         started[lived.license_id, bucket] += 1
         while bucket < ends or bucket <= begins:
-            intervals[lived.license_id, bucket].append((max(begins, bucket), min(ends, bucket + width)))
+            intervals[lived.license_id, bucket].append((max(begins, bucket), min(ends, bucket + width), lived))
             bucket += width
     return {
         key: (
             len(pieces),
             started[key],
-            sum((Decimal((ends - begins) // timedelta(microseconds=1)) for begins, ends in pieces), Decimal())
+            sum((Decimal((ends - begins) // timedelta(microseconds=1)) for begins, ends, _ in pieces), Decimal())
             / 1_000_000,
-            max(sum(begins <= instant < ends for begins, ends in pieces) for instant, _ in pieces),
+            max(sum(begins <= instant < ends for begins, ends, _ in pieces) for instant, *_ in pieces),
+            max(
+                sum(begins <= instant < ends and not is_away(lived, instant) for begins, ends, lived in pieces)
+                for instant in instants(pieces)
+            ),
         )
         for key, pieces in intervals.items()
     }
+
+
+def instants(pieces: list[tuple[datetime, datetime, Lived]]) -> set[datetime]:
+    """When somebody takes a seat."""
+    returns = {back for _, _, lived in pieces for _, back in lived.away if back is not None}
+    return {begins for begins, *_ in pieces} | {
+        back for back in returns if any(begins <= back < ends for begins, ends, _ in pieces)
+    }
+
+
+def is_away(lived: Lived, instant: datetime) -> bool:
+    return any(gone <= instant and (back is None or instant < back) for gone, back in lived.away)
 
 
 def assert_usage_is(world: World, sessions: list[Lived], log_time: datetime | None) -> None:
@@ -125,7 +145,10 @@ class Story:
     def __init__(self, world: World, seed: int) -> None:
         self.chance = random.Random(seed)
         self._world = world
-        licenses = [License.issue(name, valid_until=at(10**7), at=at(-1)) for name in ("l1", "l2")]
+        licenses = [
+            License.issue(name, valid_until=at(10**7), at=at(-1), policy=LicensePolicy(on_lapse=rule))
+            for name, rule in (("l1", OnLapse.END), ("l2", OnLapse.END), ("l3", OnLapse.KEEP))
+        ]
         self._sessions: list[Session] = []
         self._licenses = licenses
         self._told = 0
@@ -154,12 +177,14 @@ class Story:
 
     def _change(self, change: str, session: Session) -> None:
         if change == "lapse":
-            heard = self._moment(session.started_at)
+            heard = self._moment(session.resumed_at or session.started_at)
             if session.state is SessionState.ACTIVE:
                 session.record(SessionLapsed, at=heard, judged_at=heard + HOUR)
         elif change == "resume":
-            if session.state is SessionState.LAPSED and session.ended_at is not None:
-                session.record(SessionResumed, at=session.ended_at + timedelta(minutes=7))
+            if session.state is SessionState.LAPSED and session.lapsed_at is not None:
+                session.record(
+                    SessionResumed, at=session.lapsed_at + timedelta(minutes=self.chance.choice((7, 15, 90)))
+                )
         elif session.state is not SessionState.ENDED:
             session.end(reason="signed out", at=self._moment(session.started_at))
         if news := changes(session):
@@ -176,6 +201,7 @@ class Story:
             everyone = list(PROJECTIONS.values())
             skip(self._world.store, everyone, found[0]["event_id"], reason="untrue", by="ada", at=NOON)
         sessions, connection, store = PROJECTIONS["sessions"], self._world.connection, self._world.store
+        rebuild(connection, PROJECTIONS["session_lapses"], store=store, batch_events=100)
         if self.chance.random() < 0.5:
             rebuild(connection, sessions, store=store, batch_events=100)
             return
@@ -190,6 +216,7 @@ def from_the_log(world: World) -> tuple[list[Lived], datetime | None]:
     """The sessions and log time that the logs tell of, without a read model."""
     skipped = {row["position"] for row in world.rows("select position from analytics.meta_skipped_events")}
     sessions: dict[str, Lived] = {}
+    keeping: set[str] = set()
     for each in world.store.read(Log.LICENSING, after=0, limit=100_000).events:
         event, name = each.event, each.event.originator_id
         if each.position in skipped:
@@ -197,10 +224,15 @@ def from_the_log(world: World) -> tuple[list[Lived], datetime | None]:
         match event:
             case SessionStarted():
                 sessions[name] = Lived(event.license_id, event.timestamp, None)
-            case SessionLapsed() | SessionEnded():
+                keeping |= {name} if event.rules.on_lapse is OnLapse.KEEP else set()
+            case SessionLapsed() if name not in keeping:
+                gone = (*sessions[name].away, (event.timestamp, None))
+                sessions[name] = sessions[name]._replace(ended_at=event.timestamp, away=gone)
+            case SessionEnded():
                 sessions[name] = sessions[name]._replace(ended_at=event.timestamp)
             case SessionResumed():
-                sessions[name] = sessions[name]._replace(ended_at=None)
+                away = tuple((gone, back or event.timestamp) for gone, back in sessions[name].away)
+                sessions[name] = sessions[name]._replace(ended_at=None, away=away)
     heard = [each.event for each in world.store.read(Log.HEARTBEATS, after=0, limit=100_000).events]
     passed = [event.timestamp for event in heard if isinstance(event, WatermarkPassed)]
     return list(sessions.values()), max(passed, default=None)
@@ -213,12 +245,14 @@ def test_kept_up_piece_by_piece_usage_is_what_the_log_tells_counted_by_hand(worl
         story.go_on()
         match story.chance.randrange(8):
             case 0 | 1:
-                world.runner("sessions", batch_events=story.chance.choice((1, 3, 100))).step(world.connection)
+                who = story.chance.choice(("sessions", "session_lapses"))
+                world.runner(who, batch_events=story.chance.choice((1, 3, 100))).step(world.connection)
             case 2 | 3:
                 aggregate_usage(world.psycopg)
             case 4 if story.chance.random() < 0.4:
                 story.forget()
     world.catch_up("sessions")
+    world.catch_up("session_lapses")
     aggregate_usage(world.psycopg)
     assert_usage_is(world, *from_the_log(world))
 
@@ -245,7 +279,7 @@ def test_an_hour_that_was_tampered_with_is_mended_where_it_is_asked_for(world: W
     aggregate_usage(world.psycopg)
     with world.connection.begin():
         world.psycopg.execute("update read_model.usage_hourly set sessions = 9")
-        world.psycopg.execute("insert into read_model.usage_hourly values ('z', %s, 1, 1, 1, 1)", (at(3600),))
+        world.psycopg.execute("insert into read_model.usage_hourly values ('z', %s, 1, 1, 1, 1, 1)", (at(3600),))
     assert aggregate_usage(world.psycopg, since=at(3600 * 3 + 1800)).hours == 2
     hours = sorted(computed(world, "usage_hourly", "hour_start_at").items())
     assert [sessions for _, (sessions, *_) in hours] == [9, 9, 9, 1, 1, 1]

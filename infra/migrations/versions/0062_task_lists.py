@@ -3,7 +3,7 @@
 from infra.database.migration import run_sql
 
 revision = "0062"
-down_revision = "0058"
+down_revision = "0061"
 
 
 def upgrade() -> None:
