@@ -1,4 +1,4 @@
 -- When did each license need the most seats?
-select distinct on (license_id) license_id, hour_start_at, peak_concurrent_sessions
+select distinct on (license_id) license_id, hour_start_at, peak_seats_taken
 from analytics.usage_hourly
-order by license_id, peak_concurrent_sessions desc, hour_start_at;
+order by license_id, peak_seats_taken desc, hour_start_at;

@@ -6,7 +6,9 @@ select day_start_at,
 from (
     select date_bin('24 hours', started_at, 'epoch') as day_start_at, 'started' as what from analytics.fct_sessions
     union all
-    select date_bin('24 hours', ended_at, 'epoch'), state from analytics.fct_sessions where not is_open
+    select date_bin('24 hours', ended_at, 'epoch'), state from analytics.fct_sessions where state = 'ended'
+    union all
+    select date_bin('24 hours', lapsed_at, 'epoch'), 'lapsed' from analytics.fct_session_lapses
 ) changes
 group by day_start_at
 order by day_start_at;

@@ -1,7 +1,6 @@
 -- How long after its last sign of life is a lapse found?
 select percentile_cont(0.5) within group (order by seconds) as p50_seconds, max(seconds) as longest_seconds
 from (
-    select extract(epoch from lapse_judged_at - ended_at)::double precision as seconds
-    from analytics.fct_sessions
-    where state = 'lapsed'
+    select extract(epoch from judged_at - lapsed_at)::double precision as seconds
+    from analytics.fct_session_lapses
 ) found;

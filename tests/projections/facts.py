@@ -11,12 +11,22 @@ from domain.aggregate import Event, replay
 from domain.heartbeat import HeartbeatsReceived, WatermarkPassed
 from domain.ingest import MessageDeadLettered
 from domain.license import License
+from domain.license_policy import OnLapse
 from domain.run import TaskRun
 from domain.session import SessionEnded, SessionLapsed, SessionResumed, SessionStarted
 from domain.task_run import TaskEvent
 from infra.event_store import EventStore, Log, Recorded
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Lapse(NamedTuple):
+    """A lapse of a session."""
+
+    alive_since: datetime
+    at: datetime
+    judged_at: datetime
+    back_at: datetime | None = None
 
 
 class SessionFacts(NamedTuple):
@@ -27,9 +37,13 @@ class SessionFacts(NamedTuple):
     started_at: datetime
     state: str = "active"
     ended_at: datetime | None = None
-    judged_at: datetime | None = None
-    lapses: int = 0
-    has_resumed: bool = False
+    lapses: tuple[Lapse, ...] = ()
+    keeps_seat: bool = False
+
+    def has_seat(self, instant: datetime) -> bool:
+        """Whether it has a seat while it is open: not between a lapse by which it gave its seat back and its return."""
+        away = [each for each in self.lapses if each.at <= instant and (each.back_at is None or instant < each.back_at)]
+        return self.keeps_seat or not away
 
 
 class RunFacts(NamedTuple):
@@ -109,12 +123,16 @@ def sessions_told(events: list[Recorded]) -> list[SessionFacts]:
         known = found.get(stream, SessionFacts(stream.removeprefix("session-"), "", event.timestamp))
         match event:
             case SessionStarted():
-                found[stream] = SessionFacts(event.session_id, event.license_id, event.timestamp)
+                keeps = event.rules.on_lapse is OnLapse.KEEP
+                found[stream] = SessionFacts(event.session_id, event.license_id, event.timestamp, keeps_seat=keeps)
             case SessionLapsed():
-                lapse: dict[str, Any] = {"judged_at": event.judged_at, "lapses": known.lapses + 1}
-                found[stream] = known._replace(state="lapsed", ended_at=event.timestamp, **lapse)
+                since = [known.started_at, *(lapse.back_at for lapse in known.lapses if lapse.back_at)][-1]
+                lapses = (*known.lapses, Lapse(since, event.timestamp, event.judged_at))
+                ended_at = None if known.keeps_seat else event.timestamp
+                found[stream] = known._replace(state="lapsed", ended_at=ended_at, lapses=lapses)
             case SessionResumed():
-                found[stream] = known._replace(state="active", ended_at=None, has_resumed=True)
+                back = tuple(lapse._replace(back_at=event.timestamp) for lapse in known.lapses[-1:])
+                found[stream] = known._replace(state="active", ended_at=None, lapses=(*known.lapses[:-1], *back))
             case SessionEnded():
                 found[stream] = known._replace(state="ended", ended_at=event.timestamp)
     return list(found.values())

@@ -16,10 +16,11 @@ from domain.failure_alert import AlertSent
 from domain.heartbeat import WatermarkPassed
 from domain.license import License
 from domain.license_events import LicenseNoticeSent, LicenseSeatsChanged
+from domain.license_policy import LicensePolicy, OnLapse, Resurrection
 from domain.notice import NoticeEvent, alert_notice, license_notice
 from domain.run import END_NAMES
 from domain.schedule_events import ScheduleFired, ScheduleFiredByHand, ScheduleSlotSkipped, ScheduleSlotsMissed
-from domain.session import Session
+from domain.session import Session, Silence
 from domain.session_denial import SessionDenied
 from domain.task_run import SLOT_END, AttemptEvent, TaskOutcomeIgnored, TaskReceived, attempt_slot, order_of
 from infra import database
@@ -59,6 +60,7 @@ def tell(world: World) -> None:
         if number % 3:
             session.end(reason="signed out", at=start + 9 * HOUR * number)
         lived += changes(session)
+    lived += seats_given_away()
     held.suspend(reason="late", at=at(86_400 * 12))
     world.record(Log.LICENSING, *changes(held), *lived)
     world.record(Log.HEARTBEATS, WatermarkPassed.at(at(86_400 * 4), marker_id=minted("late")))
@@ -69,6 +71,24 @@ def tell(world: World) -> None:
     world.record(Log.TASKS, told(minted("x", 0), "started", 4, **ran), died)
     for log in Log:
         recorded_at_random(world, log, 11)
+
+
+def seats_given_away() -> list[Event]:
+    """One seat that two sessions have in turn, the first of them twice; and one that is kept through a lapse."""
+    found: list[Event] = []
+    for name, rule in (("narrow", OnLapse.END), ("keeping", OnLapse.KEEP)):
+        policy = LicensePolicy(name=name, on_lapse=rule, resurrection=Resurrection.ALWAYS)
+        one = License.issue(name, valid_until=at(86_400 * 90), at=at(0), seats=1, policy=policy)
+        first = Session.start(f"{name}-1", under=one, default_patience=6 * MINUTE, at=at(600))
+        first.lapse(Silence(at(2400), last_heartbeat_at=at(1200)))
+        second = Session.start(f"{name}-2", under=one, default_patience=6 * MINUTE, at=at(2400))
+        second.end(reason="signed out", at=at(3000))
+        if rule is OnLapse.END:
+            first.resume(heartbeat_at=at(3300))
+
+            first.lapse(Silence(at(9000), last_heartbeat_at=at(7800)))
+        found += [*changes(one), *changes(first), *changes(second)]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -145,16 +165,27 @@ def seconds(begins: datetime, ends: datetime) -> float:
 
 
 def hourly(facts: Facts) -> dict[tuple[datetime, str], int]:
-    """The most sessions that were open at one instant of each hour, instant by instant."""
+    """The most seats that were taken at one instant of each hour, instant by instant."""
     pieces = grouped(
-        ((hour, session.license_id), piece)
+        ((hour, session.license_id), (session, *piece))
         for session in facts.sessions
         for hour, piece in facts.pieces(session, HOUR).items()
     )
     return {
-        key: max(sum(begins <= instant < ends for begins, ends in told) for instant, _ in told)
+        key: max(
+            sum(begins <= instant < ends and session.has_seat(instant) for session, begins, ends in told)
+            for instant in seats_taken_at(told)
+        )
         for key, told in pieces.items()
     }
+
+
+def seats_taken_at(pieces: list[tuple[SessionFacts, datetime, datetime]]) -> list[datetime]:
+    """When seats were taken: by the sessions that began or went on there, and by those that came back."""
+    begins = min(begins for _, begins, _ in pieces)
+    ends = max(ends for *_, ends in pieces)
+    returns = [lapse.back_at for session, *_ in pieces for lapse in session.lapses if lapse.back_at]
+    return [at for _, at, _ in pieces] + [at for at in returns if begins <= at < ends]
 
 
 @answers
@@ -233,31 +264,31 @@ def session_churn_by_day(facts: Facts) -> Rows:
     days = defaultdict[datetime, Counter[str]](Counter)
     for session in facts.sessions:
         days[binned(session.started_at, DAY)]["started"] += 1
-        if session.ended_at:
-            days[binned(session.ended_at, DAY)][session.state] += 1
+        if session.ended_at and session.state == "ended":
+            days[binned(session.ended_at, DAY)]["ended"] += 1
+        for lapse in session.lapses:
+            days[binned(lapse.at, DAY)]["lapsed"] += 1
     return [(day, found["started"], found["ended"], found["lapsed"]) for day, found in sorted(days.items())]
 
 
 @answers
 def time_to_lapse(facts: Facts) -> Rows:
-    lived = grouped((each.license_id, seconds(*facts.span(each))) for each in facts.sessions if each.state == "lapsed")
+    lived = grouped(
+        (each.license_id, seconds(lapse.alive_since, lapse.at)) for each in facts.sessions for lapse in each.lapses
+    )
     return [(name, len(found), percentile(found, 0.5), percentile(found, 0.9)) for name, found in lived.items()]
 
 
 @answers
 def time_until_a_lapse_is_found(facts: Facts) -> Rows:
-    found = [
-        seconds(each.ended_at, each.judged_at)
-        for each in facts.sessions
-        if each.state == "lapsed" and each.ended_at and each.judged_at
-    ]
+    found = [seconds(lapse.at, lapse.judged_at) for each in facts.sessions for lapse in each.lapses]
     return [(percentile(found, 0.5), max(found))]
 
 
 @answers
 def sessions_that_came_back(facts: Facts) -> Rows:
     lapsed = [each for each in facts.sessions if each.lapses]
-    back = sum(each.has_resumed for each in lapsed)
+    back = sum(any(lapse.back_at for lapse in each.lapses) for each in lapsed)
     return [(len(lapsed), back, round(back / len(lapsed), 4))]
 
 
