@@ -196,6 +196,21 @@ def test_every_heartbeat_of_a_session_can_be_listed_with_its_outcome(world: Worl
     assert [row["outcome"] for row in stranger] == ["unknown_session"]
 
 
+def test_heartbeats_after_a_lapse_that_nothing_undid_are_told_as_such(world: World) -> None:
+    lapsed, back = started("s1"), started("s2")
+    for session in (lapsed, back):
+        session.lapse(Silence(at(1000), last_heartbeat_at=at(30)))
+    back.resume(heartbeat_at=at(120))
+    world.record(Log.LICENSING, *changes(lapsed), *changes(back))
+    for moment in (30, 120, 121):
+        beats = [Heartbeat(name, at(moment)) for name in ("s1", "s2")]
+        world.record(Log.HEARTBEATS, HeartbeatsReceived.of(beats, batch_id=minted("batch", moment)))
+    assert outcomes(world) == {("s1", "counted"): 3, ("s1", "lapsed_session"): None, ("s2", "counted"): 3}
+    for name, told in (("s1", ["counted", "lapsed_session", "lapsed_session"]), ("s2", ["counted"] * 3)):
+        rows = world.rows(f"select outcome from analytics.heartbeats_of('{name}', '-infinity', 'infinity')")  # noqa: S608
+        assert [row["outcome"] for row in rows] == told
+
+
 def test_the_skew_of_a_clock_is_the_shortest_delay_of_its_heartbeats(world: World) -> None:
     world.record(Log.LICENSING, *changes(started("behind")), *changes(started("ahead")))
     for moment, (delay, ahead) in zip((10, 20, 30), ((9, 3000), (4, 5000), (6, 4000)), strict=True):

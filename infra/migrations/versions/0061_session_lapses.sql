@@ -106,3 +106,46 @@ comment on column analytics.usage_daily.peak_concurrent_sessions is
     'The most that were open at one instant of the day; a session that ends as another starts does not overlap it, and one that came back from a lapse was open meanwhile.';
 comment on column analytics.usage_daily.peak_seats_taken is
     'The most seats that were taken at one instant of the day: by sessions that were open, except between a lapse by which one gave its seat back and its return.';
+
+-- Heartbeats after a lapse that no return has undone are listed as such, too, as docs/sessions.md says.
+create or replace function analytics.heartbeats_of(session text, since timestamptz, until timestamptz)
+returns table (
+    occurred_at timestamptz, claimed_at timestamptz, recorded_at timestamptz, delay_seconds double precision,
+    outcome text
+) language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+    with told as (
+        select e.position, beat.number, e.recorded_at,
+               e.occurred_at + (e.data -> 'offsets_ms' ->> (beat.number - 1)::int)::bigint * interval '1 millisecond'
+                   as at,
+               coalesce((select (ahead ->> 1)::bigint from jsonb_array_elements(e.data -> 'ahead') as ahead
+                         where (ahead ->> 0)::bigint = beat.number - 1), 0) * interval '1 millisecond' as ahead
+        from event_store.heartbeat_events e
+        cross join lateral jsonb_array_elements_text(e.data -> 'session_ids') with ordinality as beat (id, number)
+        where e.name = 'session.heartbeats_received'
+          and e.recorded_at >= since and e.recorded_at < until
+          and e.data -> 'session_ids' ? session
+          and beat.id = session
+    ), placed as (
+        select told.*,
+               max(at) over (order by position, number rows between unbounded preceding and 1 preceding) as newest,
+               (select w.occurred_at from event_store.heartbeat_events w
+                where w.name = 'ingest.watermark_passed' and w.position < told.position
+                order by w.position desc limit 1) as log_time
+        from told
+    )
+    select p.at, p.at + p.ahead, p.recorded_at,
+           extract(epoch from p.recorded_at - p.at - p.ahead)::double precision,
+           case
+               when s.state is null then 'unknown_session'
+               when s.state = 'ended' and p.at > s.ended_at then 'ended_session'
+               when s.state = 'lapsed' and p.at > s.lapsed_at then 'lapsed_session'
+               when p.at = p.newest then 'repeated'
+               when p.at < p.newest then 'out_of_order'
+               when p.ahead > interval '0' then 'future'
+               when p.log_time - p.at > interval '60 seconds' then 'late'
+               else 'counted'
+           end
+    from placed p
+    left join read_model.sessions s on s.session_id = session
+    order by p.position, p.number
+$$;
