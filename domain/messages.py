@@ -6,7 +6,6 @@ made from the events.
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -14,7 +13,7 @@ import msgspec
 
 from domain import chain, task_run, wait
 from domain.aggregate import ENVELOPE_FIELDS, Event
-from domain.choices import choices_at
+from domain.choices import allowed_by
 from domain.fan_in import FanInDeclaredData
 from domain.license_messages import LICENSE_MESSAGES
 from domain.message_data import Id, MessageData, Moment, Text, TimedData
@@ -164,7 +163,6 @@ MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
 }
 """Every message that ingest takes, by its CloudEvents type."""
 
-_NO_CHOICE: Final = re.compile(r"Invalid enum value .* - at `(\$[^`]*)`", re.DOTALL)
 _DECODERS: Final = {name: msgspec.json.Decoder(shape) for name, shape in MESSAGES.items()}
 
 
@@ -182,12 +180,6 @@ def decode_data(message_type: str, data: bytes | msgspec.Raw) -> msgspec.Struct:
     try:
         decoded: msgspec.Struct = decoder.decode(data)
     except msgspec.DecodeError as error:
-        raise MessageInvalid(f"{message_type}: {error}{_allowed(message_type, str(error))}") from None
+        allowed = allowed_by(MESSAGES[message_type], str(error))
+        raise MessageInvalid(f"{message_type}: {error}{f'; allowed are {allowed}' if allowed else ''}") from None
     return decoded
-
-
-def _allowed(message_type: str, error: str) -> str:
-    """The choices there were, where a value was none of them."""
-    place = _NO_CHOICE.fullmatch(error)
-    choices = choices_at(MESSAGES[message_type], place[1]) if place else ()
-    return f"; allowed are {', '.join(choices)}" if choices else ""
