@@ -11,6 +11,9 @@ from projections.dictionary import columns, diagram, functions, joins, page
 Connection = psycopg.Connection[tuple[object, ...]]
 DOCS = Path(__file__).parents[2] / "docs"
 PREFIXES = ("dim_", "fct_", "rpt_", "usage_", "meta_")
+COUNTED = {"count", "runs", "messages", "events", "sessions", "seat", "seats", "permits", "concurrency"}
+RANKS = {"version", "attempt", "position", "priority", "generation", "number", "code", "pid"}
+"""Numbers that are no quantity, so they have no unit."""
 
 
 def test_every_view_says_its_grain_and_every_column_its_meaning(asking: Connection) -> None:
@@ -26,6 +29,17 @@ def test_names_keep_to_the_convention(asking: Connection) -> None:
         assert name.endswith(("_at", "_until")) == (type_ == "timestamp with time zone"), f"{view}.{name}: {type_}"
         assert name.startswith(("is_", "has_")) == (type_ == "boolean"), f"{view}.{name}: {type_}"
         assert not type_.startswith(("json", "ARRAY", "tstzrange")), f"{view}.{name}: {type_}"
+
+
+def test_a_number_names_its_unit(asking: Connection) -> None:
+    for view, _, name, type_, _ in columns(asking):
+        words = set(name.split("_"))
+        if type_ in {"double precision", "real"} or type_.startswith("numeric"):
+            assert "seconds" in words or name == "per_second", f"{view}.{name}"
+        elif type_ in {"smallint", "integer", "bigint"}:
+            assert words & (COUNTED | RANKS | {"seconds"}), f"{view}.{name}"
+        else:
+            assert type_ != "interval", f"{view}.{name}"
 
 
 def test_the_page_says_what_the_database_says(asking: Connection) -> None:

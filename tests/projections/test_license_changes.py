@@ -59,6 +59,8 @@ def test_each_change_has_its_value_before_and_after_and_only_what_changed(world:
     license_.suspend(reason="late", at=at(7))
     license_.judge_term(now=NOON + 61 * DAY)
     license_.renew(valid_until=NOON + 90 * DAY, at=NOON + 62 * DAY)
+    license_.reinstate(reason="paid", at=NOON + 63 * DAY)
+    license_.revoke(reason="fraud", at=NOON + 64 * DAY)
     world.record(Log.LICENSING, *changes(license_))
     world.catch_up("license_changes")
     assert [row for row in told(world) if row[0] != "license.issued"] == [
@@ -74,6 +76,9 @@ def test_each_change_has_its_value_before_and_after_and_only_what_changed(world:
         ("license.expired", "state", "suspended", "expired"),
         ("license.renewed", "state", "expired", "suspended"),
         ("license.renewed", "valid_until", "2026-04-30T12:00:00Z", "2026-05-30T12:00:00Z"),
+        ("license.reinstated", "is_suspended", "true", "false"),
+        ("license.reinstated", "state", "suspended", "active"),
+        ("license.revoked", "state", "active", "revoked"),
     ]
 
 

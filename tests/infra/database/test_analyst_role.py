@@ -101,6 +101,13 @@ def test_a_question_that_takes_too_long_is_ended(analyst: Connection) -> None:
         analyst.execute("select count(*) from generate_series(1, 1e12)")
 
 
+def test_an_analyst_sees_times_in_utc_whatever_the_server_shows(analyst: Connection, migrated: Settings) -> None:
+    with database.connect(migrated, name="test") as owner:
+        owner.execute("set timezone = 'Asia/Tokyo'")
+        assert owner.execute("select '2026-03-01 12:00Z'::timestamptz::text").fetchone() == ("2026-03-01 21:00:00+09",)
+    assert analyst.execute("select '2026-03-01 12:00Z'::timestamptz::text").fetchone() == ("2026-03-01 12:00:00+00",)
+
+
 def test_an_analyst_who_goes_for_lunch_in_a_transaction_is_sent_home(analyst: Connection) -> None:
     assert analyst.execute("show idle_in_transaction_session_timeout").fetchone() == ("1min",)
     assert analyst.execute("show lock_timeout").fetchone() == ("5s",)

@@ -85,8 +85,20 @@ def ten_minutes_later(settings: Settings, directory: Path) -> IngestProcess:
     return IngestProcess(settings, directory, ahead_seconds=MINUTES * 60 + 5, watermark_interval_seconds=2)
 
 
-def lived_through(settings: Settings, looking: Database, store: EventStore, directory: Path) -> datetime:
-    """Ten minutes without ingest, in which the pinging send a heartbeat every minute; log time when it was killed."""
+def lived_through(settings: Settings, looking: Database, fleet: Fleet, directory: Path) -> tuple[datetime, int]:
+    """Ten minutes without ingest, in which the pinging send a heartbeat every minute, while sweeps look all the time.
+
+    Returns:
+        log time when it was killed, and how many sweeps looked while it stored what had come meanwhile.
+    """
+    store, looks = fleet.store, 0
+
+    def is_stored(heartbeats: int) -> bool:
+        nonlocal looks
+        assert swept(fleet).recorded == {}
+        looks += looking.heartbeats("") < heartbeats
+        return looking.heartbeats("") == heartbeats
+
     with Emitter(settings, role="test") as emitter:
         ingest = IngestProcess(settings, directory, watermark_interval_seconds=2)
         try:
@@ -96,20 +108,22 @@ def lived_through(settings: Settings, looking: Database, store: EventStore, dire
         killed_at = store.log_time()
         assert killed_at is not None
         sent(emitter, PINGING, killed_at)
+        assert swept(fleet).recorded == {}
         ingest = ten_minutes_later(settings, directory)
         try:
             heartbeats = (MINUTES + 1) * len(PINGING) + len(SILENT)
-            eventually(lambda: looking.heartbeats("") == heartbeats, seconds=150)
+            eventually(lambda: is_stored(heartbeats), seconds=150)
             eventually(lambda: reached(store, killed_at + timedelta(minutes=MINUTES)), seconds=60)
         finally:
             ingest.end()
-    return killed_at
+    return killed_at, looks
 
 
 def test_ten_minutes_without_ingest_end_no_session(
     fresh_platform: Settings, looking: Database, fleet: Fleet, tmp_path: Path
 ) -> None:
-    killed_at = lived_through(fresh_platform, looking, fleet.store, tmp_path)
+    killed_at, looks = lived_through(fresh_platform, looking, fleet, tmp_path)
+    assert looks > 0, "all was stored before a sweep could look"
     assert swept(fleet).recorded == {}
     with read_models(fleet.engine) as connection:
         windows = blind_windows(connection)

@@ -11,6 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.aggregate import replay
+from domain.heartbeat import WatermarkPassed
+from domain.license import License
+from domain.license_policy import LicensePolicy, Resurrection
 from domain.session import Session
 from domain.session_events import SessionLapsed
 from infra.event_store import EventStore
@@ -188,6 +191,41 @@ def test_a_sweep_that_was_away_for_three_days_records_each_missed_transition_onc
     (lapsed,) = fleet.events("gone")[1:]
     assert isinstance(lapsed, SessionLapsed)
     assert (lapsed.timestamp, lapsed.patience_over_at) == (after(1), after(day - 1 + 6))
+    assert fleet.names("steady") == ["session.started"]
+
+
+def test_a_sweep_that_alone_was_away_for_three_days_does_the_same(fleet: Fleet) -> None:
+    """Ingest went on, and log time with it: there is no blind window, and nobody is given grace."""
+    hour = 60
+    rules = LicensePolicy(patience_seconds=6 * 3600, resurrection=Resurrection.FIFTEEN_MINUTES)
+    under = License.issue("lic-2", valid_until=after(1e6), at=after(-1), policy=rules)
+    fleet.start("naps", "gone", "steady", "late", under=under)
+    for number in range(1, 73):
+        now, of_day = number * hour, number % 24
+        naps = ["naps"] * (not 12 <= of_day <= 17)
+        fleet.beat(["steady", *naps, *["gone"] * (number == 1)], minutes=now)
+        fleet.tell(WatermarkPassed.at(after(now + 1), marker_id=uuid4()), at=after(now + 1))
+        if of_day == 17:
+            fleet.beat(["naps"], minutes=now + 5)  # five minutes after its patience was over
+        if number == 6:
+            fleet.beat(["late"], minutes=now + 16)  # a minute after its time to resume
+    fleet.project()
+    assert swept(fleet).recorded == {"session.lapsed": 5, "session.resumed": 3}
+    fleet.project()
+    assert swept(fleet).recorded == {}
+    told = [(event.name, event.timestamp) for event in fleet.events("naps")[1:]]
+    assert told == [
+        fact
+        for day in (0, 24, 48)
+        for fact in (
+            ("session.lapsed", after((day + 11) * hour)),
+            ("session.resumed", after((day + 17) * hour + 5)),
+        )
+    ]
+    for name, heard in (("gone", 1), ("late", 0)):
+        (lapsed,) = fleet.events(name)[1:]
+        assert isinstance(lapsed, SessionLapsed)
+        assert (lapsed.timestamp, lapsed.patience_over_at) == (after(heard * hour), after((heard + 6) * hour))
     assert fleet.names("steady") == ["session.started"]
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from domain.license_messages import LICENSE_MESSAGES
 from domain.messages import MESSAGES
 from domain.refusal import Refusal
 from domain.session_denial import SessionDenied
@@ -186,6 +187,37 @@ def test_a_change_names_who_is_answerable_and_why() -> None:
         (9, None, "order 4712"),
         (None, 9, None),
     ]
+
+
+EVERY_CHANGE = [
+    ("license.issued", {"license_id": "L2", "valid_until": "2030-01-01T00:00:00Z"}),
+    ("license.renewed", {"valid_until": "2031-01-01T00:00:00Z"}),
+    ("license.suspended", {}),
+    ("license.reinstated", {}),
+    ("license.transferred", {"holder": "apex"}),
+    ("license.policy_changed", {"policy": {"expiry": "maintain"}}),
+    ("license.seats_changed", {"seats": 9}),
+    ("license.entitlement_attached", {"entitlement": "sso"}),
+    ("license.entitlement_detached", {"entitlement": "sso"}),
+    ("license.revoked", {}),
+]
+
+
+def test_every_change_says_who_why_and_how_it_was_before() -> None:
+    assert {name for name, _ in EVERY_CHANGE} == set(LICENSE_MESSAGES)
+    messages = [
+        told(name, **{"license_id": "L1", "actor": f"who {name}", "reason": f"why {name}", **data})
+        for name, data in EVERY_CHANGE
+    ]
+    facts = decided(ISSUED, *messages)[1:]
+    assert [fact.event.TOPIC for fact in facts] == [name for name, _ in EVERY_CHANGE]
+    for fact in facts:
+        said = fact.event.data()
+        assert (fact.metadata["actor"], said["reason"]) == (f"who {fact.event.TOPIC}", f"why {fact.event.TOPIC}")
+        before = {name.removeprefix("previous_") for name in said if name.startswith("previous_")}
+        assert before <= set(said)
+        assert any(said[name] != said[f"previous_{name}"] for name in before) is bool(before)
+        assert bool(before) is (fact.event.TOPIC != "license.issued")
 
 
 def test_an_issue_brings_its_entitlements_and_its_policy() -> None:
