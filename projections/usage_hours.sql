@@ -50,13 +50,11 @@ with stretch as (
     ) as edge (at, step)
     where lapsed_at < ends_at and returned_at > begins_at
 ), level as (  -- at one instant those that end go before those that begin
-    select license_id, hour_start_at, is_piece, is_start, seconds, sum(step) over (
-        partition by license_id, hour_start_at order by at, step rows unbounded preceding
-    ) as open_sessions, sum(seat_step) over (
-        partition by license_id, hour_start_at order by at, seat_step rows unbounded preceding
-    ) as seats_taken
+    select license_id, hour_start_at, is_piece, is_start, seconds,
+           sum(step) over upwards as open_sessions, sum(seat_step) over upwards as seats_taken
     from edge
     join pg_temp.stale_hours using (license_id, hour_start_at)
+    window upwards as (partition by license_id, hour_start_at order by at, seat_step rows unbounded preceding)
 )
 insert into read_model.usage_hourly
     (license_id, hour_start_at, sessions, sessions_started, session_seconds, peak_concurrent_sessions,
