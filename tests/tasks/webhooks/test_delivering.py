@@ -194,6 +194,16 @@ def test_a_redirect_is_not_followed(desk: Desk, receiver: Receiver) -> None:
     assert len(receiver.received) == 1
 
 
+def test_of_a_redirect_s_answer_no_more_is_read_than_of_any(desk: Desk, receiver: Receiver) -> None:
+    desk.register(receiver.url)
+    desk.issue_a_license()
+    receiver.answer = pour_a_redirect
+    desk.deliver(desk.dispatch()[0], webhook_timeout_seconds=4)
+    (failed,) = desk.deliveries()
+    assert isinstance(failed, DeliveryFailed)
+    assert (failed.status_code, failed.duration_seconds < 2) == (302, True)
+
+
 def test_a_test_is_sent_to_its_endpoint_whatever_that_wants_to_hear(desk: Desk, receiver: Receiver) -> None:
     desk.register(receiver.url, "session.lapsed")
     desk.register(receiver.url, "*", name="other")
@@ -216,6 +226,13 @@ def drip_headers(handler: BaseHTTPRequestHandler) -> None:
 
 def pour(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
+    handler.end_headers()
+    _write_until_shut(handler, b"x" * 65_536, pause=0)
+
+
+def pour_a_redirect(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(302)
+    handler.send_header("location", "https://elsewhere.example.org/")
     handler.end_headers()
     _write_until_shut(handler, b"x" * 65_536, pause=0)
 
