@@ -12,6 +12,7 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.message_data import Id, MessageData
+from domain.signature import check_signature
 
 MEMBERS_AT_MOST: Final = 10_000
 DECLARED: Final = 1
@@ -69,6 +70,12 @@ class FanInDeclaredData(MessageData, frozen=True, kw_only=True):
         Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_AT_MOST, description="members that have to succeed; else all")]
         | None
     ) = None
+
+    def __post_init__(self) -> None:
+        try:
+            check_signature(self.body)
+        except ValueError as error:
+            raise ValueError(f"body: {error}") from error
 
 
 class Standing(StrEnum):
