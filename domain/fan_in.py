@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple
 import msgspec
 
 from domain.aggregate import Event
+from domain.fan_in_body import check_body
 from domain.message_data import Id, MessageData
-from domain.signature import check_signature
 
 MEMBERS_AT_MOST: Final = 10_000
 DECLARED: Final = 1
@@ -73,7 +73,7 @@ class FanInDeclaredData(MessageData, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         try:
-            check_signature(self.body)
+            check_body(self.body)
         except ValueError as error:
             raise ValueError(f"body: {error}") from error
 

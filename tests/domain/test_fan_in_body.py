@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import ValidationError
 
-from domain.signature import check_signature
+from domain.fan_in_body import check_body
 
 TASK: dict[str, Any] = {
     "task": "flow.total",
@@ -34,7 +34,7 @@ def canvas(kind: str, **kwargs: Any) -> dict[str, Any]:
     ],
 )
 def test_what_celery_freezes_is_taken(signature: dict[str, Any]) -> None:
-    check_signature(signature)
+    check_body(signature)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_what_celery_freezes_is_taken(signature: dict[str, Any]) -> None:
 )
 def test_what_nothing_can_be_asked_for_by_is_refused(signature: dict[str, Any], why: str) -> None:
     with pytest.raises((ValueError, ValidationError), match=why):
-        check_signature(signature)
+        check_body(signature)

@@ -1,4 +1,4 @@
-"""A signature of Celery's as JSON has it, as far as we go by it: what is to be called, and under which id."""
+"""The body of a fan-in, a signature of Celery's as JSON has it: what has to be said for it to be asked for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PARTS: Final = ("tasks", "header", "body")
 """The arguments of a chain, a group or a chord that are signatures, or lists of them."""
 
 
-class SignatureOptions(msgspec.Struct, frozen=True, kw_only=True):
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How a task is called; of Celery's options those that decide about a run."""
 
     task_id: Id | None = None
@@ -22,18 +22,18 @@ class SignatureOptions(msgspec.Struct, frozen=True, kw_only=True):
     chain: list[dict[str, Any]] | None = None
 
 
-class Signature(msgspec.Struct, frozen=True, kw_only=True):
+class Called(msgspec.Struct, frozen=True, kw_only=True):
     """A task that is to be called, or, where ``subtask_type`` says so, a chain, a group or a chord of several."""
 
     task: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     args: list[Any] | None = None
     kwargs: dict[str, Any] | None = None
-    options: SignatureOptions | None = None
+    options: Options | None = None
     subtask_type: str | None = None
     immutable: bool = False
 
 
-def check_signature(value: Mapping[str, Any]) -> None:
+def check_body(value: Mapping[str, Any]) -> None:
     """See that a frozen signature, as JSON has it, can be asked for.
 
     Raises:
@@ -44,8 +44,8 @@ def check_signature(value: Mapping[str, Any]) -> None:
         raise ValueError("a task without options.task_id; a frozen signature has one")
 
 
-def _checked(value: Any) -> Signature:
-    signature = msgspec.convert(value, Signature)
+def _checked(value: Any) -> Called:
+    signature = msgspec.convert(value, Called)
     for link in (signature.options.chain if signature.options else None) or ():
         _checked(link)
     if signature.subtask_type is not None:
