@@ -97,13 +97,11 @@ def test_an_endpoint_that_fails_now_and_then_begins_to_once_in_a_while() -> None
     webhook, told = known(REGISTERED), []
     for minutes in range(30):
         at = NOW + timedelta(minutes=minutes)
-        for event in (
-            webhook.failed("E: e", is_gone=False, disable_after=timedelta(days=5), at=at),
-            webhook.arrived(at=at + timedelta(seconds=30)),
-        ):
-            if event is not None:
-                webhook = webhook.after(event, recorded_at=at)
-                told.append((minutes, event.name))
+        failed = webhook.failed("E: e", is_gone=False, disable_after=timedelta(days=5), at=at)
+        webhook = webhook if failed is None else webhook.after(failed, recorded_at=at)
+        arrived = webhook.arrived(at=at + timedelta(seconds=30))
+        webhook = webhook if arrived is None else webhook.after(arrived, recorded_at=at)
+        told += [(minutes, event.name) for event in (failed, arrived) if event is not None]
     assert told == [(n, f"webhook.{name}") for n in (0, 11, 22) for name in ("began_failing", "recovered")]
     assert webhook.failed("E: e", is_gone=True, disable_after=timedelta(days=5), at=at) is not None
 
