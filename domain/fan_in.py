@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple
 import msgspec
 
 from domain.aggregate import Event
+from domain.fan_in_body import check_body
 from domain.message_data import Id, MessageData
 
 MEMBERS_AT_MOST: Final = 10_000
@@ -69,6 +70,12 @@ class FanInDeclaredData(MessageData, frozen=True, kw_only=True):
         Annotated[int, msgspec.Meta(ge=1, le=MEMBERS_AT_MOST, description="members that have to succeed; else all")]
         | None
     ) = None
+
+    def __post_init__(self) -> None:
+        try:
+            check_body(self.body)
+        except ValueError as error:
+            raise ValueError(f"body: {error}") from error
 
 
 class Standing(StrEnum):

@@ -29,6 +29,9 @@ from domain.webhook_events import (
 from domain.webhook_subscription import check_patterns
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+STEADY_AFTER: Final = timedelta(minutes=10)
+"""So long after it recovered no failure counts as a new beginning: an endpoint that fails now and then, a thousand
+deliveries an hour, would else tell of each, in a stream that every delivery reads."""
 NAMES_ALLOWED: Final = "1 to 100 letters, digits and any of . _ -, the first a letter or a digit"
 
 
@@ -72,6 +75,7 @@ class Webhook(msgspec.Struct, frozen=True):
         previous_until: how long they are signed with the one before it, too.
         since: events recorded from then on are sent; None: none is.
         failing_since: when the first of the deliveries failed after which none arrived; None: the last one arrived.
+        recovered_at: when one arrived after others had failed, the last time.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Webhook(msgspec.Struct, frozen=True):
     previous_until: datetime | None = None
     since: datetime | None = None
     failing_since: datetime | None = None
+    recovered_at: datetime | None = None
 
     @property
     def stream(self) -> str:
@@ -113,7 +118,7 @@ class Webhook(msgspec.Struct, frozen=True):
             case WebhookBeganFailing():
                 changed = {"failing_since": event.timestamp}
             case WebhookRecovered():
-                changed = {"failing_since": None}
+                changed = {"failing_since": None, "recovered_at": event.timestamp}
         return msgspec.structs.replace(self, version=event.originator_version, **changed)
 
     def register(
@@ -218,6 +223,8 @@ class Webhook(msgspec.Struct, frozen=True):
         if is_gone:
             return self.disable(DisabledBecause.GONE, at=at, detail=error)
         if self.failing_since is None:
+            if self.recovered_at is not None and at - self.recovered_at < STEADY_AFTER:
+                return None
             return self._next(WebhookBeganFailing, at=at, error=error)
         if at - self.failing_since < disable_after:
             return None

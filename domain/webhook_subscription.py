@@ -9,12 +9,21 @@ from typing import Final
 
 from domain.aggregate import EVENT_CLASSES, Event
 from domain.heartbeat import HeartbeatsReceived, WatermarkPassed
-from domain.webhook_events import WebhookTested
+from domain.webhook_events import WebhookBeganFailing, WebhookRecovered, WebhookTested
 
 DELIVERY_TASK: Final = "deliver_webhook"
 """The task that sends one event to one endpoint."""
-NEVER_SENT: Final = frozenset({HeartbeatsReceived.TOPIC, WatermarkPassed.TOPIC, WebhookTested.TOPIC})
-"""Events that are no news to anybody, thousands a minute; and the one that is sent to the endpoint it is about."""
+NEVER_SENT: Final = frozenset(
+    {
+        HeartbeatsReceived.TOPIC,
+        WatermarkPassed.TOPIC,
+        WebhookBeganFailing.TOPIC,
+        WebhookRecovered.TOPIC,
+        WebhookTested.TOPIC,
+    }
+)
+"""Events that are no news to anybody, thousands a minute; those that attempts of deliveries bring about, of which each
+that is sent may bring about the next; and the one that is sent to the endpoint it is about."""
 DELIVERY_CONTEXT: Final = "delivery."
 """How the names of events begin that say what came of a delivery."""
 MOST_PATTERNS: Final = 50

@@ -284,7 +284,7 @@ class Settings(BaseSettings):
     def _names_hooks_and_secrets(cls, secrets: SecretStr | None) -> SecretStr | None:
         for part in filter(None, (secrets.get_secret_value() if secrets else "").split(",")):
             name, _, secret = part.strip().partition("=")
-            if not name or not _WEBHOOK_SECRET.fullmatch(secret):
+            if not name or not _WEBHOOK_SECRET.fullmatch(secret) or len(secret.removeprefix("whsec_")) % 4:
                 raise ValueError("NAME=whsec_ and base64 of 16 bytes or more, separated by commas, is allowed")
         return secrets
 

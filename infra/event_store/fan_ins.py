@@ -1,15 +1,16 @@
-"""Members of fan-ins: who waits for which run, and how many have ended how."""
+"""Members of fan-ins that are not settled: who waits for which run, and how many have ended how."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import args_row
 
-from domain.fan_in import Count
+from domain.fan_in import DECLARED, Count, fan_in_stream
 from domain.task_run import SLOT_END, run_stream
+from infra.event_store.payloads import unpacked
 
 _MEMBER: Final = """
     insert into event_store.fan_in_members (run_id, fan_in_id, place, is_last)
@@ -36,6 +37,28 @@ _COUNT: Final = """
     select fan_in_id, count(*), count(*) filter (where is_succeeded), count(*) filter (where not is_succeeded)
     from event_store.fan_in_places where fan_in_id = any(%s::text[]) group by fan_in_id
 """
+_FORGET_MEMBERS: Final = f"""
+    delete from event_store.fan_in_members where fan_in_id = %s and run_id in (
+        select jsonb_array_elements_text(member)
+        from event_store.task_events as declared, jsonb_array_elements(declared.data->'members') as member
+        where declared.stream_id = %s and declared.version = {DECLARED})
+"""  # noqa: S608  a constant
+_FORGET_PLACES: Final = "delete from event_store.fan_in_places where fan_in_id = %s"
+_RUN: Final = run_stream("")
+_VALUES: Final = f"""
+    select run.run_id, ended.data->>'result', payload.encoding, payload.body
+    from unnest(%s::text[]) with ordinality as run (run_id, number)
+    join event_store.task_events as ended
+        on ended.stream_id = '{_RUN}' || run.run_id and ended.version = {SLOT_END}
+    left join results.payloads as payload on payload.run_id = run.run_id
+    order by run.number
+"""  # noqa: S608  constants
+_ERROR: Final = f"""
+    select data->>'error_type', data->>'error' from event_store.task_events
+    where stream_id = %s and version = {SLOT_END}
+"""  # noqa: S608  a constant
+_VALUES_AT_ONCE: Final = 100
+"""Members whose values are read by one question; each may be as long as what is kept of a result."""
 _PLACES: Final = "select place, run_id, is_succeeded from event_store.fan_in_places where fan_in_id = %s order by place"
 
 
@@ -66,6 +89,29 @@ def ends_of(connection: Connection[Any], run_ids: Collection[str]) -> dict[str, 
 def note_ends(connection: Connection[Any], ends: Mapping[str, bool]) -> set[str]:
     """Note which runs have ended, and whether they succeeded; the fan-ins that this is news for."""
     return {row[0] for row in connection.execute(_NOTE, [list(ends), list(ends.values())])}
+
+
+def forget(connection: Connection[Any], fan_in_id: str) -> None:
+    """Wait for no member of a fan-in any longer: it is settled, and later ends are no news to it."""
+    connection.execute(_FORGET_MEMBERS, [fan_in_id, fan_in_stream(fan_in_id)])
+    connection.execute(_FORGET_PLACES, [fan_in_id])
+
+
+def values(connection: Connection[Any], run_ids: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+    """What runs have returned, as JSON text, whole where it is kept beside the log; in the order of ``run_ids``."""
+    for first in range(0, len(run_ids), _VALUES_AT_ONCE):
+        for run_id, result, encoding, body in connection.execute(_VALUES, [run_ids[first : first + _VALUES_AT_ONCE]]):
+            if body is not None:
+                yield run_id, unpacked(encoding, body)
+            else:
+                yield run_id, None if result is None else result.encode()
+
+
+def error_of(connection: Connection[Any], run_id: str) -> str:
+    """How a run ended badly: the class of its error, and its text."""
+    row = connection.execute(_ERROR, [run_stream(run_id)]).fetchone()
+    kind, text = row or (None, None)
+    return f"{kind or 'ended'}: {text or ''}"
 
 
 def counts(connection: Connection[Any], fan_in_ids: Collection[str]) -> dict[str, Count]:

@@ -45,12 +45,20 @@ class Posted(NamedTuple):
         return self.status_code == GONE
 
 
+class _Session(requests.Session):
+    """Knows of no redirects: the library would read the whole answer, unpacked, to be ready to follow one."""
+
+    def get_redirect_target(self, _answer: requests.Response) -> None:
+        """Nowhere."""
+        return
+
+
 def post(url: str, body: bytes, headers: Mapping[str, str], settings: Settings) -> Posted:
     """Post ``body`` to ``url``: no redirects, no proxies, no cookies, and to nobody inside our own networks."""
     total = settings.webhook_timeout_seconds
     guard = GuardedAdapter(settings.webhook_networks, connect_seconds=min(CONNECT_SECONDS, total), total_seconds=total)
     began = time.monotonic()
-    with requests.Session() as session:
+    with _Session() as session:
         session.trust_env = False
         session.verify = str(settings.webhook_ca_file) if settings.webhook_ca_file else True
         session.mount("https://", guard)

@@ -54,7 +54,9 @@ def check_signature(body: bytes, headers: Mapping[str, str], secrets: Sequence[s
         raise SignatureRefusedError(f"{ID} has 1 to 255 printable characters")
     _check_time(headers[TIMESTAMP], now)
     if len(headers[SIGNATURE].split(" ")) > MOST_SIGNATURES or not _fits(body, headers, secrets):
-        raise SignatureRefusedError(f"no signature in {SIGNATURE} fits; signed is ID.TIMESTAMP.BODY, as v1,BASE64")
+        raise SignatureRefusedError(
+            f"no signature in {SIGNATURE} fits, or there is no such hook; signed is ID.TIMESTAMP.BODY"
+        )
     return webhook_id
 
 

@@ -17,7 +17,6 @@ import domain
 from domain.aggregate import EVENT_CLASSES
 from domain.moment import BOUNDS, is_within_bounds
 from domain.wait import WaitTerms
-from infra.event_store.waits import WAITED_FOR, log_of
 from tasks.app import task
 from tasks.worker.waiting import Wait
 
@@ -129,12 +128,12 @@ def event_terms(
         raise ValueError(f"match: {match!r} is no mapping of fields to values")
     if on_timeout not in {FAIL, NONE}:
         raise ValueError(f"on_timeout: {on_timeout!r} is neither {FAIL!r} nor {NONE!r}")
-    back = since if isinstance(since, (int, float)) else 0.0
+    is_moment = isinstance(since, str)
     return WaitTerms(
         event=name,
         match=msgspec.to_builtins(dict(match or {})),
-        since=_moment("since", since) if isinstance(since, str) else None,
-        lookback_seconds=_seconds("since", back),
+        since=_moment("since", since) if is_moment else None,
+        lookback_seconds=0.0 if since is None or is_moment else _seconds("since", since),
         until=None if timeout is None else _deadline(timeout),
     )
 
@@ -142,8 +141,6 @@ def event_terms(
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or name not in EVENT_CLASSES:
         raise ValueError(f"no event is called {name!r}; docs/events.md lists those there are")
-    if log_of(name) is None:
-        raise ValueError(f"{name} cannot be waited for, only what begins with {', '.join(sorted(WAITED_FOR))}")
 
 
 def _deadline(timeout: Any) -> datetime:

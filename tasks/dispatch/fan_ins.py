@@ -18,7 +18,7 @@ from infra.event_store import fan_ins as members
 from infra.event_store.stories import RevokedStories, open_fan_ins_of_story
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.place import Place
-from tasks.dispatch.settling import ACTOR, CONTINUE, Settling, ValueNotKeptError, ends_of_steps
+from tasks.dispatch.settling import ACTOR, CONTINUE, NotHandedOnError, Settling, ends_of_steps
 from tasks.dispatch.subject import run_id_of
 
 FOLLOWER: Final = "dispatch.fan_ins"
@@ -62,10 +62,13 @@ class FanInFollower:
             return False
         self._store.look_for_revoked_stories(self._revoked_stories)
         with self._store.transaction() as transaction:
-            self._count(transaction, page)
-            self._revoke(transaction, page)
-            self.place.store(transaction, to=page.position)
-        self.place.stored(page.position)
+            is_news = any((self._count(transaction, page), self._revoke(transaction, page)))
+            if is_news := is_news or self.place.is_far_behind(page.position):
+                self.place.store(transaction, to=page.position)
+        if is_news:
+            self.place.stored(page.position)
+        else:  # mostly: no member of a fan-in has ended, and a commit that writes nothing costs next to nothing
+            self.place.position = page.position
         return True
 
     def note_position(self) -> None:
@@ -76,7 +79,8 @@ class FanInFollower:
                 self.place.store(transaction, to=position)
             self.place.stored(position)
 
-    def _count(self, transaction: Transaction, page: Page) -> None:
+    def _count(self, transaction: Transaction, page: Page) -> bool:
+        """Whether any fan-in, or member of one, was told of."""
         ends = {run_id_of(each.event.originator_id): each for each in page.events if each.event.TOPIC in END_NAMES}
         names = {run: each.event.TOPIC for run, each in ends.items()}
         for each in page.events:
@@ -90,10 +94,14 @@ class FanInFollower:
         news = members.note_ends(transaction.connection, is_succeeded)
         for fan_in_id, count in members.counts(transaction.connection, sorted(news)).items():
             self._settle(transaction, fan_in_id, count)
+        return bool(news) or any(isinstance(each.event, FanInDeclared) for each in page.events)
 
     def _settle(self, transaction: Transaction, fan_in_id: str, count: Count) -> None:
-        if (settling := self._settling(transaction, fan_in_id, count)) is None:
-            return  # it is settled; this member comes late
+        settling = self._settling(transaction, fan_in_id, count)
+        if settling is None or self._is_settled(settling, count):
+            members.forget(transaction.connection, fan_in_id)  # of later ends nothing follows
+
+    def _is_settled(self, settling: Settling, count: Count) -> bool:
         came_to = standing(count, settling.declared.least)
         if (revocation := self._revoked_stories.of(settling.correlation_id)) is not None:
             settling.revoke(revocation)
@@ -102,8 +110,11 @@ class FanInFollower:
         elif came_to is Standing.COMPLETED:
             try:
                 settling.complete()
-            except ValueNotKeptError as error:
+            except NotHandedOnError as error:
                 settling.fail(str(error))
+        else:
+            return False
+        return True
 
     def _settling(self, transaction: Transaction, fan_in_id: str, count: Count) -> Settling | None:
         stream = fan_in_stream(fan_in_id)
@@ -113,17 +124,21 @@ class FanInFollower:
             return None
         return Settling(transaction, fan_in_id, declared, count, at=self._clock())
 
-    def _revoke(self, transaction: Transaction, page: Page) -> None:
-        """Settle what waits in stories that were taken back: nothing has to end for that."""
+    def _revoke(self, transaction: Transaction, page: Page) -> bool:
+        """Settle what waits in stories that were taken back, nothing has to end for that; whether there was any."""
+        is_news = False
         for each in page.events:
             event = each.event
             if isinstance(event, StoryRevocationRequested):
+                is_news = True
                 open_ = open_fan_ins_of_story(transaction.connection, event.correlation_id)
                 self._settle_all(transaction, open_)
             elif isinstance(event, FanInDeclared) and self._revoked_stories.of(each.metadata.get("correlation_id")):
                 self._settle_all(transaction, [event.originator_id])
             elif isinstance(event, TaskRevoked) and event.task == CONTINUE:
+                is_news = True
                 self._revoke_body(transaction, each, event)
+        return is_news
 
     def _settle_all(self, transaction: Transaction, streams: list[str]) -> None:
         ids = [stream.removeprefix(fan_in_stream("")) for stream in streams]

@@ -20,6 +20,9 @@ from infra.event_store import Recorded
 SETTLED_AFTER: Final = timedelta(seconds=1)
 """So long after the time until which an event may come, what was recorded by then can be read."""
 
+FORGOTTEN: Final = 1_000
+"""So many times of waits that have ended are kept beside those of open ones, and not many more: some are years away."""
+
 _NOT_HERE: Final = KeptMessage(body=None, size_bytes=0)
 
 
@@ -81,6 +84,9 @@ class OpenWaits:
         if wait.event.terms.until is not None:
             settled = SETTLED_AFTER if wait.event.terms.event is not None else timedelta(0)
             heapq.heappush(self._due, (wait.event.terms.until + settled, wait.began.position, wait.stream))
+        if len(self._due) > 2 * len(self._by_stream) + FORGOTTEN:
+            self._due = [each for each in self._due if self._is_open(each[1], each[2])]
+            heapq.heapify(self._due)
 
     def remove(self, stream: str) -> None:
         """A run does not wait any longer."""
@@ -109,9 +115,12 @@ class OpenWaits:
         """Those whose time has come, the earliest first; each is given once."""
         while self._due and self._due[0][0] <= now:
             _, position, stream = heapq.heappop(self._due)
-            wait = self._by_stream.get(stream)
-            if wait is not None and wait.began.position == position:
-                yield wait
+            if self._is_open(position, stream):
+                yield self._by_stream[stream]
+
+    def _is_open(self, position: int, stream: str) -> bool:
+        wait = self._by_stream.get(stream)
+        return wait is not None and wait.began.position == position
 
     def _places(self, wait: OpenWait) -> dict[str, OpenWait]:
         path, value = _key(wait)

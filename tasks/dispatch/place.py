@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import psycopg
 
 from infra.event_store import Checkpoint, Log, Transaction
+
+FAR: Final = 10_000
+"""Positions that are looked at again after a crash, at most, where nothing came of them."""
 
 
 class Place:
@@ -27,6 +32,10 @@ class Place:
     def is_ahead(self) -> bool:
         """Whether the store does not know yet how far this is."""
         return self.position > self._stored
+
+    def is_far_behind(self, position: int) -> bool:
+        """Whether what the store knows is so far behind a position that it is worth a commit of its own."""
+        return position - self._stored > FAR
 
     def load(self, connection: psycopg.Connection) -> None:
         """Stand where the store says."""

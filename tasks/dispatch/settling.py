@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
@@ -13,7 +13,6 @@ import msgspec
 from domain.aggregate import Event
 from domain.fan_in import SETTLED, Count, FanInCompleted, FanInDeclared, FanInFailed, fan_in_stream
 from domain.kept_message import Carried
-from domain.run import END_NAMES
 from domain.task_run import (
     SLOT_REQUESTED,
     TaskEvent,
@@ -22,14 +21,12 @@ from domain.task_run import (
     TaskRequested,
     TaskRevoked,
     TaskStarted,
-    TaskSucceeded,
     run_stream,
     task_event,
 )
 from domain.tier import Tier
 from infra.event_store import Log, NewEvent, Recorded, Transaction
 from infra.event_store import fan_ins as members
-from infra.event_store.payloads import kept
 from infra.event_store.revocations import Revocation
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.outcomes import FIRST_ATTEMPT, caused_by
@@ -39,14 +36,16 @@ from tasks.workflows.steps import steps_of
 ACTOR: Final = "policy:fan_in"
 CONTINUE: Final = "continue_workflow"
 """The task that sends a body which is more than one task: that takes Celery."""
+VALUES_LIMIT_BYTES: Final = 8_388_608
+"""Of all the members' values as JSON text: they become one argument in one message, of which RabbitMQ takes 16 MiB."""
 _TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 _EMBEDDED: Final = {"callbacks": "link", "errbacks": "link_error", "chain": "chain", "chord": "chord"}
 """Of Celery's message the third part, and which option of a signature each comes from."""
 NOTHING: Final[Mapping[str, str]] = {}
 
 
-class ValueNotKeptError(Exception):
-    """A member's value was too long to be kept, so the body cannot be given it."""
+class NotHandedOnError(Exception):
+    """The body cannot be given its members' values: one was too long to be kept, or they are too long together."""
 
 
 class Settling:
@@ -89,13 +88,10 @@ class Settling:
         """Ask for the body.
 
         Raises:
-            ValueNotKeptError: it cannot be given a value.
+            NotHandedOnError: it cannot be given the values.
         """
         good = [each.run_id for each in self._places if each.is_succeeded]
-        stories = self._transaction.load(Log.TASKS, [run_stream(run) for run in good])
-        values = [self._value(run, stories[run_stream(run)]) for run in good]
-        like = next((e for e in stories[run_stream(good[0])] if isinstance(e, TaskStarted)), None) if good else None
-        requested = self._request(values, like)
+        requested = self._request(list(self._values(good)), self._like(good[0]))
         fact = FanInCompleted(
             originator_id=fan_in_stream(self._fan_in_id),
             originator_version=SETTLED,
@@ -167,24 +163,27 @@ class Settling:
             **(several if _is_canvas(body) else simple),
         )
 
-    def _value(self, run_id: str, story: list[Any]) -> Any:
-        end = next((each for each in story if isinstance(each, TaskSucceeded)), None)
-        if end is None or end.result is None:
-            return None
-        whole = kept(self._transaction.connection, run_id)
-        try:
-            return msgspec.json.decode(end.result if whole is None else whole)
-        except msgspec.DecodeError:
-            raise ValueNotKeptError(
-                f"the value of run {run_id} is too long to be handed on (LEDGERQ_RESULT_PAYLOAD_LIMIT_BYTES)"
-            ) from None
+    def _values(self, run_ids: Sequence[str]) -> Iterator[Any]:
+        size = 0
+        for run_id, text in members.values(self._transaction.connection, run_ids):
+            size += len(text or b"")
+            if size > VALUES_LIMIT_BYTES:
+                raise NotHandedOnError(f"the members' values take more than {VALUES_LIMIT_BYTES} bytes together")
+            try:
+                yield None if text is None else msgspec.json.decode(text)
+            except msgspec.DecodeError:
+                raise NotHandedOnError(
+                    f"the value of run {run_id} is too long to be handed on (LEDGERQ_RESULT_PAYLOAD_LIMIT_BYTES)"
+                ) from None
+
+    def _like(self, run_id: str) -> TaskStarted | None:
+        """Whose tier, priority and license the body has, where it says nothing."""
+        story = self._transaction.load(Log.TASKS, [run_stream(run_id)]).get(run_stream(run_id), [])
+        return next((each for each in story if isinstance(each, TaskStarted)), None)
 
     def _why(self) -> str:
         bad = next(each for each in self._places if each.is_succeeded is False)
-        stream = run_stream(bad.run_id)
-        told = [e for e in self._transaction.load(Log.TASKS, [stream]).get(stream, []) if e.TOPIC in END_NAMES]
-        end = next((each for each in told if isinstance(each, TaskEvent)), None)
-        said = f"{getattr(end, 'error_type', 'ended')}: {getattr(end, 'error', '')}"
+        said = members.error_of(self._transaction.connection, bad.run_id)
         return f"{self._count.failed} of {self._count.total} members ended badly, first {bad.run_id}: {said}"[:2000]
 
 

@@ -41,7 +41,7 @@ def _end(store: EventStore, fan_in: StuckFanIn, *, actor: str, at: datetime) -> 
     with store.transaction() as transaction:
         told = transaction.load_recorded(Log.TASKS, [stream, *map(run_stream, fan_in.missing)])
         declared = next((each for each in told[stream] if isinstance(each.event, FanInDeclared)), None)
-        count = members.counts(transaction.connection, [fan_in.fan_in_id])[fan_in.fan_in_id]
-        if declared is None or len(told) > 1 or count != fan_in.members:
-            return False
+        count = members.counts(transaction.connection, [fan_in.fan_in_id]).get(fan_in.fan_in_id)
+        if declared is None or len(told) > 1 or count is None or count != fan_in.members:
+            return False  # none: it is settled, and its members are forgotten
         return Settling(transaction, fan_in.fan_in_id, declared, count, at=at, actor=actor).fail(fan_in.reason)

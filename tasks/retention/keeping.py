@@ -11,7 +11,7 @@ import structlog
 
 from infra.database import DatabaseUnreachableError, Leadership, connect
 from infra.database.errors import database_faults
-from infra.event_store.payloads import drop_payloads
+from infra.event_store.payloads import DROPPED_AT_ONCE, drop_payloads
 from infra.metrics import catalog
 from infra.metrics.instruments import Instruments
 from infra.metrics.metric import Metric
@@ -53,6 +53,8 @@ class Keeping:
     def step(self, now: datetime) -> None:
         """See that there are months for the heartbeats to come, and drop results whose time is up; once an hour.
 
+        Of results a part is dropped at a time: where more are left, the next step goes on.
+
         Raises:
             DatabaseUnreachableError: the database is away.
         """
@@ -61,7 +63,9 @@ class Keeping:
         self._next_look = now + MONTHS_EVERY
         with connect(self._settings, name="months") as connection, database_faults(connection):
             try:
-                drop_payloads(connection, kept_for=timedelta(seconds=self._settings.result_retention_seconds))
+                kept_for = timedelta(seconds=self._settings.result_retention_seconds)
+                if drop_payloads(connection, kept_for=kept_for) == DROPPED_AT_ONCE:
+                    self._next_look = now
                 made = make_months(connection, now=now)
             except psycopg.errors.LockNotAvailable:
                 self._next_look = now + TRY_AGAIN

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Any
 
 import click
 import msgspec
@@ -14,19 +14,17 @@ from domain.webhook import Webhook, WebhookState
 from domain.webhook_delivery import delivery_purpose
 from domain.webhook_events import DisabledBecause, EndpointTerms, WebhookEvent
 from infra.event_store import NewEvent
-from infra.moments import stretch
 from infra.settings import load_settings
 from infra.webhooks.secrets import endpoint_secret
 from infra.words import WORDS
 from tasks.decision_commands import append, json_option, name_argument, opened, reason_option, verb_of
-from tasks.webhooks.asking import COMMAND, as_text, told_secret
+from tasks.webhooks.asking import COMMAND, as_text, overlap_of, told_secret
 from tasks.webhooks.delivery_commands import deliveries, redrive
 from tasks.webhooks.hook_commands import receive
 from tasks.webhooks.reading import endpoint, endpoint_story, endpoints, folded
 from tasks.webhooks.showing import line, summary, tell
 
 Verb = Callable[[Webhook, datetime], WebhookEvent]
-LONGEST_OVERLAP_DAYS: Final = 30
 
 
 @click.group()
@@ -155,18 +153,6 @@ def test(name: str, *, reason: str | None) -> None:
     """Have an event of its own (webhook.tested) sent to an endpoint; print the run's id."""
     done = _do(name, lambda known, at: known.test(at=at, reason=reason))
     click.echo(str(derived_run_id(done.event_id, delivery_purpose(name), done.event.timestamp)))
-
-
-def overlap_of(text: str) -> timedelta:
-    """How long two secrets are used, as an option says.
-
-    Raises:
-        click.BadParameter: it is no stretch of time, or longer than is allowed.
-    """
-    overlap = timedelta(seconds=stretch(text, option="--previous-for") or 0)
-    if overlap > timedelta(days=LONGEST_OVERLAP_DAYS):
-        raise click.BadParameter(f"allowed are 0 to {LONGEST_OVERLAP_DAYS} days", param_hint="--previous-for")
-    return overlap
 
 
 def _do(name: str, verb: Verb) -> NewEvent:

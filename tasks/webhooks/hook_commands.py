@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -13,13 +13,12 @@ from domain.hook import Hook
 from domain.tier import Tier
 from domain.webhook_events import HookEvent
 from infra.event_store import NewEvent
-from infra.moments import stretch
 from infra.settings import load_settings
 from infra.webhooks.secrets import chosen_secrets, hook_secret
 from infra.words import WORDS
 from tasks.decision_commands import append, json_option, name_argument, opened, reason_option, verb_of
 from tasks.schedules.asking import check_task
-from tasks.webhooks.asking import COMMAND, as_text, told_secret
+from tasks.webhooks.asking import COMMAND, as_text, overlap_of, told_secret
 from tasks.webhooks.reading import hook, hooks
 
 
@@ -85,7 +84,7 @@ def rotate(name: str, *, previous_for: str, reason: str | None) -> None:
     """Take calls signed with a new secret, for a while with either; print the new one."""
     if name in chosen_secrets(load_settings()):
         raise click.ClickException(f"the caller chose the secret of {name}: change it in LEDGERQ_WEBHOOK_SECRETS")
-    overlap = timedelta(seconds=min(stretch(previous_for, option="--previous-for") or 0, 2_592_000))
+    overlap = overlap_of(previous_for)
     told_secret(hook_secret, name, 1)
     _tell_secret(name, _do(name, lambda known, at: known.rotate(previous_for=overlap, at=at, reason=reason)))
 

@@ -89,14 +89,11 @@ def receive(call: Call, store: EventStore, settings: Settings, *, now: datetime)
 
 
 def _checked(call: Call, known: Hook, settings: Settings, now: datetime) -> str:
-    """The call's id; looked for in the same way where there is no such hook, so that nobody learns which there are."""
-    generations = known.generations(at=now) if known.declared else (0,)
-    secrets = [hook_secret(settings, known.name, generation) for generation in generations]
+    """The call's id; refused alike where there is no such hook, so that nobody learns which there are."""
+    secrets = [hook_secret(settings, known.name, generation) for generation in known.generations(at=now)]
     try:
         return check_signature(call.body, call.headers, secrets, now=now)
     except SignatureRefusedError as error:
-        if known.declared is None:
-            raise CallRefusedError(404, "there is no such hook") from None
         raise CallRefusedError(400 if isinstance(error, CallStaleError) else 401, str(error)) from None
 
 

@@ -10,6 +10,7 @@ from celery.exceptions import Retry
 from domain.kept_message import KeptMessage
 from domain.wait import WaitTerms
 from infra.broker.frames import OutgoingMessage
+from infra.event_store.waits import WAITED_FOR, log_of
 from tasks.worker.attempt import Attempt
 
 KEPT_LIMIT_BYTES: Final = 131_072
@@ -23,9 +24,17 @@ class Wait(Retry):  # type: ignore[misc]  # Celery is untyped
 
     Args:
         terms: what is waited for.
+
+    Raises:
+        ValueError: there is no such event to wait for, and no time; it would never end.
     """
 
     def __init__(self, terms: WaitTerms) -> None:
+        if terms.event is None and terms.until is None:
+            raise ValueError("a wait is for an event or until a time, and these terms have neither")
+        if terms.event is not None and log_of(terms.event) is None:
+            begins = ", ".join(sorted(WAITED_FOR))
+            raise ValueError(f"{terms.event} cannot be waited for, only what begins with {begins}")
         self.terms = terms
         super().__init__(f"waits for {terms.event or terms.until}")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.fan_in import Count, Standing, standing
+from domain.messages import MessageInvalid, decode_data
 
 
 def after(ends: list[bool], total: int, least: int | None) -> Standing:
@@ -28,3 +31,12 @@ def test_one_failure_settles_what_wants_all_at_once() -> None:
     assert after([False] * 17, 20, 3) is Standing.OPEN
     assert after([False] * 18, 20, 3) is Standing.FAILED
     assert after([True], 20, 1) is Standing.COMPLETED
+
+
+def test_a_declaration_whose_body_nothing_can_be_asked_for_by_is_refused() -> None:
+    body = {"task": "total", "options": {"task_id": "run-2"}}
+    told = {"fan_in_id": "fan-1", "members": [["run-1"]]}
+    decode_data("fan_in.declared", msgspec.json.encode({**told, "body": body}))
+    for bad in ({}, {**body, "options": {}}, {**body, "kwargs": 7}):
+        with pytest.raises(MessageInvalid, match="body: "):
+            decode_data("fan_in.declared", msgspec.json.encode({**told, "body": bad}))

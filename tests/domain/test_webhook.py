@@ -67,6 +67,7 @@ def test_a_pattern_that_fits_nothing_that_is_sent_is_refused(pattern: str) -> No
 def test_a_star_is_everything_that_can_be_sent() -> None:
     assert wanted_names(["*"]) == set(sendable_names())
     assert "webhook.disabled" in wanted_names(["webhook.*"])
+    assert wanted_names(["*"]).isdisjoint({"webhook.began_failing", "webhook.recovered", "webhook.tested"})
     assert not any(name.startswith("delivery.") for name in sendable_names())
 
 
@@ -90,6 +91,19 @@ def test_registered_again_an_endpoint_has_another_secret_and_the_old_one_is_wort
     removed = active.after(active.remove(at=NOW), recorded_at=NOW)
     again = removed.after(removed.register(TERMS, allows_http=False, at=NOW), recorded_at=NOW)
     assert (active.generations(at=NOW), again.generations(at=NOW)) == ((1,), (2,))
+
+
+def test_an_endpoint_that_fails_now_and_then_begins_to_once_in_a_while() -> None:
+    webhook, told = known(REGISTERED), []
+    for minutes in range(30):
+        at = NOW + timedelta(minutes=minutes)
+        failed = webhook.failed("E: e", is_gone=False, disable_after=timedelta(days=5), at=at)
+        webhook = webhook if failed is None else webhook.after(failed, recorded_at=at)
+        arrived = webhook.arrived(at=at + timedelta(seconds=30))
+        webhook = webhook if arrived is None else webhook.after(arrived, recorded_at=at)
+        told += [(minutes, event.name) for event in (failed, arrived) if event is not None]
+    assert told == [(n, f"webhook.{name}") for n in (0, 11, 22) for name in ("began_failing", "recovered")]
+    assert webhook.failed("E: e", is_gone=True, disable_after=timedelta(days=5), at=at) is not None
 
 
 def test_waits_grow_by_the_schedule_and_end_with_it() -> None:

@@ -2,8 +2,6 @@
 
 set local lock_timeout = '10s';  -- who waits for a long query keeps all others waiting: rather be refused, and done again
 
-create index task_events_waits on event_store.task_events (position) where name = 'task.wait_began';
-
 -- Nobody has waited before this: who ends waits begins here, and does not read the whole log first.
 insert into event_store.checkpoints (follower, log, position)
 select follower, 'tasks', coalesce((select max(position) from event_store.task_events), 0)
@@ -12,19 +10,20 @@ from (values ('dispatch.waits'), ('dispatch.resuming')) as new (follower);
 alter table read_model.task_runs drop constraint task_runs_state_check;
 alter table read_model.task_runs add constraint task_runs_state_check check (state in (
     'requested', 'published', 'held', 'running', 'retrying', 'waiting',
-    'succeeded', 'failed', 'timed_out', 'lost', 'rejected', 'revoked', 'expired', 'dead_lettered'));
+    'succeeded', 'failed', 'timed_out', 'lost', 'rejected', 'revoked', 'expired', 'dead_lettered')) not valid;
 alter table read_model.task_attempts drop constraint task_attempts_outcome_check;
 alter table read_model.task_attempts add constraint task_attempts_outcome_check check (outcome in (
     'held', 'running', 'ignored', 'retry_scheduled', 'wait_began',
-    'succeeded', 'failed', 'timed_out', 'lost', 'rejected', 'revoked', 'expired'));
+    'succeeded', 'failed', 'timed_out', 'lost', 'rejected', 'revoked', 'expired')) not valid;
 alter table read_model.task_attempts
     add column wait_began_at timestamptz,
     add column wait_event    text,
     add column wait_match    text,
     add column wait_until    timestamptz,
     add column wait_ended_at timestamptz,
-    add column wait_end      text check (wait_end in ('satisfied', 'timed_out')),
-    add column wait_event_id text;
+    add column wait_end      text,
+    add column wait_event_id text,
+    add constraint task_attempts_wait_end_check check (wait_end in ('satisfied', 'timed_out')) not valid;
 
 create view analytics.fct_waits as
 select a.run_id,

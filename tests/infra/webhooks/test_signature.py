@@ -85,6 +85,12 @@ def test_a_secret_that_the_caller_chose_stands_in_the_settings() -> None:
     assert hook_secret(settings, "other", 7) != chosen
 
 
+@pytest.mark.parametrize("secret", ["A" * 32, "whsec_" + "A" * 23, "whsec_AAAA"])
+def test_a_secret_that_nothing_can_be_signed_with_is_refused_when_settings_are_read(secret: str) -> None:
+    with pytest.raises(ValueError, match="is allowed"):
+        Settings(webhook_secrets=SecretStr(f"stripe={secret}"))
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

@@ -68,12 +68,19 @@ def test_what_did_not_come_in_time_fails_or_is_none() -> None:
         (("license.renewed",), {"timeout": "soon"}, "timeout: 'soon' is no ISO 8601"),
         (("license.renewed",), {"since": "2026-12-01T09:00:00"}, "has no offset"),
         (("license.renewed",), {"since": 1e10}, "since: "),
+        (("license.renewed",), {"since": ["2026-12-01T09:00:00Z"]}, "since: "),
         (("license.renewed",), {"on_timeout": "raise"}, "on_timeout: 'raise' is neither"),
     ],
 )
 def test_what_cannot_be_asked_for_is_said(given: tuple[Any, ...], options: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         wait_for_event.run(*given, **options)
+
+
+def test_a_task_of_one_s_own_cannot_wait_for_what_never_comes() -> None:
+    for terms in (WaitTerms(), WaitTerms(event="backpressure.began")):
+        with pytest.raises(ValueError, match="wait"):
+            Wait(terms)
 
 
 @pytest.mark.parametrize(

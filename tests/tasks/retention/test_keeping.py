@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from infra.event_store import Log
+from infra.event_store.payloads import DROPPED_AT_ONCE
 from infra.retention.parts import parts
 from tasks.retention.keeping import Keeping
 from tests.infra.retention.past import MONTHS, Past
@@ -22,6 +23,21 @@ def test_the_leader_makes_months_ahead_once_an_hour(past: Past) -> None:
         assert [part.name for part in parts(past.connection)][-1] == "2031_12"
         keeping.step(datetime(2031, 11, 1, 1, tzinfo=UTC))
         assert [part.name for part in parts(past.connection)][-1] == "2032_01"
+
+
+def test_results_whose_time_is_up_are_dropped_a_part_at_a_step(past: Past) -> None:
+    kept = """
+        insert into results.payloads (run_id, stored_at, encoding, body)
+        select number::text, now() - interval '1 day', 'identity', '1' from generate_series(1, %s) as number
+    """
+    past.connection.execute(kept, [2 * DROPPED_AT_ONCE + 1])
+    past.connection.execute("insert into results.payloads (run_id, encoding, body) values ('new', 'identity', '1')")
+    left, now = [], datetime.now(UTC)
+    with Keeping(past.settings) as keeping:
+        for _ in range(4):
+            keeping.step(now)
+            left.append(past.connection.execute("select count(*) from results.payloads").fetchall()[0][0])
+    assert left == [DROPPED_AT_ONCE + 2, 2, 1, 1]
 
 
 def test_where_it_is_switched_on_it_archives_and_drops_what_may_go(past: Past) -> None:

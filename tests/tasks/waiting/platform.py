@@ -54,6 +54,7 @@ class Waiting(World):
         self,
         run: str | None = None,
         *,
+        root: str | None = None,
         attempt: int = 1,
         body: str = BODY,
         sent: str = "",
@@ -70,7 +71,7 @@ class Waiting(World):
             "terms": WaitTerms(**{"event": "signal.received", **terms}),
             "message": KeptMessage.of(body.encode(), {**headers, "ledgerq-attempt": attempt + 1}, limit_bytes=10_000),
             "priority": 7,
-            "root_id": run,
+            "root_id": root or run,
         }
         self._tell(run, TaskWaitBegan.TOPIC, story=story, **told)
         return run

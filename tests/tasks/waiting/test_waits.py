@@ -57,6 +57,32 @@ def test_how_far_a_wait_looks_back_can_be_said(waiting: Waiting) -> None:
     assert [waiting.came(run) for run in (far, since, near, later)] == [paid, paid, None, None]
 
 
+def test_looking_far_back_is_done_a_part_at_a_time(waiting: Waiting) -> None:
+    for _ in range(220):
+        waiting.signal("agreed")
+    paid = waiting.signal("paid")
+    waiting.look()
+    run = waiting.begin(match={"signal": "paid"}, since=datetime.now(UTC) - HOUR)
+    parts = 0
+    while waiting.waits.step() and not waiting.ends(run):
+        parts += 1
+    assert (waiting.came(run), parts) == (paid, 4)  # of 50 each
+
+
+def test_a_workflow_whose_first_run_cannot_be_read_holds_up_nobody(waiting: Waiting) -> None:
+    first = str(uuid4())
+    waiting.start(first)
+    with waiting.store.transaction() as transaction:
+        transaction.connection.execute("set local ledgerq.maintenance = on")
+        changed = "update event_store.task_events set data = '{}' where stream_id = %s"
+        transaction.connection.execute(changed, [f"task_run-{first}"])
+    run = waiting.begin(root=first)
+    waiting.look()
+    paid = waiting.signal("paid")
+    waiting.look()
+    assert waiting.came(run) == paid
+
+
 def test_waits_and_events_that_race_all_meet(waiting: Waiting) -> None:
     runs = [str(uuid4()) for _ in range(60)]
     for run in runs:

@@ -108,6 +108,7 @@ def test_a_call_that_is_not_signed_as_it_has_to_be_asks_for_nothing(hooked: Desk
         "ahead": call(hooked, hooked.name, BODY, signed(hooked, minutes=6)),
         "unknown": call(hooked, "nobody", BODY, good),
         "unknown, unsigned": call(hooked, "nobody", BODY, {}),
+        "unknown, stale": call(hooked, "nobody", BODY, signed(hooked, minutes=-6)),
         "odd name": call(hooked, "a\0b", BODY, good),
     }
     assert {why: answer.status for why, answer in answers.items()} == {
@@ -116,11 +117,13 @@ def test_a_call_that_is_not_signed_as_it_has_to_be_asks_for_nothing(hooked: Desk
         "other secret": 401,
         "stale": 400,
         "ahead": 400,
-        "unknown": 404,
-        "unknown, unsigned": 404,
-        "odd name": 404,
+        "unknown": 401,
+        "unknown, unsigned": 401,
+        "unknown, stale": 400,
+        "odd name": 401,
     }
     assert "more than 5 minutes" in answers["stale"].told["detail"]
+    assert answers["unknown"].told["detail"] == answers["tampered"].told["detail"]
     assert answers["tampered"].headers["content-type"] == "application/problem+json"
     assert runs(hooked) == []
 
