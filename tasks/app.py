@@ -27,6 +27,9 @@ from tasks.worker.retry import RetryPolicy
 _CATALOG: Final = "tasks.catalog"
 _SAMPLES: Final = ("tasks.sample.work", "tasks.sample.marking")
 _CORRELATION: Final = "ledgerq-correlation-id"
+CHAIN: Final = "ledgerq-chain"
+"""Header of the links of a chain but the first: the first one's run."""
+LICENSE: Final = "ledgerq-license-id"
 BEGAN_AT: Final = "ledgerq-began-at"
 """Header: when the workflow began; what happened before it is not waited for (docs/waiting.md)."""
 _TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
@@ -42,18 +45,21 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
 
         A message without a priority would count as 0, below every other; a task that names none gets the middle of
         its tier. What a running task sends (a link of its chain, a chord's body, another task) goes to the tier and has
-        the priority of that task where it names none of its own. All else is Celery's ``Celery.send_task``.
+        the priority of that task where it names none of its own; so it is with the license and the trace. All else is
+        Celery's ``Celery.send_task``.
         """
         options.setdefault("mandatory", True)
         options["headers"] = {BEGAN_AT: self._began_at(), **(options.get("headers") or {})}
         self._inherit(options)
         self._tell_story(options)
+        self._tell_chain(options)
         queue = options.get("queue") or (None if options.get("exchange") is not None else Tier.NORMAL.queue)
         tier = _TIER_OF_QUEUE.get(str(getattr(queue, "name", queue)))
         if tier is not None:
             options["priority"] = tier.clamp(options.get("priority"))
         queue_name = str(getattr(queue, "name", queue) or "")
-        with sending(name, queue_name, options, correlation_id=self._correlation_id(options)):
+        within = None if self.current_worker_task is None else self.current_worker_task.request.get("traceparent")
+        with sending(name, queue_name, options, correlation_id=self._correlation_id(options), within=within):
             return super().send_task(name, args, kwargs, **options)
 
     def _tell_story(self, options: dict[str, Any]) -> None:
@@ -65,6 +71,14 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         story = _group(options) if parent is None else parent.request.get(_CORRELATION)
         if story and not headers.get(_CORRELATION):
             options["headers"] = {**headers, _CORRELATION: str(story)}
+
+    def _tell_chain(self, options: dict[str, Any]) -> None:
+        """Say of which chain it is a link, where it is what Celery sends after a link that has succeeded."""
+        parent = self.current_worker_task
+        following = None if parent is None else (parent.request.chain or (None,))[-1]
+        if following and (following.get("options") or {}).get("task_id") == options.get("task_id") is not None:
+            told = {CHAIN: parent.request.get(CHAIN) or parent.request.id}
+            options["headers"] = {**(options.get("headers") or {}), **told}
 
     def _began_at(self) -> str:
         """When the workflow began that the message belongs to: now, or when the running task's did."""
@@ -81,7 +95,12 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
 
     def _inherit(self, options: dict[str, Any]) -> None:
         parent = self.current_worker_task
-        if parent is None or self.conf.task_routes:
+        if parent is None:
+            return
+        license_id, headers = parent.request.get(LICENSE), options.get("headers") or {}
+        if license_id and LICENSE not in headers:
+            options["headers"] = {**headers, LICENSE: license_id}
+        if self.conf.task_routes:
             return
         delivered = parent.request.delivery_info or {}
         if options.get("priority") is None:

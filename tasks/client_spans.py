@@ -20,7 +20,9 @@ SERVICE: Final = "client"
 
 
 @contextmanager
-def sending(task: str, queue: str, options: dict[str, Any], *, correlation_id: str | None) -> Iterator[None]:
+def sending(
+    task: str, queue: str, options: dict[str, Any], *, correlation_id: str | None, within: str | None = None
+) -> Iterator[None]:
     """Around the sending of a task: its message says in which trace it is, if it is in any.
 
     No fault of tracing comes out of it.
@@ -30,11 +32,12 @@ def sending(task: str, queue: str, options: dict[str, Any], *, correlation_id: s
         queue: where it goes.
         options: Celery's; the run's id and a header are added.
         correlation_id: of the story, as its worker will find it; None: the run's id.
+        within: the ``traceparent`` of the running task's message; passed on where tracing is off.
     """
     span: Span | None = None
     with harmless:
         _begin(os.getpid())
-        span = _publishing(task, queue, options, correlation_id=correlation_id)
+        span = _publishing(task, queue, options, correlation_id=correlation_id, within=within)
     error_type: str | None = None
     try:
         yield
@@ -48,11 +51,14 @@ def sending(task: str, queue: str, options: dict[str, Any], *, correlation_id: s
                 tracer.send(span._replace(error=error_type, ended=datetime.now(UTC)))
 
 
-def _publishing(task: str, queue: str, options: dict[str, Any], *, correlation_id: str | None) -> Span | None:
+def _publishing(
+    task: str, queue: str, options: dict[str, Any], *, correlation_id: str | None, within: str | None
+) -> Span | None:
     """The span as it begins, told to ``options``; None where tracing is off: then it is the caller's that is told."""
     tracer, headers = current(), options.get("headers") or {}
     above = Context.read(headers.get("traceparent")) or active_context()
     if tracer is None:
+        above = above or Context.read(within)
         if above is not None:
             options["headers"] = {**headers, "traceparent": above.traceparent}
         return None

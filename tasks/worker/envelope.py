@@ -67,6 +67,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     correlation_header: Label | None = field(name="ledgerq-correlation-id", default=None)
     causation_header: Label | None = field(name="ledgerq-causation-id", default=None)
     held_header: Label | None = field(name="ledgerq-held", default=None)
+    chain_id: Label | None = field(name="ledgerq-chain", default=None)
     license_id: Label | None = field(name="ledgerq-license-id", default=None)
     tenant: Label | None = field(name="ledgerq-tenant", default=None)
     traceparent: Label | None = None

@@ -209,6 +209,8 @@ class Registrar:
         for watcher in self._watchers:
             watcher.concluded(attempt, verdict, runtime_seconds=runtime_seconds)
         told = self._told(attempt, verdict, runtime_seconds)
+        if told and verdict.fate is Fate.ACKNOWLEDGED and not in_hand.is_started and verdict.following is None:
+            told = [*_chain(in_hand, at=datetime.now(UTC)), *told]  # revoked or expired: no dead letter tells of it
         self._record(in_hand, told, messages, verdict.fate, replaces=verdict.following is not None)
         tell_attempt(in_hand, verdict, runtime_seconds=runtime_seconds)
 
@@ -341,7 +343,7 @@ class Registrar:
 
 
 def _chain(in_hand: InHand, *, at: datetime) -> list[CloudEvent]:
-    """What the log is told of the chain that the attempt begins, if it begins one."""
+    """What the log is told of the chain, or the member of a chord, that the attempt begins."""
     chain = chain_of(in_hand.message, in_hand.attempt)
     return [] if chain is None else [in_hand.attempt.tell(TaskChainRecorded.TOPIC, at=at, **chain)]
 

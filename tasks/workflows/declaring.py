@@ -13,6 +13,7 @@ from domain.fan_in import FanInDeclaredData
 from infra.broker.emitter import Emitter
 from infra.cloudevents import new_event
 from infra.settings import load_settings
+from infra.tracing import active_context
 
 SOURCE: Final = "/ledgerq/chord"
 DECLARED: Final = "fan_in.declared"
@@ -49,7 +50,9 @@ class FanIn:
             DECLARED, source=SOURCE, data=msgspec.convert(told, FanInDeclaredData), time=datetime.now(UTC)
         )
         story = self._story() or signature.get("options", {}).get("root_id") or str(fan_in_id)
-        named = msgspec.structs.replace(event, id=str(fan_in_id), correlationid=story)
+        named = msgspec.structs.replace(
+            event, id=str(fan_in_id), correlationid=story, traceparent=self._trace(signature) or event.traceparent
+        )
         with Emitter(load_settings(), role="chord") as emitter:
             emitter.emit(named)
 
@@ -57,6 +60,14 @@ class FanIn:
         """That of the task that sends it; None outside of one."""
         parent = self.app.current_worker_task
         return None if parent is None else parent.request.get("ledgerq-correlation-id") or parent.request.root_id
+
+    def _trace(self, body: dict[str, Any]) -> Any:
+        """The trace that its sender names, or else that of the task that sends it; None: what the emitter finds."""
+        parent = self.app.current_worker_task
+        told = (body.get("options", {}).get("headers") or {}).get("traceparent")
+        if told or parent is None or active_context() is not None:  # the emitter passes the active one on itself
+            return told
+        return parent.request.get("traceparent")
 
     def on_chord_part_return(self, *_given: Any, **_named: Any) -> None:
         """Nothing: the log counts."""
