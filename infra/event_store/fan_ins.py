@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import args_row
@@ -59,6 +60,14 @@ _ERROR: Final = f"""
 """  # noqa: S608  a constant
 _VALUES_AT_ONCE: Final = 100
 """Members whose values are read by one question; each may be as long as what is kept of a result."""
+_OF_STORY: Final = f"""
+    select declared.stream_id from event_store.task_events as declared
+    where declared.metadata->>'correlation_id' = %s and declared.name = 'fan_in.declared'
+      and declared.version = {DECLARED}
+      and exists (select from jsonb_array_elements(declared.data->'members') as member where member ? %s)
+    order by declared.position
+"""  # noqa: S608  a constant
+_BY_EVENT: Final = "select stream_id from event_store.task_events where event_id = %s"
 _PLACES: Final = "select place, run_id, is_succeeded from event_store.fan_in_places where fan_in_id = %s order by place"
 
 
@@ -123,3 +132,16 @@ def places(connection: Connection[Any], fan_in_id: str) -> list[Place]:
     """Its members, in order."""
     with connection.cursor(row_factory=args_row(Place)) as cursor:
         return cursor.execute(_PLACES, [fan_in_id]).fetchall()
+
+
+def fan_ins_of(connection: Connection[Any], run_id: str, *, story: str) -> list[str]:
+    """Those of a story (its correlation id) that a run is a member of, or a link of a member, settled or not."""
+    rows = connection.execute(_OF_STORY, [story, run_id])
+    return [row[0].removeprefix(fan_in_stream("")) for row in rows]
+
+
+def fan_in_told_by(connection: Connection[Any], event_id: UUID) -> str | None:
+    """The fan-in whose event that is; None where it is another's, or nobody's."""
+    row = connection.execute(_BY_EVENT, [event_id]).fetchone()
+    prefix = fan_in_stream("")
+    return row[0].removeprefix(prefix) if row is not None and row[0].startswith(prefix) else None

@@ -1,4 +1,4 @@
-"""``ledgerq run fork``: a chain again, from one of its steps on."""
+"""``ledgerq run fork``: a chain or a chord again, from one of its steps on, or from where it failed."""
 
 from __future__ import annotations
 
@@ -9,32 +9,40 @@ import click
 from infra.database import DatabaseUnreachableError
 from infra.event_store import EventStore, EventUnreadableError, Log
 from infra.settings import load_settings
-from tasks.forks.planning import Fork, ForkRefusedError, chain_in, plan, step_named
+from tasks.forks.planning import Fork, plan, start_named
+from tasks.forks.records import Records
+from tasks.forks.refusal import ForkRefusedError
+from tasks.forks.workflow import workflow_of
 
 
 @click.command()
-@click.argument("run_id", metavar="ID")
-@click.option("--from", "step", required=True, help="Number of the step to begin with, from 1, or its task's name.")
+@click.argument("named", metavar="ID")
+@click.option(
+    "--from",
+    "step",
+    required=True,
+    help="Number of the step to begin with, from 1; its task's name (of a chord: its body's, with what its members"
+    " returned); or `failed`: where it failed, of a chord with only those members again that failed.",
+)
 @click.option(
     "--as", "name", default="1", show_default=True, help="Tells several forks from one step apart; the same is one."
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
-def fork(run_id: str, *, step: str, name: str, dry_run: bool) -> None:
-    """Do a chain again from a step on; ID is that of any of its runs.
+def fork(named: str, *, step: str, name: str, dry_run: bool) -> None:
+    """Do a chain or chord again from a step on; ID is that of any of its runs, or of a chord's group.
 
-    The chain has to have ended, well or not. The steps before are not done again: what they returned is used. It is a
-    new chain with ids and a story of its own.
+    It has to have ended, well or not. The steps before are not done again: what they returned is used. It is a new
+    chain with ids and a story of its own.
     """
     url = load_settings().database_url.get_secret_value()
     try:
         with EventStore(url, connections=2, name="fork command") as store:
-            chain = chain_in(store, run_id)
-            planned = plan(store, chain, step_named(chain, step), name=name, actor=getpass.getuser())
-            what = f"step {planned.step.number} ({planned.step.task}) as run {planned.run_id}"
+            workflow = workflow_of(Records(store), named)
+            planned = plan(workflow, start_named(workflow, step), name=name, actor=getpass.getuser())
             if dry_run:
-                click.echo(f"would ask for {what}; the chain is:\n{chain.listed()}")
+                click.echo(f"would ask for {planned.text}; the steps are:\n{workflow.listed()}")
                 return
-            click.echo(f"asked for {what}" if _ask(store, planned) else f"asked for before: {what}")
+            click.echo(f"asked for {planned.text}" if _ask(store, planned) else f"asked for before: {planned.text}")
     except (ForkRefusedError, EventUnreadableError) as refusal:
         raise click.ClickException(str(refusal)) from refusal
     except DatabaseUnreachableError as error:

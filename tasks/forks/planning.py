@@ -1,181 +1,146 @@
-"""From a chain in the log to the fork that somebody asks for, or the reason why there is none."""
+"""From a chain or chord in the log to the fork that somebody asks for, or the reason why there is none."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
-from uuid import UUID, uuid5
+from enum import StrEnum
+from typing import Final, NamedTuple
 
-import msgspec
-
+from domain.aggregate import Event
 from domain.cause import Cause
-from domain.chain import Step, TaskChainRecorded, WorkflowForked, fork_id, forked, steps_of
-from domain.kept_message import Carried
-from domain.run import RunState, TaskRun
-from domain.task_run import SLOT_REQUESTED, TaskEvent, TaskRequested, TaskSucceeded, run_stream
-from domain.tier import Tier
-from infra.event_store import EventStore, Log, NewEvent, Recorded, caused
-from infra.event_store.payloads import kept
-from tasks.app import BEGAN_AT
-from tasks.worker.outcome import TEXT_LIMIT
+from domain.chain import Step, WorkflowForked, anew, fork_id
+from domain.fan_in import FanInDeclared, fan_in_stream
+from domain.run import RunState
+from domain.task_run import TaskRequested
+from infra.event_store import NewEvent, caused
+from tasks.forks.asking import Asking
+from tasks.forks.members import Redeclared, all_again, body_again, failed_again, new_runs
+from tasks.forks.records import has_failed
+from tasks.forks.refusal import ForkRefusedError
+from tasks.forks.workflow import Workflow
+from tasks.workflows.steps import steps_of
 
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
-
-
-class ForkRefusedError(Exception):
-    """The chain cannot be forked there; the text says why, and what can be."""
+FAILED: Final = "failed"
 
 
-class Chain(NamedTuple):
-    """A chain as the log knows it.
+class Part(StrEnum):
+    """What of a step is done again; the value is part of the fork's id."""
 
-    Attributes:
-        recorded: its first run's ``task.chain_recorded``, in its envelope.
-        event: the same.
-        steps: in order.
-        stories: what is recorded of each step's run, as far as it was begun.
-    """
+    ALL = ""
+    BODY = "/body"
+    FAILED = "/failed"
 
-    recorded: Recorded
-    event: TaskChainRecorded
-    steps: list[Step]
-    stories: list[list[TaskEvent]]
 
-    def state(self, step: Step) -> RunState | None:
-        """Where the step's run is; None: nothing is recorded of it."""
-        story = self.stories[step.number - 1]
-        return TaskRun.fold(story).state if story else None
+class Start(NamedTuple):
+    """Where a fork begins."""
 
-    def listed(self) -> str:
-        """Its steps in words."""
-        return "\n".join(f"  {s.number}  {s.task}  {self.state(s) or 'not begun'}  {s.run_id}" for s in self.steps)
+    step: Step
+    part: Part = Part.ALL
 
 
 class Fork(NamedTuple):
-    """What is to be recorded for a fork, and what it says."""
+    """What is to be recorded for a fork, and what it says.
+
+    Attributes:
+        run_id: the run that the step passes the value of on; of a group, the group.
+        again: how many members are executed again.
+        facts: what is to be recorded.
+    """
 
     step: Step
-    run_id: UUID
+    run_id: str
+    again: int
     facts: list[NewEvent]
 
-
-def chain_in(store: EventStore, run_id: str) -> Chain:
-    """The chain that a run belongs to.
-
-    Raises:
-        ForkRefusedError: nothing is recorded of the run, or of its chain.
-    """
-    story = _story(store, run_id)
-    if not story:
-        raise ForkRefusedError(f"nothing is recorded of a run {run_id}")
-    root = story[0].metadata.get("correlation_id", run_id)
-    found = _chain(story) or _chain(_story(store, str(root)))
-    if found is None or not isinstance(found.event, TaskChainRecorded):
-        raise ForkRefusedError(f"run {run_id} belongs to no chain whose steps are recorded")
-    steps = steps_of(found.event)
-    streams = store.load(Log.TASKS, {run_stream(step.run_id) for step in steps})
-    told = [streams.get(run_stream(step.run_id), []) for step in steps]
-    return Chain(found, found.event, steps, [[e for e in events if isinstance(e, TaskEvent)] for events in told])
+    @property
+    def text(self) -> str:
+        """In words."""
+        again = f"{self.again} run(s) before it again, then " if self.again else ""
+        return f"{again}step {self.step.number} ({self.step.task}) as run {self.run_id}"
 
 
-def step_named(chain: Chain, named: str) -> Step:
-    """A step by its number or its task's name.
+def start_named(workflow: Workflow, named: str) -> Start:
+    """A step by its number or its task's name (of a chord, its body's), or where it failed.
 
     Raises:
         ForkRefusedError: there is none, or more than one; the text lists them.
     """
-    found = [step for step in chain.steps if named in {str(step.number), step.task}]
+    if named == FAILED:
+        return _where_it_failed(workflow)
+    by_number = [Start(step) for step in workflow.steps if named == str(step.number)]
+    by_task = [Start(s, Part.BODY if s.kind == "chord" else Part.ALL) for s in workflow.steps if named == s.task]
+    found = by_number or by_task
     if len(found) != 1:
         what = "no step" if not found else f"{len(found)} steps"
-        raise ForkRefusedError(f"{what} of the chain: {named!r}; name one by its number:\n{chain.listed()}")
+        raise ForkRefusedError(f"{what} of the chain: {named!r}; name one by its number:\n{workflow.listed()}")
     return found[0]
 
 
-def plan(store: EventStore, chain: Chain, step: Step, *, name: str, actor: str) -> Fork:
-    """The fork of a chain from a step on.
+def _where_it_failed(workflow: Workflow) -> Start:
+    step = next((each for each in workflow.steps if has_failed(workflow.state(each))), None)
+    if step is None:
+        raise ForkRefusedError(f"nothing of it has failed:\n{workflow.listed()}")
+    if step.kind == "chord" and not workflow.failed_before_its_body(step):
+        return Start(step, Part.BODY)
+    return Start(step, Part.ALL if step.kind is None else Part.FAILED)
+
+
+def plan(workflow: Workflow, start: Start, *, name: str, actor: str) -> Fork:
+    """The fork of a chain or chord.
 
     Raises:
-        ForkRefusedError: the chain is under way, a step before has no result, or the step cannot begin a chain.
+        ForkRefusedError: it is under way, a step before has no result, or the log does not have what is needed.
     """
-    _refuse_what_cannot_be(chain, step)
-    fork, now = fork_id(chain.steps[0].run_id, step.number, name), datetime.now(UTC)
-    run_id = uuid5(fork, step.run_id)
-    signature = forked(step.signature, fork)
-    options = signature.get("options") or {}
-    given = [] if step.number == 1 or signature.get("immutable") else [_result(store, chain, step)]
-    event = TaskRequested(
-        originator_id=run_stream(run_id),
-        originator_version=SLOT_REQUESTED,
-        timestamp=now,
-        task=step.task,
-        args=(*given, *(signature.get("args") or ())),
-        kwargs=signature.get("kwargs") or {},
-        tier=_tier(options.get("queue") or chain.event.queue).value,
-        priority=options.get("priority") or chain.event.priority,
-        carried=Carried(embed=_embed(chain, step, options, fork), headers={BEGAN_AT: now.isoformat()}),
-    )
+    _refuse_what_cannot_be(workflow, start.step)
+    step, now = start.step, datetime.now(UTC)
+    fork = fork_id(workflow.root, f"{step.number}{start.part}", name)
+    asking = Asking(workflow.records, fork, now)
+    declared, requests = _asked(asking, workflow, start)
     said = WorkflowForked(
         originator_id=f"fork-{fork}",
         originator_version=1,
         timestamp=now,
-        forked_from=chain.steps[0].run_id,
+        forked_from=workflow.root,
         step=step.number,
         task=step.task,
-        run_id=str(run_id),
+        run_id=anew(step.run_id, fork),
+        fan_in_id=declared[0].originator_id.removeprefix(fan_in_stream("")) if declared else None,
+        again=new_runs(requests) if start.part is Part.FAILED or declared else (),
     )
-    cause = Cause(id=fork, at=now, actor=actor, correlation_id=str(run_id), causation_id=str(chain.recorded.event_id))
-    return Fork(step, run_id, caused([said, event], cause))
+    story = said.fan_in_id or (said.run_id if step.kind is None else new_runs(requests)[0])
+    cause = Cause(id=fork, at=now, actor=actor, correlation_id=story, causation_id=str(workflow.told.event_id))
+    facts: Sequence[Event] = [said, *declared, *requests]
+    return Fork(step, said.run_id, len(said.again), caused(facts, cause))
 
 
-def _refuse_what_cannot_be(chain: Chain, step: Step) -> None:
-    states = [chain.state(each) for each in chain.steps]
-    has_failed = any(state is not None and state.is_end and state is not RunState.SUCCEEDED for state in states)
-    if not has_failed and (states[-1] is None or not states[-1].is_end):
-        raise ForkRefusedError(f"the chain is under way; revoke it first, or wait for its end:\n{chain.listed()}")
-    for before in chain.steps[: step.number - 1]:
-        if chain.state(before) is not RunState.SUCCEEDED:
+def _asked(asking: Asking, workflow: Workflow, start: Start) -> tuple[list[FanInDeclared], list[TaskRequested]]:
+    step = start.step
+    if step.kind is None:
+        return [], [asking.step(workflow, step)]
+    told = None if step.fan_in_id is None else asking.records.declared(step.fan_in_id)
+    if told is None or (start.part is Part.ALL and step.number > 1):
+        if start.part is Part.FAILED:
+            return [], _failed_of_group(asking, step)
+        if start.part is Part.BODY:
+            raise ForkRefusedError(f"step {step.number} has not begun; fork from it by its number")
+        return [], [asking.canvas(workflow, step)]
+    assert isinstance(told.event, FanInDeclared)  # noqa: S101  it was found as one
+    how = {Part.ALL: all_again, Part.BODY: body_again, Part.FAILED: failed_again}[start.part]
+    made: Redeclared = how(asking, told.event)
+    return [made.declared, *made.others], made.requests
+
+
+def _failed_of_group(asking: Asking, step: Step) -> list[TaskRequested]:
+    runs = [each.run_id for each in steps_of({**step.signature, "options": {}})]
+    return [asking.again(run) for run in runs if has_failed(asking.records.state(run))]
+
+
+def _refuse_what_cannot_be(workflow: Workflow, step: Step) -> None:
+    if workflow.is_under_way():
+        raise ForkRefusedError(f"it is under way; revoke it first, or wait for its end:\n{workflow.listed()}")
+    for before in workflow.steps[: step.number - 1]:
+        if workflow.state(before) is not RunState.SUCCEEDED:
             raise ForkRefusedError(
-                f"step {before.number} ({before.task}) has no result to go on with:\n{chain.listed()}"
+                f"step {before.number} ({before.task}) has no result to go on with:\n{workflow.listed()}"
             )
-    if step.is_canvas:
-        raise ForkRefusedError(
-            f"step {step.number} is a {step.signature['subtask_type']}; fork from a step before or after it:\n"
-            f"{chain.listed()}"
-        )
-
-
-def _embed(chain: Chain, step: Step, options: dict[str, Any], fork: UUID) -> dict[str, Any]:
-    rest = [forked(each.signature, fork) for each in chain.steps[step.number :]]
-    return {
-        "chain": rest[::-1] or None,  # Celery takes the next one from the end
-        "callbacks": options.get("link") or None,
-        "errbacks": options.get("link_error") or None,
-    }
-
-
-def _result(store: EventStore, chain: Chain, step: Step) -> Any:
-    """What the step before returned."""
-    before = chain.steps[step.number - 2]
-    end = next(event for event in chain.stories[before.number - 1] if isinstance(event, TaskSucceeded))
-    if end.result is None:
-        return None
-    if len(end.result) <= TEXT_LIMIT:
-        return msgspec.json.decode(end.result)
-    with store.transaction() as transaction:
-        whole = kept(transaction.connection, before.run_id)
-    if whole is None:
-        text = f"the result of step {before.number} ({before.task}) is longer than what the log keeps of one"
-        raise ForkRefusedError(f"{text}, and not kept beside it any more; fork from there or before")
-    return msgspec.json.decode(whole)
-
-
-def _tier(queue: object) -> Tier:
-    return _TIER_OF_QUEUE.get(str(queue), Tier.NORMAL)
-
-
-def _story(store: EventStore, run_id: str) -> list[Recorded]:
-    return store.load_recorded(Log.TASKS, [run_stream(run_id)]).get(run_stream(run_id), [])
-
-
-def _chain(story: list[Recorded]) -> Recorded | None:
-    return next((each for each in story if isinstance(each.event, TaskChainRecorded)), None)

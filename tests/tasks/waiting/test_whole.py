@@ -188,7 +188,7 @@ def test_a_failed_chain_goes_on_from_its_step_with_what_came_before(platform: Pl
 def test_a_chain_that_is_under_way_is_not_forked(platform: Platform) -> None:
     ids = platform.ask("wait_for", 3600)
     platform.until(ids.waited, "task.wait_began")
-    assert "the chain is under way" in fork(platform, ids.charged, "--from", "1").stderr
+    assert "it is under way" in fork(platform, ids.charged, "--from", "1").stderr
 
 
 def test_what_cannot_be_waited_for_fails_with_a_reason(platform: Platform) -> None:

@@ -64,3 +64,37 @@ def long_total(texts: list[str]) -> int:
 def sleep(seconds: float) -> int:
     time.sleep(seconds)
     return 0
+
+
+@app.task(name="flow.shaky", max_retries=0)
+def shaky(number: int, road: str) -> int:
+    """Fails for odd numbers while there is no road."""
+    note(f"shaky:{number}:{road}")
+    if number % 2 and not Path(road).exists():
+        raise ValueError("no road")
+    return 2 * number
+
+
+@app.task(name="flow.passed")
+def passed(number: int, more: int, road: str) -> int:
+    note(f"passed:{more}:{road}")
+    return number + more
+
+
+@app.task(name="flow.tally", max_retries=0)
+def tally(numbers: list[int], road: str) -> int:
+    """Fails while there is no road."""
+    note(f"tally:{road}")
+    if not Path(road).exists():
+        raise ValueError("no road")
+    return sum(numbers)
+
+
+@app.task(name="flow.plus")
+def plus(number: int, more: int) -> int:
+    return number + more
+
+
+@app.task(name="flow.plain_total")
+def plain_total(numbers: list[int]) -> int:
+    return sum(numbers)
