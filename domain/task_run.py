@@ -240,6 +240,8 @@ class TaskFailure(TaskEnd, frozen=True, kw_only=True):
     """Version of the code of whoever says so, which may not be what ran: that is in :class:`TaskStarted`."""
     decided_by: str | None = None
     """Id of the event because of which it was refused or revoked: of the run's license, or of its story."""
+    errbacks: tuple[dict[str, Any], ...] = ()
+    """Error callbacks, as Celery's signatures, that nobody who saw the failure has called."""
 
 
 class TaskFailed(TaskFailure, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from infra.database import DatabaseUnreachableError
 from tasks.results.meta import NotKept, meta_of, unknown
 from tasks.results.outcomes import Outcomes
 from tasks.workflows.declaring import FanIn
+from tasks.workflows.error_callbacks import ErrorCallbacks
 
 SHORTEST_PAUSE_SECONDS: Final = 0.01
 LONGEST_PAUSE_SECONDS: Final = 0.5
@@ -27,7 +28,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.5
 Meta = dict[str, Any]
 
 
-class LedgerBackend(FanIn, BaseBackend):  # type: ignore[misc]  # Celery is untyped
+class LedgerBackend(FanIn, ErrorCallbacks, BaseBackend):  # type: ignore[misc]  # Celery is untyped
     """What ``AsyncResult`` asks. Ids of which nothing is recorded are UNKNOWN."""
 
     supports_native_join = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import Any, Final
 
+import billiard.exceptions
 import celery.exceptions
 import msgspec
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
@@ -101,16 +102,26 @@ def _value(found: FoundRun) -> Any:
 def _error(found: FoundRun, state: RunState) -> Exception | None:
     if found.error_type is None:
         return None
-    cls = _ERRORS.get(state) or _class(found.error_type)
+    return error_of(found.error_type, found.error, cls=_ERRORS.get(state))
+
+
+def error_of(error_type: str, text: str | None, *, cls: type[Exception] | None = None) -> Exception:
+    """An error as it can be made of what is recorded of it.
+
+    Args:
+        error_type: the name of its class.
+        text: what it said.
+        cls: its class where that does not follow from the name.
+    """
     try:
-        return cls(found.error)
+        return (cls or _class(error_type))(text)
     except TypeError:  # it wants other arguments than a text
-        return _made(found.error_type)(found.error)
+        return _made(error_type)(text)
 
 
 def _class(name: str) -> type[Exception]:
     """The class of that name, where it is Python's or Celery's own; no module is imported for the sake of a name."""
-    for place in (builtins, celery.exceptions):
+    for place in (builtins, celery.exceptions, billiard.exceptions):
         known = getattr(place, name, None)
         if isinstance(known, type) and issubclass(known, Exception):
             return known

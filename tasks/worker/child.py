@@ -14,10 +14,10 @@ from celery import current_app, states
 from celery.app.trace import TraceInfo, trace_ok_t
 from celery.exceptions import Reject, Retry
 
-from domain.refusal import Refusal
 from infra.logs import about
 from infra.logs.printed import end_printed_lines, log_what_is_printed
 from infra.settings import load_settings
+from tasks.worker.ending import Ending, ending
 from tasks.worker.executing import fields_of
 from tasks.worker.outcome import (
     Annotated,
@@ -72,13 +72,15 @@ def traced(task: Any, trace: Trace, desk: RetryDesk, *, payload_limit_bytes: int
         began = time.monotonic()
         desk.clear()
         told: Mapping[str, Any] = {}
+        end = Ending(task, desk, run_id, request or {})
+        about_it = about(cache(partial(fields_of, task.name, run_id, request)))
         try:
-            with within(request or {}) as told, about(cache(partial(fields_of, task.name, run_id, request))):
+            with within(request or {}) as told, about_it, ending(end):
                 try:
                     value, info, _runtime, _text = trace(run_id, args, kwargs, request)
                 finally:
                     end_printed_lines()
-            outcome = _outcome(task, value, info, desk, payload_limit_bytes=payload_limit_bytes)
+            outcome = _outcome(end, value, info, payload_limit_bytes=payload_limit_bytes)
         except BaseException as error:
             if terminate_handler_fired():
                 raise  # the pool is stopping this process; there is no outcome
@@ -89,7 +91,8 @@ def traced(task: Any, trace: Trace, desk: RetryDesk, *, payload_limit_bytes: int
     return run
 
 
-def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk, *, payload_limit_bytes: int) -> Outcome:
+def _outcome(end: Ending, value: Any, info: TraceInfo | None, *, payload_limit_bytes: int) -> Outcome:
+    desk = end.desk
     if info is not None and isinstance(info.retval, (Snooze, Wait)):
         return _put_off(info.retval)
     if info is not None and info.state == states.RETRY:
@@ -100,7 +103,7 @@ def _outcome(task: Any, value: Any, info: TraceInfo | None, desk: RetryDesk, *, 
         return Returned.of(as_json(value), payload_limit_bytes=payload_limit_bytes)
     if info.state == states.IGNORED:
         return HandedOver() if _REPLACED in str(info.retval) else Returned(None)
-    return _raised(info.retval, _traceback(value), final=desk.was_refused or _is_final(task, info.retval))
+    return _raised(info.retval, _traceback(value), final=end.is_final(info.retval), is_told=end.is_told)
 
 
 def _put_off(raised: Snooze | Wait) -> Outcome:
@@ -109,13 +112,15 @@ def _put_off(raised: Snooze | Wait) -> Outcome:
     return Snoozed(Failure("Snooze", cut(str(raised.message))), raised.delay_seconds)
 
 
-def _raised(error: BaseException, traceback: str | None = None, *, final: bool = False) -> Outcome:
+def _raised(
+    error: BaseException, traceback: str | None = None, *, final: bool = False, is_told: bool = False
+) -> Outcome:
     """Of an exception, whether Celery's tracer caught it or it came through."""
     if isinstance(error, Reject):
         return _refused(error)
     if isinstance(error, _DEADLY):
         return Died(Failure.of(error, traceback))
-    return Raised(Failure.of(error, traceback), final=final)
+    return Raised(Failure.of(error, traceback), final=final, is_told=is_told)
 
 
 def _retry(retry: Retry, desk: RetryDesk) -> Outcome:
@@ -129,11 +134,6 @@ def _refused(reject: Reject) -> Outcome:
     reason = reject.reason
     failure = Failure.of(reason) if isinstance(reason, BaseException) else Failure("Reject", cut(str(reason)))
     return Refused(failure, requeue=bool(reject.requeue))
-
-
-def _is_final(task: Any, error: BaseException) -> bool:
-    listed = (*getattr(task, "no_retry_for", ()), *getattr(task, "dont_autoretry_for", ()))
-    return isinstance(error, (Refusal, *listed))
 
 
 def _traceback(einfo: Any) -> str | None:

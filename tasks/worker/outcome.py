@@ -96,10 +96,17 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Raised(msgspec.Struct, frozen=True):
-    """The task raised. ``final``: another attempt would be pointless (a refusal, an exception listed as such)."""
+    """The task raised.
+
+    Attributes:
+        failure: what.
+        final: whether another attempt would be pointless (a refusal, an exception listed as such).
+        is_told: whether its error callbacks have been called.
+    """
 
     failure: Failure
     final: bool = False
+    is_told: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from infra.logs import about
 from tasks.worker.attempt import Attempt
 from tasks.worker.chain import chain_of
 from tasks.worker.delivery import Delivery, Settlements
+from tasks.worker.error_callbacks import uncalled
 from tasks.worker.hold import held, marked_held, was_held
 from tasks.worker.in_hand import InHand, Withheld
 from tasks.worker.next_message import next_message, same_message
@@ -37,7 +38,7 @@ REMEMBERED: Final = 1_000
 NO_RULES: Final = AttemptRules(policy=None, max_retries=0)
 """For what no task of ours stands behind."""
 
-_LONG: Final = frozenset({"traceback", "result", "payload", "message", "terms"})
+_LONG: Final = frozenset({"traceback", "result", "payload", "message", "terms", "errbacks"})
 """What is told of an attempt and no log line repeats."""
 
 _log = structlog.get_logger("ledgerq.worker")
@@ -205,7 +206,9 @@ class Registrar:
             with about(attempt.fields):
                 _log.exception("there can be no next attempt")
             final = Raised(Failure.of(error), final=True)
-            verdict, messages = judge(final, Trial(attempt.number, NO_RULES, random)), []
+            outcome, verdict, messages = final, judge(final, Trial(attempt.number, NO_RULES, random)), []
+        if (errbacks := uncalled(in_hand.message, outcome, verdict)) is not None:
+            verdict = verdict._replace(data={**verdict.data, "errbacks": errbacks})
         for watcher in self._watchers:
             watcher.concluded(attempt, verdict, runtime_seconds=runtime_seconds)
         told = self._told(attempt, verdict, runtime_seconds)

@@ -11,10 +11,10 @@ from tasks.worker.attempt import Attempt
 from tasks.worker.delivery import Delivery, Settlements
 from tasks.worker.envelope import read_headers
 from tasks.worker.in_hand import InHand
-from tasks.worker.outcome import Died, Failure, Raised, Resend, RetryAsked, Returned
+from tasks.worker.outcome import Died, Failure, NotRun, Outcome, Raised, Resend, RetryAsked, Returned, TimedOut
 from tasks.worker.possession import Possession
 from tasks.worker.recorder import Entry
-from tasks.worker.registrar import REMEMBERED, Registrar
+from tasks.worker.registrar import NO_RULES, REMEMBERED, Registrar
 from tasks.worker.retry import AttemptRules, RetryPolicy
 from tasks.worker.verdict import Fate
 from tests.infra.tracing.broken import BrokenTracer
@@ -74,8 +74,8 @@ class Desk:
             possession=Possession(self.clock),
         )
 
-    def deliver(self, *, attempt: Attempt = ATTEMPT, tag: int = 1, redelivered: bool = False) -> Any:
-        message = received(self.channel, tag=tag, redelivered=redelivered)
+    def deliver(self, *, attempt: Attempt = ATTEMPT, tag: int = 1, redelivered: bool = False, body: Any = None) -> Any:
+        message = received(self.channel, tag=tag, redelivered=redelivered, body=body)
         return self.registrar.take(attempt, Delivery(message))
 
     def start(self, in_hand: Any) -> None:
@@ -422,3 +422,21 @@ def test_no_fault_of_tracing_keeps_an_attempt_from_being_followed(desk: Desk, mo
     patient = AttemptRules(RetryPolicy(start=timedelta(hours=1), jitter=False), 3)
     desk.registrar.conclude(desk.deliver(), Raised(Failure("Boom", "")), patient)
     assert desk.recorder.told() == ["task.retry_scheduled"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (Died(Failure("WorkerLostError", "")), 1),
+        (TimedOut(Failure("TimeLimitExceeded", "")), 1),
+        (Raised(Failure("Boom", "")), 1),
+        (Raised(Failure("Boom", ""), is_told=True), 0),
+        (NotRun("task.revoked", Failure("Revoked", "")), 0),
+    ],
+)
+def test_an_end_tells_of_error_callbacks_that_no_child_has_called(desk: Desk, outcome: Outcome, told: int) -> None:
+    errback = {"task": "desk.tell", "args": [], "kwargs": {}, "options": {}}
+    in_hand = desk.deliver(body=[[], {}, {"errbacks": [errback]}])
+    desk.registrar.conclude(in_hand, outcome, NO_RULES)
+    (end,) = (json.loads(bytes(event.data)) for entry in desk.recorder.entries for event in entry.events)
+    assert end.get("errbacks", []) == [errback] * told
