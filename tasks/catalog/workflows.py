@@ -1,12 +1,14 @@
-"""Going on with a workflow: sending the body of a chord, or a step of a fork, that is more than one task."""
+"""Going on with a workflow: sending what is more than one task, and calling error callbacks."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from celery.app.task import Context
 from celery.canvas import maybe_signature
 
 from tasks.app import app, task
+from tasks.results.meta import error_of
 
 
 @task("continue_workflow")
@@ -27,3 +29,36 @@ def continue_workflow(*, body: dict[str, Any], values: Any, chain: list[dict[str
     following = {} if not chain else {"chain": [maybe_signature(each, app=app) for each in chain]}
     sent = signature.apply_async(() if signature.immutable else (values,), **following)
     return None if sent is None else str(sent.id)
+
+
+@task("call_error_callbacks")
+def call_error_callbacks(
+    *,
+    run_id: str,
+    task: str,
+    errbacks: list[dict[str, Any]],
+    error_type: str,
+    error: str | None = None,
+    traceback: str | None = None,
+) -> list[str]:
+    """Call the error callbacks of a run whose end no child has seen, or that was never asked for.
+
+    What takes one argument (the run's id) is sent and is a run of its own; what takes the request, the error and the
+    traceback is executed here, as in Celery.
+
+    Args:
+        run_id: the run that failed.
+        task: its task's name.
+        errbacks: Celery's signatures of them.
+        error_type: the class of its error, by name.
+        error: what that said.
+        traceback: where it was.
+
+    Returns:
+        the names of the callbacks.
+    """
+    own = app.current_worker_task.request
+    root = own.get("ledgerq-correlation-id") or own.root_id
+    told = {"id": run_id, "task": task, "root_id": root, "errbacks": errbacks, "delivery_info": {}}
+    app.backend.call(Context(told), error_of(error_type, error), traceback)
+    return [str(each.get("task")) for each in errbacks]

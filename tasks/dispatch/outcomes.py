@@ -17,6 +17,7 @@ from domain.task_run import (
     TaskEvent,
     TaskPublished,
     TaskRejected,
+    TaskRequested,
     TaskRevoked,
     run_stream,
     task_event,
@@ -40,7 +41,11 @@ def published(requested: Recorded, *, queue: str, priority: int, at: datetime) -
 
 def rejected(requested: Recorded, *, reason: str, at: datetime) -> NewEvent:
     """The end of a run that no broker could carry."""
-    return _new(TaskRejected, requested, at=at, attempt=FIRST_ATTEMPT, error_type="UnpublishableError", error=reason)
+    asked = requested.event
+    carried = asked.carried if isinstance(asked, TaskRequested) else None
+    errbacks = tuple((carried.embed.get("errbacks") if carried else None) or ())
+    said = {"error_type": "UnpublishableError", "error": reason, "errbacks": errbacks}
+    return _new(TaskRejected, requested, at=at, attempt=FIRST_ATTEMPT, **said)
 
 
 def revoked(requested: Recorded, revocation: Revocation, *, at: datetime) -> NewEvent:

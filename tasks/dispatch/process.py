@@ -19,6 +19,7 @@ from infra.running import running
 from infra.settings import Settings, load_settings
 from infra.stopping import StopRequest
 from tasks.dispatch.copies import CopiesFollower
+from tasks.dispatch.error_callbacks import ErrorCallbacksFollower
 from tasks.dispatch.fan_ins import FanInFollower
 from tasks.dispatch.meter import DispatchMeter, show_held
 from tasks.dispatch.policies import FOLLOWERS, PolicyFollower
@@ -84,7 +85,8 @@ class Dispatcher:
         )
         webhooks = tuple(WebhookFollower(self._store, clock=_now, page_events=page, log=log) for log in FOLLOWERS)
         fan_ins = FanInFollower(self._store, clock=_now, page_events=page)
-        self._askers: tuple[Follower, ...] = (*policies, *webhooks, fan_ins)
+        error_callbacks = ErrorCallbacksFollower(self._store, clock=_now, page_events=page)
+        self._askers: tuple[Follower, ...] = (*policies, *webhooks, fan_ins, error_callbacks)
         self._copies = CopiesFollower(self._store, self._publisher)
         self._waits = (
             WaitsFollower(self._store, clock=_now, page_events=page),

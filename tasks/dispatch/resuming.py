@@ -25,6 +25,7 @@ from infra.broker.publisher import Publisher
 from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent, Recorded
 from tasks.dispatch.backoff import Backoff
 from tasks.dispatch.causes import cause_of
+from tasks.dispatch.error_callbacks import errbacks_in
 from tasks.dispatch.lane import FIRST_PAUSE, LONGEST_PAUSE
 from tasks.dispatch.place import Place
 from tasks.dispatch.publishing import PUBLISH_TIMEOUT
@@ -122,7 +123,7 @@ class ResumingFollower:
             return resumption(began, end)
         except ValueError as error:
             log.warning("a run that waited cannot go on", run_id=run_id_of(stream), reason=str(error))
-            rejected.append(_rejected(ended, end, reason=str(error)))
+            rejected.append(_rejected(ended, end, began, reason=str(error)))
             return None
 
     def _publish(self, messages: list[OutgoingMessage]) -> bool:
@@ -142,10 +143,11 @@ class ResumingFollower:
         return not refused
 
 
-def _rejected(ended: Recorded, end: WaitEnd, *, reason: str) -> NewEvent:
+def _rejected(ended: Recorded, end: WaitEnd, began: TaskWaitBegan, *, reason: str) -> NewEvent:
     """The end of a run whose message was kept in a way that nobody can send."""
     run_id, now = run_id_of(end.originator_id), datetime.now(UTC)
-    said = {"task": end.task, "attempt": end.attempt, "error_type": "UnpublishableError", "error": reason}
+    why = {"error_type": "UnpublishableError", "error": reason, "errbacks": errbacks_in(began.message)}
+    said = {"task": end.task, "attempt": end.attempt, **why}
     event = task_event(TaskRejected.TOPIC, run_id, at=now, data=said)
     metadata = cause_of(ended, actor="dispatch").metadata()
     return NewEvent(event, uuid5(ended.event_id, TaskRejected.TOPIC), metadata)

@@ -31,7 +31,7 @@ from infra.event_store.revocations import Revocation
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.outcomes import FIRST_ATTEMPT, caused_by
 from tasks.dispatch.subject import run_id_of
-from tasks.workflows.steps import steps_of
+from tasks.workflows.steps import errbacks_of, steps_of
 
 ACTOR: Final = "policy:fan_in"
 CONTINUE: Final = "continue_workflow"
@@ -190,7 +190,7 @@ class Settling:
 def ends_of_steps(
     body: Mapping[str, Any], end: type[TaskFailure], said: Mapping[str, Any], *, at: datetime
 ) -> list[TaskEvent]:
-    """The end of every run of a body that is never asked for.
+    """The end of every run of a body that is never asked for; of one that failed with its error callbacks.
 
     Args:
         body: Celery's signature, frozen.
@@ -198,9 +198,11 @@ def ends_of_steps(
         said: ``error_type``, ``error`` and what else it says.
         at: the present, UTC.
     """
+    uncalled = errbacks_of(body) if issubclass(end, TaskFailed) else {}
+    told = [(each, {**said, "errbacks": uncalled.get(each.run_id, [])}) for each in steps_of(body)]
     return [
-        task_event(end.TOPIC, step.run_id, at=at, data={"task": step.task, "attempt": FIRST_ATTEMPT, **said})
-        for step in steps_of(body)
+        task_event(end.TOPIC, step.run_id, at=at, data={"task": step.task, "attempt": FIRST_ATTEMPT, **its})
+        for step, its in told
     ]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tasks.app import app
+from tasks.app import app, task
+from tasks.worker.retry import RetryPolicy
 
 
 def note(line: str) -> None:
@@ -98,3 +101,32 @@ def plus(number: int, more: int) -> int:
 @app.task(name="flow.plain_total")
 def plain_total(numbers: list[int]) -> int:
     return sum(numbers)
+
+
+@task("flow.tries", retry_policy=RetryPolicy(start=timedelta(0), max_retries=1))
+def tries(word: str) -> None:
+    note(f"tries:{word}")
+    raise ValueError("no good")
+
+
+@app.task(name="flow.stuck", time_limit=1, max_retries=0)
+def stuck() -> None:
+    time.sleep(60)
+
+
+@app.task(name="flow.dies", max_retries=0)
+def dies() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="flow.told", bind=True)
+def told(self: Any, run_id: str, word: str) -> None:
+    """An error callback that is sent."""
+    note(f"told:{word}:{run_id}")
+    note(f"run:{word}:{self.request.id}")
+
+
+@app.task(name="flow.told_all")
+def told_all(request: Any, error: BaseException, _traceback: Any, word: str) -> None:
+    """An error callback that is called where the failure was seen."""
+    note(f"told_all:{word}:{request.id}:{type(error).__name__}")
