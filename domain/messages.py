@@ -17,6 +17,7 @@ from domain.choices import allowed_by
 from domain.fan_in import FanInDeclaredData
 from domain.license_messages import LICENSE_MESSAGES
 from domain.message_data import Id, MessageData, Moment, Text, TimedData
+from domain.task_group import GroupSavedData
 from domain.tier import Tier
 
 RunId = Annotated[
@@ -159,6 +160,7 @@ MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
     "signal.received": SignalReceivedData,
     "ingest.watermark": WatermarkData,
     "fan_in.declared": FanInDeclaredData,
+    "group.saved": GroupSavedData,
     **{name: _lifecycle_data(event) for name, event in LIFECYCLE.items()},
 }
 """Every message that ingest takes, by its CloudEvents type."""

@@ -29,7 +29,7 @@ _EARS: Final = r"celeryev\.[^.]+"
 """The queues of those who listen, each its own (``celery.events.receiver``)."""
 _DEFAULT_EXCHANGE: Final = "amq.default"
 """The name by which the broker judges publishing to the exchange without a name."""
-_OF_SERVICES: Final = r"^((session|license)\.|task\.requested$|fan_in\.declared$|signal\.received$)"
+_OF_SERVICES: Final = r"^((session|license)\.|task\.requested$|fan_in\.declared$|group\.saved$|signal\.received$)"
 """Routing keys of what services tell; what happened to a run is for workers to tell, log time for ingest."""
 
 
@@ -79,7 +79,7 @@ ROLES: Final = (
         name="client",
         purpose="Services that send tasks with Celery's apply_async, and chords.",
         write=_any_of(TASKS, EVENTS),
-        keys={EVENTS: r"^fan_in\.declared$"},
+        keys={EVENTS: r"^(fan_in\.declared|group\.saved)$"},
     ),
     Role(
         name="ingest",
@@ -99,7 +99,7 @@ ROLES: Final = (
         configure=_any_of(_CELERY_EVENTS),
         write=_any_of(EVENTS, TASKS, RUNGS, _CELERY_EVENTS),
         read=_any_of(TIERS),
-        keys={EVENTS: r"^(task\.lifecycle|fan_in\.declared)$"},
+        keys={EVENTS: r"^(task\.lifecycle|fan_in\.declared|group\.saved)$"},
     ),
     Role(name="scheduler", purpose="Works in the log alone: may log in, and nothing else."),
     Role(

@@ -89,6 +89,16 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         },
         "least": 1,
     },
+    "group.saved": {
+        "group_id": "018f3b5e-3a01-7f22-8b1c-0d9e7c5a4b40",
+        "result": [
+            ["018f3b5e-3a01-7f22-8b1c-0d9e7c5a4b40", None],
+            [
+                [["018f3b5e-3a01-7f22-8b1c-0d9e7c5a4b41", None], None],
+                [["018f3b5e-3a01-7f22-8b1c-0d9e7c5a4b42", None], None],
+            ],
+        ],
+    },
     "task.received": {**_ATTEMPT, "eta": "2026-03-01T12:05:00Z"},
     "task.started": {
         **_ATTEMPT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from domain.fan_in import FanInDeclaredData
@@ -13,6 +13,7 @@ from domain.ingest import MessageDeadLettered, dead_message_stream
 from domain.license import license_stream
 from domain.messages import WatermarkData
 from domain.refusal import Refusal
+from domain.task_group import GroupSavedData
 from infra.event_store import EventStore, Log, NewEvent, Transaction
 from infra.event_store.seats import lock_licenses, taken_seats
 from infra.settings import Settings
@@ -27,6 +28,9 @@ from tasks.ingest.reading import Reading, Told, read
 from tasks.ingest.rejection import Rejected
 from tasks.ingest.spans import tell_ingested
 from tasks.ingest.watermark import LogTime
+
+_ONCE: Final = (FanInDeclaredData, GroupSavedData)
+"""What clients tell of runs that they send together; told again it changes nothing."""
 
 
 class Decisions(NamedTuple):
@@ -118,7 +122,7 @@ class Batches:
         for each in reading.told:
             if fact := rejections.get(each.cause.id):
                 decisions.rejected.append(each.refused(reason=fact.reason, detail=fact.detail))
-        decisions.fan_ins.extend(declared(each) for each in told if isinstance(each.data, FanInDeclaredData))
+        decisions.fan_ins.extend(declared(each) for each in told if isinstance(each.data, _ONCE))
         self._decide_runs([each for each in told if runs.is_about_runs(each.event.type)], decisions)
         if markers := [each for each in told if isinstance(each.data, WatermarkData)]:
             self._pass_time(markers, decisions)
@@ -165,7 +169,7 @@ class Batches:
         if decisions.licensing:
             transaction.append(Log.LICENSING, decisions.licensing)
         if decisions.fan_ins:
-            transaction.append_each(Log.TASKS, decisions.fan_ins)  # one that is declared already is declared
+            transaction.append_each(Log.TASKS, decisions.fan_ins)  # one that is declared, or saved, already is so
         if decisions.runs:
             is_compressed = self._settings.result_compression != "none"
             for told, refusal in runs.append(transaction, decisions.runs, is_compressed=is_compressed):

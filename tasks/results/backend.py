@@ -1,14 +1,14 @@
 """Celery's result backend: reads what the log's read model has of a run, and writes nothing.
 
 Outcomes are recorded by the worker's main process, whatever the backend; so there is nothing to store here, and a
-client that never asks for a result needs no database.
+client that never asks for a result needs no database. What a client alone knows (chords, groups) it tells as events.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from celery import states
 from celery.backends.base import BaseBackend
@@ -16,6 +16,7 @@ from celery.exceptions import ImproperlyConfigured, TimeoutError  # noqa: A004  
 from celery.result import ResultSet
 
 from infra.database import DatabaseUnreachableError
+from tasks.results.groups import Groups
 from tasks.results.meta import NotKept, meta_of, unknown
 from tasks.results.outcomes import Outcomes
 from tasks.workflows.declaring import FanIn
@@ -28,7 +29,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.5
 Meta = dict[str, Any]
 
 
-class LedgerBackend(FanIn, ErrorCallbacks, BaseBackend):  # type: ignore[misc]  # Celery is untyped
+class LedgerBackend(FanIn, ErrorCallbacks, Groups, BaseBackend):  # type: ignore[misc]  # Celery is untyped
     """What ``AsyncResult`` asks. Ids of which nothing is recorded are UNKNOWN."""
 
     supports_native_join = True
@@ -125,20 +126,6 @@ class LedgerBackend(FanIn, ErrorCallbacks, BaseBackend):  # type: ignore[misc]  
                 yield run_id, meta
         if not_kept:
             raise not_kept[0]["result"]
-
-    def save_group(self, group_id: str, result: Any) -> NoReturn:
-        """Clients write nothing.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        del group_id, result
-        raise NotImplementedError("results are only read here: keep the ids of the group's members yourself")
-
-    def restore_group(self, group_id: str, cache: bool = True) -> NoReturn:  # noqa: FBT001, FBT002  Celery's signature
-        """As :meth:`save_group`."""
-        del cache
-        self.save_group(group_id, None)
 
     def _ended(
         self,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import psycopg
 from celery.exceptions import ImproperlyConfigured
 from psycopg.rows import class_row
 
+from domain.fan_in import fan_in_stream
+from domain.task_group import group_stream
 from infra.database import DatabaseUnreachableError, connect
 from infra.database.errors import database_faults
 from infra.settings import load_settings
@@ -23,7 +25,10 @@ _FIND: Final = """
            case when payload_stored_at >= clock_timestamp() - make_interval(secs => %s) then payload end as payload
     from results.outcomes where run_id = any(%s)
 """
+_GROUP: Final = "select result, members from results.groups where stream_id = any(%s) order by result is null limit 1"
 _HINT: Final = "results are read from the database that LEDGERQ_DATABASE_URL names; without one ask the HTTP interface"
+
+_Row = TypeVar("_Row", bound=NamedTuple)
 
 
 class FoundRun(NamedTuple):
@@ -42,6 +47,13 @@ class FoundRun(NamedTuple):
     traceback: str | None
     payload_encoding: str | None
     payload: bytes | None
+
+
+class FoundGroup(NamedTuple):
+    """A row of ``results.groups``."""
+
+    result: list[Any] | None
+    members: list[list[str]]
 
 
 @contextmanager
@@ -82,15 +94,25 @@ class Outcomes:
             DatabaseUnreachableError: the database does not answer.
             ImproperlyConfigured: it answers, and has no results for who asks.
         """
+        asked = [each for each in run_ids if "\0" not in each]  # no run has such an id, and PostgreSQL no such text
+        return {found.run_id: found for found in self._asked(FoundRun, _FIND, lambda: [self._kept_seconds, asked])}
+
+    def group(self, group_id: str) -> FoundGroup | None:
+        """The members of a group; None: it is not known. Raises what :meth:`find` does."""
+        streams = [] if "\0" in group_id else [group_stream(group_id), fan_in_stream(group_id)]
+        return next(iter(self._asked(FoundGroup, _GROUP, lambda: [streams])), None)
+
+    def _asked(self, row: type[_Row], sql: str, values: Callable[[], list[Any]]) -> list[_Row]:
+        """What the database answers; ``values`` are known once it is connected."""
         with self._lock, _hints():
             was_open = self._connection is not None
             try:
-                found = self._find(run_ids)
+                found = self._ask(row, sql, values)
             except DatabaseUnreachableError:
                 self._drop()
                 if not was_open:
                     raise
-                found = self._find(run_ids)  # it may have been idle for hours, or the server have been started anew
+                found = self._ask(row, sql, values)  # it may have been idle for hours, or the server started anew
             self.have_been_asked = True
             return found
 
@@ -99,11 +121,10 @@ class Outcomes:
         with self._lock:
             self._drop()
 
-    def _find(self, run_ids: Collection[str]) -> dict[str, FoundRun]:
+    def _ask(self, row: type[_Row], sql: str, values: Callable[[], list[Any]]) -> list[_Row]:
         connection = self._opened()
-        with database_faults(connection), connection.cursor(row_factory=class_row(FoundRun)) as cursor:
-            asked = [each for each in run_ids if "\0" not in each]  # no run has such an id, and PostgreSQL no such text
-            return {found.run_id: found for found in cursor.execute(_FIND, [self._kept_seconds, asked])}
+        with database_faults(connection), connection.cursor(row_factory=class_row(row)) as cursor:
+            return cursor.execute(sql.encode(), values()).fetchall()
 
     def _opened(self) -> psycopg.Connection[Any]:
         if self._connection is not None and self._pid != os.getpid():

@@ -206,6 +206,7 @@ def test_the_role_for_clients_reads_outcomes_and_nothing_else(client: Client) ->
     with psycopg.connect(client.settings.database_url.get_secret_value()) as connection:
         connection.execute("set role ledgerq_client")
         connection.execute("select run_id, result, payload from results.outcomes limit 1")
+        connection.execute("select result, members from results.groups limit 1")
         for refused in ("select * from results.payloads", "select * from event_store.task_events"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(refused)
