@@ -25,6 +25,7 @@ from infra.broker.publisher import Publisher
 from infra.event_store import EventStore, EventUnreadableError, Log, Recorded
 from tasks.dispatch.backoff import Backoff
 from tasks.dispatch.celery_message import UnpublishableError, celery_message
+from tasks.dispatch.follower import LogFollower
 from tasks.dispatch.lane import FIRST_PAUSE, LONGEST_PAUSE
 from tasks.dispatch.place import Place
 from tasks.dispatch.subject import run_id_of
@@ -40,7 +41,7 @@ LOOK_EVERY_SECONDS: Final = 0.5
 log = structlog.get_logger(__name__)
 
 
-class CopiesFollower:
+class CopiesFollower(LogFollower):
     """Publishes each raised copy at least once, in the order in which they were asked for.
 
     Args:
@@ -51,18 +52,12 @@ class CopiesFollower:
     def __init__(
         self, store: EventStore, publisher: Publisher, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        self._store = store
+        super().__init__(store, Place(FOLLOWER, Log.TASKS))
         self._publisher = publisher
         self._monotonic = monotonic
         self._backoff = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self._look_at = 0.0
         self._confirmed: set[UUID] = set()
-        self.place = Place(FOLLOWER, Log.TASKS)
-
-    def take_over(self) -> None:
-        """Begin where the last one stopped."""
-        with self._store.transaction() as transaction:
-            self.place.load(transaction.connection)
 
     def step(self) -> bool:
         """Publish what may be published by now; whether there was anything.
@@ -86,19 +81,10 @@ class CopiesFollower:
             self._backoff.fail(now)
             return False
         self._backoff.succeed()
-        with self._store.transaction() as transaction:
-            self.place.store(transaction, to=to)
-        self.place.stored(to)
+        with self.moving(to):
+            pass  # what is published is told by nobody but the broker
         self._confirmed.clear()
         return True
-
-    def note_position(self) -> None:
-        """Write down how far this has looked, if the store does not know."""
-        if self.place.is_ahead:
-            position = self.place.position
-            with self._store.transaction() as transaction:
-                self.place.store(transaction, to=position)
-            self.place.stored(position)
 
     def _ripe(self, facts: list[Recorded], page_end: int) -> tuple[list[Recorded], int]:
         """The facts that the log has caught up with, and the position up to which everything is dealt with then."""

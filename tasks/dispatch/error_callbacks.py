@@ -32,6 +32,7 @@ from domain.task_run import (
 from domain.tier import Tier
 from infra.event_store import EventStore, Log, NewEvent, Recorded
 from tasks.dispatch.causes import cause_of
+from tasks.dispatch.follower import LogFollower
 from tasks.dispatch.place import Place
 from tasks.dispatch.subject import run_id_of
 
@@ -43,7 +44,7 @@ _TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 log = structlog.get_logger(__name__)
 
 
-class ErrorCallbacksFollower:
+class ErrorCallbacksFollower(LogFollower):
     """Asks once for the callbacks of each end, in the transaction that moves its checkpoint.
 
     Args:
@@ -53,15 +54,9 @@ class ErrorCallbacksFollower:
     """
 
     def __init__(self, store: EventStore, *, clock: Callable[[], datetime], page_events: int) -> None:
-        self._store = store
+        super().__init__(store, Place(FOLLOWER, Log.TASKS))
         self._clock = clock
         self._page_events = page_events
-        self.place = Place(FOLLOWER, Log.TASKS)
-
-    def take_over(self) -> None:
-        """Begin where the last one stopped."""
-        with self._store.transaction() as transaction:
-            self.place.load(transaction.connection)
 
     def step(self) -> bool:
         """Look at one page; whether there was anything to do.
@@ -75,20 +70,10 @@ class ErrorCallbacksFollower:
         if not requests:
             self.place.position = page.position
             return False
-        with self._store.transaction() as transaction:
+        with self.moving(page.position) as transaction:
             transaction.append_each(Log.TASKS, requests)
-            self.place.store(transaction, to=page.position)
-        self.place.stored(page.position)
         log.info("error callbacks asked for", runs=len(requests))
         return True
-
-    def note_position(self) -> None:
-        """Write down how far this has looked, if the store does not know."""
-        if self.place.is_ahead:
-            position = self.place.position
-            with self._store.transaction() as transaction:
-                self.place.store(transaction, to=position)
-            self.place.stored(position)
 
 
 def _request(ended: Recorded, *, at: datetime) -> NewEvent | None:

@@ -17,6 +17,7 @@ from infra.event_store import EventStore, Log, NewEvent, Page, Recorded, Transac
 from infra.event_store import fan_ins as members
 from infra.event_store.stories import RevokedStories, open_fan_ins_of_story
 from tasks.dispatch.causes import cause_of
+from tasks.dispatch.follower import LogFollower
 from tasks.dispatch.place import Place
 from tasks.dispatch.settling import ACTOR, CONTINUE, NotHandedOnError, Settling, ends_of_steps
 from tasks.dispatch.subject import run_id_of
@@ -27,7 +28,7 @@ NAMES: Final = (FanInDeclared.TOPIC, StoryRevocationRequested.TOPIC, *sorted(END
 log = structlog.get_logger(__name__)
 
 
-class FanInFollower:
+class FanInFollower(LogFollower):
     """Counts each end once, in the transaction that moves its checkpoint.
 
     Args:
@@ -37,16 +38,10 @@ class FanInFollower:
     """
 
     def __init__(self, store: EventStore, *, clock: Callable[[], datetime], page_events: int) -> None:
-        self._store = store
+        super().__init__(store, Place(FOLLOWER, Log.TASKS))
         self._clock = clock
         self._page_events = page_events
         self._revoked_stories = RevokedStories()
-        self.place = Place(FOLLOWER, Log.TASKS)
-
-    def take_over(self) -> None:
-        """Begin where the last one stopped."""
-        with self._store.transaction() as transaction:
-            self.place.load(transaction.connection)
 
     def step(self) -> bool:
         """Count what one page tells; whether there was anything.
@@ -70,14 +65,6 @@ class FanInFollower:
         else:  # mostly: no member of a fan-in has ended, and a commit that writes nothing costs next to nothing
             self.place.position = page.position
         return True
-
-    def note_position(self) -> None:
-        """Write down how far this has looked, if the store does not know."""
-        if self.place.is_ahead:
-            position = self.place.position
-            with self._store.transaction() as transaction:
-                self.place.store(transaction, to=position)
-            self.place.stored(position)
 
     def _count(self, transaction: Transaction, page: Page) -> bool:
         """Whether any fan-in, or member of one, was told of."""

@@ -15,6 +15,7 @@ from domain.task_run import TaskEvent
 from infra.event_store import EventStore, Log, Page
 from infra.metrics import catalog
 from infra.metrics.instruments import Instruments
+from tasks.dispatch.follower import LogFollower
 from tasks.dispatch.license_work import end_work
 from tasks.dispatch.place import Place
 from tasks.dispatch.requests import requested_by
@@ -33,7 +34,7 @@ NAMES: Final = {
 log = structlog.get_logger(__name__)
 
 
-class PolicyFollower:
+class PolicyFollower(LogFollower):
     """Asks the policies about each event of a log once; asked again after a crash, they give runs of the same ids.
 
     Args:
@@ -55,20 +56,18 @@ class PolicyFollower:
         alert_window: timedelta | None = None,
         instruments: Instruments | None = None,
     ) -> None:
-        self._store = store
+        super().__init__(store, Place(FOLLOWERS[log], log))
         self._clock = clock
         self._page_events = page_events
         self._alert_window = alert_window
         self._accepted = instruments.counter(catalog.DISPATCH_ACCEPTED) if instruments is not None else None
         self._page: Page | None = None
         self._ending: Iterator[int] = iter(())
-        self.place = Place(FOLLOWERS[log], log)
 
     def take_over(self) -> None:
         """Begin where the last one stopped."""
         self._page = None
-        with self._store.transaction() as transaction:
-            self.place.load(transaction.connection)
+        super().take_over()
 
     def step(self) -> bool:
         """Look at one page, or go on with what it has to end; whether there was anything to do.
@@ -103,22 +102,12 @@ class PolicyFollower:
         )
         return True
 
-    def note_position(self) -> None:
-        """Write down how far this has looked, if the store does not know."""
-        if self.place.is_ahead:
-            position = self.place.position
-            with self._store.transaction() as transaction:
-                self.place.store(transaction, to=position)
-            self.place.stored(position)
-
     def _accept(self, page: Page) -> None:
         now = self._clock()
         window = self._alert_window
         requests = [request for recorded in page.events for request in requested_by(recorded, at=now, window=window)]
-        with self._store.transaction() as transaction:
+        with self.moving(page.position) as transaction:
             verdicts = transaction.append_each(Log.TASKS, requests)
-            self.place.store(transaction, to=page.position)
-        self.place.stored(page.position)
         for request, verdict in zip(requests, verdicts, strict=True):
             if verdict.outcome == "taken":
                 log.error(

@@ -15,6 +15,7 @@ from infra.broker.errors import BrokerRefusedError, BrokerUnreachableError
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore, Log, Page
 from infra.event_store.stories import RevokedStories
+from tasks.dispatch.follower import LogFollower
 from tasks.dispatch.lane import Lane
 from tasks.dispatch.meter import DispatchMeter
 from tasks.dispatch.parcel import OutgoingRun, Parcel, pack
@@ -29,7 +30,7 @@ NAMES: Final = (TaskRequested.TOPIC,)
 log = structlog.get_logger(__name__)
 
 
-class PublishingFollower:
+class PublishingFollower(LogFollower):
     """Publishes each accepted run at least once and records that the broker confirmed it.
 
     A lane's checkpoint moves, in one transaction with the ``task.published`` of its runs, only past a page whose every
@@ -47,14 +48,14 @@ class PublishingFollower:
         pressure: Pressure,
         meter: DispatchMeter | None = None,
     ) -> None:
-        self._store = store
+        self.lanes = tuple(Lane(tier) for tier in Tier)
+        super().__init__(store, *(lane.place for lane in self.lanes))
         self._pressure = pressure
         self._publisher = publisher
         self._clock = clock
         self._page_runs = page_runs
         self._meter = meter
         self._revoked_stories = RevokedStories()
-        self.lanes = tuple(Lane(tier) for tier in Tier)
 
     @property
     def is_failing(self) -> bool:
@@ -64,11 +65,9 @@ class PublishingFollower:
     def take_over(self) -> None:
         """Begin where the last one stopped."""
         safe = self._store.safe_position(Log.TASKS)
-        with self._store.transaction() as transaction:
-            for lane in self.lanes:
-                lane.place.load(transaction.connection)
-                lane.doubtful_to = safe
+        super().take_over()
         for lane in self.lanes:
+            lane.doubtful_to = safe
             self._pressure.take_over(lane)
 
     def step(self) -> bool:
@@ -88,17 +87,6 @@ class PublishingFollower:
             waiting = waiting[len(served) :]
             busy |= self._serve(page, served)
         return busy
-
-    def note_position(self) -> None:
-        """Write down how far this has looked, where the store does not know."""
-        ahead = [(lane.place, lane.place.position) for lane in self.lanes if lane.place.is_ahead]
-        if not ahead:
-            return
-        with self._store.transaction() as transaction:
-            for place, position in ahead:
-                place.store(transaction, to=position)
-        for place, position in ahead:
-            place.stored(position)
 
     def _serve(self, page: Page, lanes: list[Lane]) -> bool:
         if page.events:

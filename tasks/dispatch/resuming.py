@@ -26,6 +26,7 @@ from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent, R
 from tasks.dispatch.backoff import Backoff
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.error_callbacks import errbacks_in
+from tasks.dispatch.follower import LogFollower
 from tasks.dispatch.lane import FIRST_PAUSE, LONGEST_PAUSE
 from tasks.dispatch.place import Place
 from tasks.dispatch.publishing import PUBLISH_TIMEOUT
@@ -42,7 +43,7 @@ _QUEUES: Final = frozenset(tier.queue for tier in Tier)
 log = structlog.get_logger(__name__)
 
 
-class ResumingFollower:
+class ResumingFollower(LogFollower):
     """Publishes the attempt after each wait at least once.
 
     Args:
@@ -59,18 +60,12 @@ class ResumingFollower:
         page_runs: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        super().__init__(store, Place(FOLLOWER, Log.TASKS))
         self._publisher = publisher
         self._page_runs = page_runs
         self._monotonic = monotonic
         self._backoff = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         self._confirmed: set[str | None] = set()
-        self.place = Place(FOLLOWER, Log.TASKS)
-
-    def take_over(self) -> None:
-        """Begin where the last one stopped."""
-        with self._store.transaction() as transaction:
-            self.place.load(transaction.connection)
 
     def step(self) -> bool:
         """Publish what has come to be published; whether there was anything.
@@ -90,20 +85,10 @@ class ResumingFollower:
             self._backoff.fail(now)
             return False
         self._backoff.succeed()
-        with self._store.transaction() as transaction:
+        with self.moving(page.position) as transaction:
             transaction.append_each(Log.TASKS, rejected)
-            self.place.store(transaction, to=page.position)
-        self.place.stored(page.position)
         self._confirmed.clear()
         return True
-
-    def note_position(self) -> None:
-        """Write down how far this has looked, if the store does not know."""
-        if self.place.is_ahead:
-            position = self.place.position
-            with self._store.transaction() as transaction:
-                self.place.store(transaction, to=position)
-            self.place.stored(position)
 
     def _message(self, ended: Recorded, rejected: list[NewEvent]) -> OutgoingMessage | None:
         """The message by which the run goes on; None where it has gone on, has ended, or is to end as rejected."""

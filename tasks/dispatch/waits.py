@@ -21,6 +21,7 @@ from domain.wait import TaskWaitBegan, matches
 from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent, Page, Recorded
 from infra.event_store.stories import RevokedStories
 from infra.event_store.waits import log_of, open_waits, position_before
+from tasks.dispatch.follower import LogFollower
 from tasks.dispatch.open_waits import OpenWait, OpenWaits, open_wait_in
 from tasks.dispatch.place import Place
 from tasks.dispatch.subject import run_id_of
@@ -51,7 +52,7 @@ class _Followed(NamedTuple):
     is_reached: bool
 
 
-class WaitsFollower:
+class WaitsFollower(LogFollower):
     """Ends each wait once.
 
     Args:
@@ -61,21 +62,21 @@ class WaitsFollower:
     """
 
     def __init__(self, store: EventStore, *, clock: Callable[[], datetime], page_events: int) -> None:
-        self._store = store
+        self._followed = {each: Place(FOLLOWER, each) for each in (Log.TASKS, Log.LICENSING)}
+        super().__init__(store, *self._followed.values())
         self._clock = clock
         self._page_events = page_events
         self._waits = OpenWaits()
         self._revoked_stories = RevokedStories()
-        self._places = {each: Place(FOLLOWER, each) for each in (Log.TASKS, Log.LICENSING)}
         self._look: Parts[bool] | None = None
 
     def take_over(self) -> None:
         """Begin where the last one stopped, with the runs that waited by then."""
         self._waits, self._look = OpenWaits(), None
         with self._store.transaction() as transaction:
-            for place in self._places.values():
+            for place in self._followed.values():
                 place.load(transaction.connection)
-            streams = open_waits(transaction.connection, upto=self._places[Log.TASKS].position)
+            streams = open_waits(transaction.connection, upto=self._followed[Log.TASKS].position)
         for first in range(0, len(streams), LOADED_AT_ONCE):
             stories = self._stories(streams[first : first + LOADED_AT_ONCE])
             known = self._with_roots(stories)
@@ -108,17 +109,8 @@ class WaitsFollower:
                 self._forget(ends)
         return bool(ends) or any(look.is_busy for look in looks)
 
-    def note_position(self) -> None:
-        """Write down how far this has looked, if the store does not know."""
-        for place in self._places.values():
-            if place.is_ahead:
-                position = place.position
-                with self._store.transaction() as transaction:
-                    place.store(transaction, to=position)
-                place.stored(position)
-
     def _follow(self, followed: Log) -> Parts[_Followed]:
-        place, safe = self._places[followed], self._store.safe_position(followed)
+        place, safe = self._followed[followed], self._store.safe_position(followed)
         names = {name for name in self._waits.names if log_of(name) is followed}
         if followed is Log.TASKS:
             names.update(NAMES if len(self._waits) else NAMES[:1])  # of one that begins here its story tells the rest
@@ -182,7 +174,7 @@ class WaitsFollower:
         searched = log_of(terms.event) if terms.event is not None else None
         if terms.event is None or searched is None:
             return None
-        upto = page.position if searched is Log.TASKS else self._places[searched].position
+        upto = page.position if searched is Log.TASKS else self._followed[searched].position
         with self._store.transaction() as transaction:
             after = position_before(transaction.connection, searched, wait.since)
         while after is not None and after < upto:

@@ -14,6 +14,7 @@ from domain.webhook_delivery import delivery_purpose
 from domain.webhook_subscription import is_wanted, wanted_names
 from infra.event_store import EventStore, Log, NewEvent, Page, Recorded
 from infra.event_store.webhooks import WebhookStories
+from tasks.dispatch.follower import LogFollower
 from tasks.dispatch.place import Place
 from tasks.dispatch.requests import request_of
 from tasks.webhooks.reading import endpoints
@@ -24,7 +25,7 @@ FOLLOWERS: Final = {Log.LICENSING: "dispatch.webhooks", Log.TASKS: "dispatch.web
 log = structlog.get_logger(__name__)
 
 
-class WebhookFollower:
+class WebhookFollower(LogFollower):
     """Asks for one delivery per event and endpoint that wants it; asked again after a crash, for the same ones.
 
     Which endpoints want what is read after it is known how far the log is final: an endpoint that was registered before
@@ -40,17 +41,11 @@ class WebhookFollower:
     def __init__(
         self, store: EventStore, *, clock: Callable[[], datetime], page_events: int, log: Log = Log.LICENSING
     ) -> None:
-        self._store = store
+        super().__init__(store, Place(FOLLOWERS[log], log))
         self._clock = clock
         self._page_events = page_events
         self._stories: WebhookStories | None = None
         self._wanted: list[tuple[Webhook, set[str]]] = []
-        self.place = Place(FOLLOWERS[log], log)
-
-    def take_over(self) -> None:
-        """Begin where the last one stopped."""
-        with self._store.transaction() as transaction:
-            self.place.load(transaction.connection)
 
     def step(self) -> bool:
         """Look at one page; whether there was anything to do.
@@ -73,14 +68,6 @@ class WebhookFollower:
         self._accept(page)
         return bool(page.events)
 
-    def note_position(self) -> None:
-        """Write down how far this has looked, if the store does not know."""
-        if self.place.is_ahead:
-            position = self.place.position
-            with self._store.transaction() as transaction:
-                self.place.store(transaction, to=position)
-            self.place.stored(position)
-
     def _look_at_endpoints(self) -> None:
         stories = self._store.webhook_stories(self._stories)
         if stories is self._stories:
@@ -97,10 +84,8 @@ class WebhookFollower:
         if not requests:
             self.place.position = page.position
             return
-        with self._store.transaction() as transaction:
+        with self.moving(page.position) as transaction:
             transaction.append_each(Log.TASKS, requests)
-            self.place.store(transaction, to=page.position)
-        self.place.stored(page.position)
         log.info("deliveries accepted", deliveries=len(requests))
 
     def _requests(self, recorded: Recorded, now: datetime) -> Iterator[NewEvent]:
