@@ -56,8 +56,11 @@ class Fork(NamedTuple):
     @property
     def text(self) -> str:
         """In words."""
-        again = f"{self.again} run(s) before it again, then " if self.again else ""
-        return f"{again}step {self.step.number} ({self.step.task}) as run {self.run_id}"
+        step = f"step {self.step.number} ({self.step.task})"
+        if self.again and self.step.kind == "group":
+            return f"{self.again} member(s) of {step} again"
+        before = f"{self.again} member(s) again, then " if self.again else ""
+        return f"{before}{step} as run {self.run_id}"
 
 
 def start_named(workflow: Workflow, named: str) -> Start:

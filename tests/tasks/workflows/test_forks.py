@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from celery.exceptions import ChordError
 
 from domain.chain import TaskChainRecorded
 from domain.fan_in import fan_in_stream
+from domain.task_run import run_stream
 from tests.tasks.workflows.flow import Flow
 from tests.waiting import eventually
 
@@ -43,7 +45,7 @@ def test_only_the_failed_members_are_executed_again_and_then_the_body(flow: Flow
     assert "2 of 3 runs before it have succeeded, and it wants 3" in refused
     road.touch()
     planned = flow.fork(sent.parent.id, "--from", "failed", "--dry-run")
-    assert planned.startswith("would ask for 1 run(s) before it again, then step 1 (flow.plain_total)"), planned
+    assert planned.startswith("would ask for 1 member(s) again, then step 1 (flow.plain_total)"), planned
     said = flow.fork(sent.parent.results[0].id, "--from", "failed")
     assert value(flow, said) == 6
     assert [flow.noted(f"shaky:{number}:{road}") for number in range(3)] == [1, 2, 1]
@@ -135,6 +137,36 @@ def test_a_body_of_several_tasks_and_what_follows_it_come_after_the_failed_membe
     body = said.rsplit(maxsplit=1)[-1]
     again = eventually(lambda: (told := flow.fork(body, "--from", "3")).startswith("asked") and told, seconds=PATIENCE)
     assert value(flow, again) == 4
+
+
+def test_of_a_group_that_ends_a_chain_the_failed_members_are_executed_again(flow: Flow, road: Path) -> None:
+    fans = group(flow.s("shaky", str(road)), flow.s("passed", 10, str(road)))
+    sent = chain(flow.s("plus", 1, 0), fans).apply_async()
+    with pytest.raises(ValueError, match="no road"):
+        sent.results[0].get(timeout=PATIENCE)
+    assert sent.results[1].get(timeout=PATIENCE) == 11
+    road.touch()
+    assert flow.fork(sent.results[1].id, "--from", "failed").startswith("asked for 1 member(s) of step 2")
+    eventually(lambda: flow.noted(f"shaky:1:{road}") == 2, seconds=PATIENCE)
+    assert flow.fork(sent.results[0].id, "--from", "2").startswith("asked for step 2 (celery.group) as run ")
+    eventually(lambda: (flow.noted(f"shaky:1:{road}"), flow.noted(f"passed:10:{road}")) == (3, 2), seconds=PATIENCE)
+
+
+def test_a_good_members_value_that_is_not_kept_refuses_the_fork(flow: Flow, road: Path) -> None:
+    members = [flow.s("long", 200_000), flow.s("shaky", 1, str(road))]
+    sent = chord(members, app=flow.app)(flow.s("long_total"))
+    failed(sent)
+    assert "is longer than what the log keeps of one" in eventually(
+        lambda: (said := flow.fork(sent.id, "--from", "failed")).startswith("Error") and said
+    )
+
+
+def test_a_member_that_no_worker_began_is_executed_again(flow: Flow, road: Path) -> None:
+    members = [flow.s("double", 1), flow.s("passed", 1, 1, str(road)).set(expires=datetime(2026, 1, 1, tzinfo=UTC))]
+    sent = chord(members, app=flow.app)(flow.s("plain_total"))
+    failed(sent)
+    assert flow.story(run_stream(sent.parent.results[1].id)) == ["task.expired", "task.chain_recorded"]
+    assert value(flow, flow.fork(sent.id, "--from", "failed")) == 4
 
 
 def test_what_is_under_way_or_unknown_is_not_forked(flow: Flow) -> None:
