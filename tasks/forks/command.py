@@ -50,7 +50,10 @@ def fork(named: str, *, step: str, name: str, dry_run: bool) -> None:
 
 
 def _ask(store: EventStore, planned: Fork) -> bool:
-    """Whether it is new."""
+    """Whether it is new; of one that is not, nothing is asked for, whatever has failed since."""
+    forked, *others = planned.facts
     with store.transaction() as transaction:
-        verdicts = transaction.append_each(Log.TASKS, planned.facts)
-    return any(verdict.outcome == "stored" for verdict in verdicts)
+        is_new = transaction.append_each(Log.TASKS, [forked])[0].outcome == "stored"
+        if is_new:
+            transaction.append_each(Log.TASKS, others)
+    return is_new

@@ -44,18 +44,21 @@ def are_told(flow: Flow, word: str, expected: set[str]) -> None:
 
 
 def story_of(flow: Flow, run_id: str) -> str:
-    return str(flow.recorded(run_id)[0].metadata["correlation_id"])
+    return str(eventually(lambda: flow.recorded(run_id))[0].metadata["correlation_id"])
 
 
 def uncalled(flow: Flow, run_id: str) -> tuple[Any, ...]:
     """What its end says that nobody has called yet."""
-    (end,) = (each.event for each in flow.recorded(run_id) if isinstance(each.event, TaskFailure))
-    return end.errbacks
+    (end,) = eventually(lambda: [each.event for each in flow.recorded(run_id) if isinstance(each.event, TaskFailure)])
+    return tuple(end.errbacks)
 
 
 def run_of(flow: Flow, word: str) -> str:
     """The run of the callback that was sent."""
-    return next(line for line in flow.lines.read_text().split() if line.startswith(f"run:{word}:")).split(":")[2]
+    noted = eventually(
+        lambda: [line for line in flow.lines.read_text().split() if line.startswith(f"run:{word}:")], seconds=PATIENCE
+    )
+    return str(noted[0].split(":")[2])
 
 
 def test_those_of_a_body_that_never_ran_are_called_in_its_story(flow: Flow, word: str) -> None:
@@ -80,7 +83,8 @@ def test_those_of_a_link_that_raises_are_called_and_those_of_the_links_behind_it
     other = word[::-1] + "x"
     sent = chain(linked(flow, flow.s("fail", 1), word), linked(flow, flow.s("plus", 1), other)).apply_async()
     are_told(flow, word, {f"told:{word}:{sent.parent.id}", f"told_all:{word}:{sent.parent.id}:ValueError"})
-    assert story_of(flow, run_of(flow, word)) == sent.parent.id
+    called = run_of(flow, word)
+    assert story_of(flow, called) == sent.parent.id
     assert lines(flow, other) == []
     assert uncalled(flow, sent.parent.id) == ()  # dispatch has none to call again
 
