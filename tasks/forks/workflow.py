@@ -80,6 +80,11 @@ def workflow_of(records: Records, named: str) -> Workflow:
     for fan_in_id in [records.fan_in_before(named), *records.fan_ins_around(named)]:
         if fan_in_id is not None and (declared := records.declared(fan_in_id)) is not None:
             return _around(records, declared)
+    story = str(records.story(named)[0].metadata.get("correlation_id"))
+    if (declared := records.declared(story)) is not None:  # the body of a chord whose story was taken back
+        around = _around(records, declared)
+        if named in {run for step in around.steps for run in _all_runs_of(step)}:
+            return around
     raise ForkRefusedError(f"run {named} belongs to no chain or chord that is recorded")
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from celery import chain, chord, group
-from celery.exceptions import ChordError
+from celery.exceptions import ChordError, TaskRevokedError
+from click.testing import CliRunner
 
 from domain.chain import TaskChainRecorded
 from domain.fan_in import fan_in_stream
 from domain.task_run import run_stream
+from tasks.task_commands import task
 from tests.tasks.workflows.flow import Flow
 from tests.waiting import eventually
 
@@ -167,6 +169,19 @@ def test_a_member_that_no_worker_began_is_executed_again(flow: Flow, road: Path)
     failed(sent)
     assert flow.story(run_stream(sent.parent.results[1].id)) == ["task.expired", "task.chain_recorded"]
     assert value(flow, flow.fork(sent.id, "--from", "failed")) == 4
+
+
+def test_a_chord_that_was_taken_back_is_forked_by_its_bodys_run(flow: Flow) -> None:
+    members = [flow.s("double", 1), flow.s("sleep", 30)]
+    sent = chord(members, app=flow.app)(flow.s("plain_total"))
+    eventually(lambda: "task.succeeded" in flow.story(run_stream(sent.parent.results[0].id)), seconds=PATIENCE)
+    asked = CliRunner().invoke(task, ["revoke", "--story", sent.parent.id, "--reason", "a mistake", "--no-wait"])
+    assert asked.exit_code == 0, asked.output
+    with pytest.raises(TaskRevokedError):
+        sent.get(timeout=PATIENCE, follow_parents=False)
+    eventually(lambda: "task.revoked" in flow.story(run_stream(sent.parent.results[1].id)), seconds=PATIENCE)
+    planned = flow.fork(sent.id, "--from", "failed", "--dry-run")
+    assert planned.startswith("would ask for 1 member(s) again, then step 1 (flow.plain_total)"), planned
 
 
 def test_what_is_under_way_or_unknown_is_not_forked(flow: Flow) -> None:
