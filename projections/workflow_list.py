@@ -11,6 +11,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from domain.story import StoryRevocationRequested, story_stream
+
 Rows = list[dict[str, Any]]
 Ask = Callable[[str | sql.Composed, Mapping[str, Any]], Rows]
 """Rows of a statement, by column."""
@@ -50,6 +52,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
         waits: of ``analytics.fct_waits``, those of its runs.
         forks: workflows that were forked from it: ``workflow_id``, ``step``, ``began_at``.
         forked_from: the workflow that it was forked from, if it was and is known.
+        revocation: that somebody took the story back: ``requested_at``, ``requested_by``, ``reason``.
     """
 
     row: dict[str, Any]
@@ -57,6 +60,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     waits: Rows
     forks: Rows
     forked_from: str | None
+    revocation: dict[str, Any] | None
 
 
 def asking(connection: psycopg.Connection[Any]) -> Ask:
@@ -108,6 +112,7 @@ def workflow(ask: Ask, workflow_id: str) -> Workflow | None:
         waits=ask(_WAITS, {"runs": runs}),
         forks=ask(_FORKS, {"origins": sorted(origins)}),
         forked_from=None if origin is None else _origin(ask, origin),
+        revocation=next(iter(ask(_REVOCATION, {"stream": story_stream(workflow_id)})), None),
     )
 
 
@@ -142,6 +147,11 @@ _WAITS: Final = """
     where run_id = any(%(runs)s)
     order by began_at, run_id
 """
+_REVOCATION: Final = f"""
+    select occurred_at as requested_at, metadata ->> 'actor' as requested_by, data ->> 'reason' as reason
+    from event_store.task_events
+    where stream_id = %(stream)s and name = '{StoryRevocationRequested.TOPIC}'
+"""  # noqa: S608  our own name
 _FORKS: Final = """
     select workflow_id, forked_step as step, began_at
     from read_model.workflows

@@ -9,7 +9,7 @@ from projections.workflow_tree import lines, tree_of
 
 
 def values_of(workflow: Workflow) -> dict[str, Any]:
-    """The columns of ``analytics.fct_workflows``, and beside them ``steps``, ``waits`` and ``forks``.
+    """The columns of ``analytics.fct_workflows``, and beside them ``steps``, ``waits``, ``forks`` and ``revocation``.
 
     A step has the columns of ``analytics.fct_workflow_steps``, and its depth in the tree that people are shown.
     """
@@ -20,4 +20,5 @@ def values_of(workflow: Workflow) -> dict[str, Any]:
         "steps": [{"depth": depth, **step} for depth, step in told],
         "waits": workflow.waits,
         "forks": workflow.forks,
+        "revocation": workflow.revocation,
     }

@@ -80,6 +80,8 @@ def _head(workflow: Workflow) -> Iterator[str]:
         yield f"  license {row['license_id']}"
     if row["forked_from"]:
         yield f"  forked from {workflow.forked_from or row['forked_from']} at step {row['forked_from_step']}"
+    if taken := workflow.revocation:
+        yield f"  taken back by {taken['requested_by']}, {clock(taken['requested_at'])}: {taken['reason']}"
     for fork in workflow.forks:
         yield f"  forked at step {fork['step']} as {fork['workflow_id']}, {clock(fork['began_at'])}"
 

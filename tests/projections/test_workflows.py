@@ -7,8 +7,11 @@ from typing import Any
 from domain.aggregate import Event
 from domain.chain import TaskChainRecorded, WorkflowForked
 from domain.fan_in import FanInDeclared, fan_in_stream
+from domain.story import story_revocation_requested
 from infra.event_store import Log
+from infra.events.showing import clock
 from projections.workflow_list import WorkflowFilter, asking, story_of, workflow, workflows
+from projections.workflow_text import tell
 from tests.projections.histories import at, minted, requested, signature, told
 from tests.projections.world import World
 
@@ -93,6 +96,12 @@ def test_what_was_taken_back_is_revoked_and_what_follows_is_not_reached(world: W
     record(world, *chained(*RUNS[:3]), told(FIRST, "revoked", 1, attempt=1, **DIED))
     found = known(world)
     assert (found["state"], found["failed_count"], found["not_reached_count"]) == ("revoked", 1, 2)
+    world.record(Log.TASKS, story_revocation_requested(FIRST, reason="ordered twice", at=at(1)), actor="olga")
+    with world.connection.begin():
+        taken = workflow(asking(world.psycopg), FIRST)
+    assert taken is not None
+    assert taken.revocation == {"requested_at": at(1), "requested_by": "olga", "reason": "ordered twice"}
+    assert f"taken back by olga, {clock(at(1))}: ordered twice" in tell(taken)
     record(world, *ended(RUNS[3], "failed", 5))  # something else of the story, which nobody took back
     assert known(world)["state"] == "failed"
 

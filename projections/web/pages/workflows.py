@@ -6,6 +6,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
+import msgspec
+
 from infra.web.page import Drawn, Visit
 from infra.web.problem import Problem
 from projections.web.cursor import Cursor
@@ -60,8 +62,8 @@ def show_one(visit: Visit) -> Drawn:
         found = None if story is None else workflow(ask, story)
     if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"the read models know no workflow {named}")
-    values = {"row": found.row, "forks": found.forks, "forked_from": found.forked_from, "lines": _lines(found)}
-    return Drawn("workflow.html", {**values, "said": steps_said(found.row)})
+    told = {"lines": _lines(found), "said": steps_said(found.row)}
+    return Drawn("workflow.html", {**msgspec.structs.asdict(found), **told})
 
 
 def _lines(found: Workflow) -> list[dict[str, Any]]:
