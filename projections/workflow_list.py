@@ -69,7 +69,7 @@ def asking(connection: psycopg.Connection[Any]) -> Ask:
     def ask(statement: str | sql.Composed, values: Mapping[str, Any]) -> Rows:
         with connection.cursor(row_factory=dict_row) as cursor:
             told = statement.encode() if isinstance(statement, str) else statement
-            return cursor.execute(told, values).fetchall()
+            return cursor.execute(told, values, prepare=False).fetchall()  # planned for these values
 
     return ask
 

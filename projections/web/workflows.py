@@ -40,7 +40,8 @@ def show(call: Call) -> dict[str, Any]:
     if found is None:
         what = f"the read models know no workflow {named}" if story is None else f"run {named} belongs to no workflow"
         raise Problem(HTTPStatus.NOT_FOUND, what)
-    return values_of(found)
+    told: dict[str, Any] = call.desk.redact.value(values_of(found))
+    return told
 
 
 WORKFLOWS: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from tests.projections.web.conftest import Open, Shown
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 LETTERS = "/ui/dead-letters"
 BUSY = {"error_type": "Busy", "error": "not now"}
+ADDRESS = "amqp://guest:hunter2@localhost"
 SCRIPT = "<script>document.title='taken'</script>"
 
 
@@ -265,6 +267,8 @@ def test_a_workflow_is_found_from_the_list_and_from_its_runs_and_shown_as_a_tree
     expect(page.get_by_text("not_reached")).to_have_count(1)
     expect(page.get_by_text(SCRIPT)).to_be_visible()
     assert page.title() != "taken"
+    expect(page.get_by_text("hunter2")).to_have_count(0)
+    assert "hunter2" not in json.dumps(shown.face.get(f"/workflows/{story}").value)
     page.locator("table.tree a.id").nth(1).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("order.pick")
     page.get_by_role("link", name="its story as a tree").click()
@@ -283,7 +287,7 @@ def flow_of(shown: Shown) -> tuple[str, list[str]]:
         (story, "order.charge", "succeeded", {}),
         *((run, "order.pick", "started", {}) for run in members),
         *((run, "order.pick", "succeeded", {"runtime_seconds": 1.5}) for run in members[1:]),
-        (members[0], "order.pick", "failed", {"error_type": "OutOfStock", "error": SCRIPT}),
+        (members[0], "order.pick", "failed", {"error_type": "OutOfStock", "error": f"{SCRIPT} {ADDRESS}"}),
         (body, "order.pack", "failed", {"error_type": "ChordError", "error": "1 of 12 members ended badly"}),
     ]
     for number, (run, task_name, name, data) in enumerate(told):
