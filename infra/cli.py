@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "web": ("infra.web.commands:web", "Serve the HTTP interface."),
     "token": ("infra.web.commands:token", "Tokens of the HTTP interface: add, list, revoke."),
     "task": ("tasks.task_commands:task", "Request a task; show, or take back, a run; pause a task."),
+    "workflow": ("projections.workflow_commands:workflow_", "Chains, groups, chords: list them; show one as a tree."),
     "schedule": (
         "tasks.schedules.commands:schedule",
         "Schedules: list, add, change, pause, run; import Celery's beat.",

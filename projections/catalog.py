@@ -23,6 +23,8 @@ from projections.task_attempts import TaskAttempts
 from projections.task_runs import TaskRuns
 from projections.webhook_deliveries import WebhookDeliveries
 from projections.webhook_endpoints import WebhookEndpoints
+from projections.workflow_steps import WorkflowSteps
+from projections.workflows import Workflows
 
 PROJECTIONS: Final[dict[str, Projection]] = {
     projection.name: projection
@@ -45,6 +47,8 @@ PROJECTIONS: Final[dict[str, Projection]] = {
         ScheduleFirings(),
         WebhookEndpoints(),
         WebhookDeliveries(),
+        Workflows(),
+        WorkflowSteps(),
     )
 }
 """Every projection there is; a new one is a module and a line here."""

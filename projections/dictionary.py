@@ -39,6 +39,7 @@ _KEYS: Final = {
     "run_id": "fct_task_runs",
     "replay_id": "fct_replays",
     "schedule": "dim_schedules",
+    "workflow_id": "fct_workflows",
 }
 """The view that has one row for each value of a column."""
 

@@ -17,6 +17,7 @@ from projections.tables.schedules import SCHEDULE_FIRINGS, SCHEDULES
 from projections.tables.sessions import BLIND_WINDOWS, LOG_TIME, SESSION_LAPSES, SESSION_RETURNS, SESSIONS
 from projections.tables.usage import USAGE_CHANGES, USAGE_DAILY, USAGE_HOURLY, USAGE_PROGRESS
 from projections.tables.webhooks import WEBHOOK_DELIVERIES, WEBHOOK_ENDPOINTS
+from projections.tables.workflows import WORKFLOW_STEPS, WORKFLOWS
 
 __all__ = [
     "BLIND_WINDOWS",
@@ -49,4 +50,6 @@ __all__ = [
     "USAGE_PROGRESS",
     "WEBHOOK_DELIVERIES",
     "WEBHOOK_ENDPOINTS",
+    "WORKFLOWS",
+    "WORKFLOW_STEPS",
 ]

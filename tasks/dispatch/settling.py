@@ -13,6 +13,7 @@ import msgspec
 from domain.aggregate import Event
 from domain.fan_in import SETTLED, Count, FanInCompleted, FanInDeclared, FanInFailed, fan_in_stream
 from domain.kept_message import Carried
+from domain.signature import errbacks_of, steps_of
 from domain.task_run import (
     SLOT_REQUESTED,
     TaskEvent,
@@ -31,7 +32,6 @@ from infra.event_store.revocations import Revocation
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.outcomes import FIRST_ATTEMPT, caused_by
 from tasks.dispatch.subject import run_id_of
-from tasks.workflows.steps import errbacks_of, steps_of
 
 ACTOR: Final = "policy:fan_in"
 CONTINUE: Final = "continue_workflow"

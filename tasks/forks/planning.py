@@ -12,6 +12,7 @@ from domain.cause import Cause
 from domain.chain import Step, WorkflowForked, anew, fork_id
 from domain.fan_in import FanInDeclared, fan_in_stream
 from domain.run import RunState
+from domain.signature import steps_of
 from domain.task_run import TaskRequested
 from infra.event_store import NewEvent, caused
 from tasks.forks.asking import Asking
@@ -19,7 +20,6 @@ from tasks.forks.members import Redeclared, all_again, body_again, failed_again,
 from tasks.forks.records import has_failed
 from tasks.forks.refusal import ForkRefusedError
 from tasks.forks.workflow import Workflow
-from tasks.workflows.steps import steps_of
 
 FAILED: Final = "failed"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
+from domain import signature as signatures
 from domain.chain import Step, TaskChainRecorded, steps_of, steps_of_fan_in
 from domain.fan_in import FanInDeclared, FanInFailed
 from domain.run import RunState
 from infra.event_store import Recorded
 from tasks.forks.records import Records, has_failed
 from tasks.forks.refusal import ForkRefusedError
-from tasks.workflows import steps as signatures
 
 LINKS_AT_MOST: Final = 1_000
 """How far back the first run of a chain is looked for."""

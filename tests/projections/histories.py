@@ -12,8 +12,10 @@ import msgspec
 
 from domain.aggregate import Event
 from domain.blindness import BlindWindowPassed
+from domain.chain import TaskChainRecorded, WorkflowForked
 from domain.dead_letter import ReplayFinished, ReplayRequested, replay_stream
 from domain.failure_alert import AlertSent, alert_stream
+from domain.fan_in import FanInDeclared, fan_in_stream
 from domain.heartbeat import Heartbeat, HeartbeatsReceived, WatermarkPassed
 from domain.ingest import MessageDeadLettered
 from domain.license import License
@@ -88,6 +90,17 @@ def requested(run: object, seconds: float = 0, **data: Any) -> TaskRequested:
     )
 
 
+def signature(task: str, run: object, **options: Any) -> dict[str, Any]:
+    """A task as Celery's canvas has it, frozen."""
+    return {"task": task, "args": [], "kwargs": {}, "options": {"task_id": str(run), **options}, "subtask_type": None}
+
+
+def chord(group: object, header: list[dict[str, Any]], body: dict[str, Any]) -> dict[str, Any]:
+    """A chord as a link of a chain."""
+    kwargs = {"header": {"subtask_type": "group", "kwargs": {"tasks": header}}, "body": body}
+    return {"task": "celery.chord", "kwargs": kwargs, "options": {"task_id": str(group)}, "subtask_type": "chord"}
+
+
 def changes(aggregate: License | Session) -> list[Event]:
     """The facts an aggregate has recorded since it was asked last."""
     events: list[Any] = list(aggregate.collect_events())
@@ -115,6 +128,7 @@ class History:
                 [event for run in range(size) for event in self._run(run)]
                 + self._batches(size // 3)
                 + self._alerts(size // 3)
+                + self._workflows(size)
             ),
             Log.HEARTBEATS: self._heartbeats(size),
         }
@@ -229,6 +243,25 @@ class History:
             )
             for number in range(count)
         ]
+
+    def _workflows(self, count: int) -> list[Event]:
+        """Chains and chords of the runs there are, each run in several of them; and forks."""
+        runs = [str(minted("run", number)) for number in range(count)]
+        facts: list[Event] = []
+        for number in range(0, count - 4, 3):
+            first, *others = self._chance.sample(runs, 4)
+            group = str(minted("group", number))
+            links = [signature("bill", run) for run in others]
+            links.append(chord(group, [signature("bill", run) for run in self._chance.sample(runs, 2)], links[-1]))
+            told_of = {"attempt": 1, "links": tuple(links), "args": (), "kwargs": {}}
+            facts.append(task_event(TaskChainRecorded.TOPIC, first, at=at(number), data={"task": "bill", **told_of}))
+            members = tuple((run, other) for run, other in zip(others, runs, strict=False))
+            named = {"originator_id": fan_in_stream(group), "originator_version": 1, "timestamp": at(number)}
+            facts.append(FanInDeclared(members=members, body=signature("sum", first), least=number or None, **named))
+            forked = {"forked_from": first, "step": 2, "task": "bill", "run_id": others[0]}
+            named["originator_id"] = f"fork-{group}"
+            facts.append(WorkflowForked(**forked, **named))
+        return facts
 
     def _session(self, session_id: str, under: License) -> list[Event]:
         start = self._chance.randint(0, 7200)

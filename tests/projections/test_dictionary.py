@@ -12,7 +12,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 DOCS = Path(__file__).parents[2] / "docs"
 PREFIXES = ("dim_", "fct_", "rpt_", "usage_", "meta_")
 COUNTED = {"count", "runs", "messages", "events", "sessions", "seat", "seats", "permits", "concurrency"}
-RANKS = {"version", "attempt", "position", "priority", "generation", "number", "code", "pid"}
+RANKS = {"version", "attempt", "position", "step", "priority", "generation", "number", "code", "pid"}
 """Numbers that are no quantity, so they have no unit."""
 
 

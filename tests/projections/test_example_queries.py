@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from domain.aggregate import Event
+from domain.chain import TaskChainRecorded, steps_of
 from domain.failure_alert import AlertSent
 from domain.heartbeat import WatermarkPassed
 from domain.license import License
@@ -31,7 +32,7 @@ from projections.catalog import PROJECTIONS
 from projections.queries import aggregate_usage, count_heartbeat_minutes
 from tests.infra.databases import fresh_database
 from tests.projections.facts import Facts, RunFacts, SessionFacts, binned, sessions_told
-from tests.projections.histories import History, at, changes, minted, requested, told
+from tests.projections.histories import History, at, changes, minted, requested, signature, told
 from tests.projections.test_as_of import recorded_at_random
 from tests.projections.world import World
 
@@ -69,6 +70,7 @@ def tell(world: World) -> None:
     ran = {"attempt": 1, "worker": "w0"}
     died = told(minted("x", 0), "lost", 11, error_type="WorkerLost", error="died", **ran)
     world.record(Log.TASKS, told(minted("x", 0), "started", 4, **ran), died)
+    chains(world)
     for log in Log:
         recorded_at_random(world, log, 11)
 
@@ -89,6 +91,20 @@ def seats_given_away() -> list[Event]:
             first.lapse(Silence(at(9000), last_heartbeat_at=at(7800)))
         found += [*changes(one), *changes(first), *changes(second)]
     return found
+
+
+def chains(world: World) -> None:
+    """Chains of three that end in each way there is, or are under way."""
+    for number, ends in enumerate(
+        (("succeeded",) * 3, ("succeeded", "failed"), ("failed",), ("revoked",), ("succeeded",))
+    ):
+        runs = [str(minted("chain", number, step)) for step in range(3)]
+        plan = {"links": [signature("ship", run) for run in runs[1:]], "args": [], "kwargs": {}}
+        story: list[Event] = [told(runs[0], "chain_recorded", number, attempt=1, **plan)]
+        for step, (run, end) in enumerate(zip(runs, ends, strict=False)):
+            why = {} if end == "succeeded" else {"error_type": "OSError", "error": "away"}
+            story += [told(run, "started", 10 * step, attempt=1), told(run, end, 10 * step + 5, attempt=1, **why)]
+        world.record(Log.TASKS, *story, correlation_id=runs[0])
 
 
 @pytest.fixture(scope="module")
@@ -513,6 +529,37 @@ def runs_accepted_by_hour(facts: Facts) -> Rows:
         if asked_for
     )
     return [(*key, len(told_of), sum(told_of)) for key, told_of in sorted(found.items())]
+
+
+def chains_told(facts: Facts) -> Iterator[list[RunFacts | None]]:
+    """Of each chain that is a story of its own the runs of its steps; None: nothing is told of it."""
+    runs = {run.run_id: run for run in facts.runs}
+    for each in facts.tasks:
+        if isinstance(each.event, TaskChainRecorded) and each.metadata["correlation_id"] in runs:
+            yield [runs.get(step.run_id) for step in steps_of(each.event)]
+
+
+@answers
+def chains_by_first_task(facts: Facts) -> Rows:
+    found = []
+    for first, *others in chains_told(facts):
+        assert first is not None
+        states = [run.state for run in (first, *others) if run is not None]
+        bad = [state for state in states if state != "succeeded"]
+        state = bad[0] if bad else "running" if None in others else "succeeded"
+        found.append(((first.events[0].task, state), others.count(None) if bad else 0))
+    return [(*key, len(each), sum(each)) for key, each in sorted(grouped(found).items())]
+
+
+@answers
+def where_chains_stop(facts: Facts) -> Rows:
+    found = Counter(
+        (number, run.events[0].task, run.state, run.named(run.state)[-1].error_type)
+        for steps in chains_told(facts)
+        for number, run in enumerate(steps, 1)
+        if run is not None and f"task.{run.state}" in END_NAMES and run.state != "succeeded"
+    )
+    return [(*key, count) for key, count in sorted(found.items())]
 
 
 @answers

@@ -33,7 +33,7 @@ def told_world(world: World) -> World:
     return world
 
 
-UP_TO_NOW = ("fct_task_stretches", "fct_task_waits")
+UP_TO_NOW = ("fct_task_stretches", "fct_task_waits", "fct_workflow_steps", "fct_workflows")
 """Views in which what is open goes on until the moment of asking."""
 
 

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from infra.local.chaos.promises import NOT_REBUILT
 from projections.catalog import PROJECTIONS
+from projections.gathering import Gathering
 from projections.license_changes import LicenseChangeRow
 from projections.projection import Fold
 from projections.tables import LICENSE_CHANGES, METADATA, PARKED_EVENTS
@@ -34,7 +35,7 @@ def test_the_code_knows_the_tables_as_the_migrations_made_them(world: World) -> 
 
 
 def test_rows_in_memory_have_the_columns_of_their_table_keys_first() -> None:
-    folds = {each.table: each.shape for each in PROJECTIONS.values() if isinstance(each, Fold)}
+    folds = {each.table: each.shape for each in PROJECTIONS.values() if isinstance(each, Fold | Gathering)}
     shapes = {**folds, LICENSE_CHANGES: LicenseChangeRow}
     assert {each.name for each in PROJECTIONS.values()} == {table.name for table in shapes}
     for table, shape in shapes.items():

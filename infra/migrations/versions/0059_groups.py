@@ -3,7 +3,7 @@
 from infra.database.migration import run_sql
 
 revision = "0059"
-down_revision = "0062"
+down_revision = "0058"
 
 
 def upgrade() -> None:

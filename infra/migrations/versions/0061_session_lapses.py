@@ -3,7 +3,7 @@
 from infra.database.migration import run_sql
 
 revision = "0061"
-down_revision = "0058"
+down_revision = "0060"
 
 
 def upgrade() -> None:

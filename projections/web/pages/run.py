@@ -34,6 +34,7 @@ _KIN: Final = f"""
     order by accepted_at
     limit %(most)s
 """  # noqa: S608  our own text
+_WORKFLOW: Final = "select workflow_id from read_model.workflows where workflow_id = %(correlation_id)s and is_workflow"
 _ROW: Final = "select * from analytics.fct_task_runs where run_id = %(run_id)s"
 
 
@@ -62,7 +63,9 @@ def _read(visit: Visit, run_id: str) -> dict[str, Any]:
 
         row = next(iter(ask(_ROW)), None)
         waits = next(iter(ask(_WAITS)), None)
-        kin = ask(_KIN, correlation_id=row["correlation_id"], most=_MOST) if row and row["correlation_id"] else []
+        story = row["correlation_id"] if row else None
+        kin = ask(_KIN, correlation_id=story, most=_MOST) if story else []
+        flow = next(iter(ask(_WORKFLOW, correlation_id=story)), None) if story else None
         return {
             "row": row,
             "waits": waits,
@@ -71,6 +74,7 @@ def _read(visit: Visit, run_id: str) -> dict[str, Any]:
             "letter": next(iter(ask(_LETTER)), None),
             "replays": ask(_REPLAYS),
             "kin": kin,
+            "workflow_id": flow["workflow_id"] if flow else None,
         }
 
 

@@ -131,6 +131,26 @@ def test_a_story_is_taken_back_once_and_a_run_of_another_story_is_none(served: F
     assert (run.status, run.value["code"]) == (409, "RunBelongsToStory")
 
 
+def test_a_workflow_is_read_by_its_story_and_by_its_runs_once_the_read_models_have_it(served: Face) -> None:
+    story = f"order-{uuid4()}"
+    batch = [{**event("task.requested", {"task": "sample.nothing"}), "correlationid": story} for _ in range(2)]
+    assert served.post("/events", json.dumps(batch).encode(), content_type=BATCH).status == 202
+    runs = eventually(lambda: len(rows := served.get(f"/runs?correlation_id={story}").value["rows"]) == 2 and rows)
+    position = served.post("/runs?wait_seconds=20", {"task": "sample.nothing"}).value["position"]
+    told = served.get(f"/workflows/{story}?min_position={position}", role=Role.VIEWER)
+    assert (told.status, told.value["kind"], told.value["state"], told.value["step_count"]) == (
+        200,
+        "runs",
+        "running",
+        2,
+    )
+    assert {step["run_id"] for step in told.value["steps"]} == {row["run_id"] for row in runs}
+    assert served.get(f"/workflows/{runs[0]['run_id']}").value["workflow_id"] == story
+    assert served.get("/workflows/nobodys").status == 404
+    behind = served.get(f"/workflows/{story}?min_position={2**62}")
+    assert (behind.status, behind.value["code"]) == (409, "still_behind")
+
+
 def test_a_position_that_does_not_come_is_said_after_a_while(served: Face) -> None:
     told = served.get(f"/runs?min_position={2**62}")
     assert (told.status, told.value["code"]) == (409, "still_behind")

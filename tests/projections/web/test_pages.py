@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,11 +17,13 @@ from domain.task_run import task_event
 from infra.event_store import Log, caused
 from infra.web.role import Role
 from infra.web.session import COOKIE
+from tests.projections.histories import chord, signature
 from tests.projections.web.conftest import Open, Shown
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 LETTERS = "/ui/dead-letters"
 BUSY = {"error_type": "Busy", "error": "not now"}
+ADDRESS = "amqp://guest:hunter2@localhost"
 SCRIPT = "<script>document.title='taken'</script>"
 
 
@@ -192,7 +195,9 @@ def test_the_overview_keeps_up_without_losing_the_focus(shown: Shown, visiting: 
     expect(page.locator("#letters")).to_be_focused()
 
 
-@pytest.mark.parametrize("path", ["/ui/streams", "/ui/streams?log=licensing", "/ui/schedules", "/ui/projections"])
+@pytest.mark.parametrize(
+    "path", ["/ui/streams", "/ui/streams?log=licensing", "/ui/schedules", "/ui/projections", "/ui/workflows"]
+)
 def test_a_page_is_there_for_whoever_may_look_and_for_nobody_else(shown: Shown, path: str) -> None:
     told = _asked(shown, Role.VIEWER, path)
     assert told.status_code == 200
@@ -210,6 +215,9 @@ def test_a_page_is_there_for_whoever_may_look_and_for_nobody_else(shown: Shown, 
         ("/ui/tasks?after=nonsense", 400, "no `next` that was given"),
         ("/ui/tasks?task=%00", 400, "U+0000"),
         ("/ui/tasks/no-such-run", 404, "nothing is recorded of a run no-such-run"),
+        ("/ui/workflows?state=nonsense", 400, "allowed are running, waiting"),
+        ("/ui/workflows?after=nonsense", 400, "no `next` that was given"),
+        ("/ui/workflows/no-such", 404, "the read models know no workflow no-such"),
         ("/ui/streams?before=-1", 400, "no number from 0"),
         ("/ui/streams/elsewhere/x", 404, "there are licensing, tasks, heartbeats"),
         ("/ui/dead-letters/replay", 400, "run_id is wanted, or task, error_type and fingerprint"),
@@ -236,6 +244,60 @@ def test_forms_take_runs_back_and_treat_schedules(shown: Shown) -> None:
     story = shown.morgue.store.load_recorded(Log.LICENSING, ["schedule-report"])["schedule-report"]
     assert [each.event.name for each in story] == ["schedule.declared", "schedule.paused"]
     assert story[-1].metadata["actor"] == "token:a-operator"
+
+
+def test_a_workflow_is_found_from_the_list_and_from_its_runs_and_shown_as_a_tree(shown: Shown, visiting: Open) -> None:
+    story, members = flow_of(shown)
+    page = visiting(Role.VIEWER, "/ui/workflows")
+    page.get_by_label("Kind").select_option("mixed")
+    page.get_by_label("State").select_option("failed")
+    page.get_by_label("First task").fill("order.charge")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.locator("tbody tr a.id").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Workflow order.charge failed")
+    rows = page.locator("table.tree tbody tr")
+    expect(rows.nth(1)).to_contain_text("chord of 12: 11 succeeded, 1 failed")
+    expect(rows).to_have_text(
+        [
+            re.compile(each)
+            for each in ("order.charge", "chord", *["order.pick"] * 4, "8 more", "order.pack", "order.ship")
+        ]
+    )
+    expect(page.get_by_text("not_reached")).to_have_count(1)
+    expect(page.get_by_text(SCRIPT)).to_be_visible()
+    assert page.title() != "taken"
+    expect(page.get_by_text("hunter2")).to_have_count(0)
+    assert "hunter2" not in json.dumps(shown.face.get(f"/workflows/{story}").value)
+    page.locator("table.tree a.id").nth(1).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("order.pick")
+    page.get_by_role("link", name="its story as a tree").click()
+    assert page.url.endswith(f"/ui/workflows/{story}")
+    assert _asked(shown, Role.VIEWER, f"/ui/workflows/{members[0]}").status_code == 200
+
+
+def flow_of(shown: Shown) -> tuple[str, list[str]]:
+    """A chain whose second step is a chord, one of whose members fails; its story and the members."""
+    story, body, last, *members = [str(uuid4()) for _ in range(15)]
+    header = [signature("order.pick", run) for run in members]
+    links = [chord(f"g-{story}", header, signature("order.pack", body)), signature("order.ship", last)]
+    told: list[tuple[str, str, str, dict[str, Any]]] = [
+        (story, "order.charge", "started", {}),
+        (story, "order.charge", "chain_recorded", {"links": links, "args": [], "kwargs": {}}),
+        (story, "order.charge", "succeeded", {}),
+        *((run, "order.pick", "started", {}) for run in members),
+        *((run, "order.pick", "succeeded", {"runtime_seconds": 1.5}) for run in members[1:]),
+        (members[0], "order.pick", "failed", {"error_type": "OutOfStock", "error": f"{SCRIPT} {ADDRESS}"}),
+        (body, "order.pack", "failed", {"error_type": "ChordError", "error": "1 of 12 members ended badly"}),
+    ]
+    for number, (run, task_name, name, data) in enumerate(told):
+        at = datetime.now(UTC) - timedelta(seconds=60 - number)
+        event = task_event(f"task.{name}", run, at=at, data={"task": task_name, "attempt": 1, **data})
+        shown.morgue.store.append(
+            Log.TASKS, caused([event], Cause(id=uuid4(), at=at, actor="test", correlation_id=story))
+        )
+    shown.morgue.project()
+    return story, members
 
 
 def _asked(shown: Shown, role: Role, path: str) -> requests.Response:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tasks.workflows.steps import Step, errbacks_of, steps_of
+from domain.signature import Step, errbacks_of, steps_of
 
 
 def run(name: str, **options: Any) -> dict[str, Any]:

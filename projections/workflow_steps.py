@@ -1,0 +1,80 @@
+"""Workflow steps: which runs were planned, and where in a chain, a chord or a group has each its place?
+
+A run may be given places by several events: a chord within a chain by the chain's first run and by its fan-in. Of each
+kind of place one counts, by a rule that does not depend on which event came first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+import sqlalchemy as sa
+
+from domain.chain import TaskChainRecorded
+from domain.fan_in import FanInDeclared
+from domain.workflow_plan import Place, places_of
+from infra.event_store import Log, Recorded
+from projections import tables
+from projections.gathering import Gathering
+from projections.order import agreed
+from projections.rows import Key
+
+
+class StepRow(msgspec.Struct):
+    """A row of ``read_model.workflow_steps``."""
+
+    run_id: str
+    workflow_id: str | None = None
+    task: str | None = None
+    chain_id: str | None = None
+    chain_step: int | None = None
+    group_id: str | None = None
+    member: int | None = None
+    link: int | None = None
+    body_of: str | None = None
+    body_link: int | None = None
+    wanted: int | None = None
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A place, and the story of the event that gives it."""
+
+    place: Place
+    workflow_id: str | None
+
+
+class WorkflowSteps(Gathering[StepRow, Told]):
+    """One row per run that a chain or a fan-in planned."""
+
+    name = "workflow_steps"
+    question = "Which runs were planned, and where in a workflow?"
+    follows: ClassVar = {Log.TASKS: (TaskChainRecorded.TOPIC, FanInDeclared.TOPIC)}
+    table: ClassVar[sa.Table] = tables.WORKFLOW_STEPS
+    shape = StepRow
+
+    def parts(self, recorded: Recorded) -> Iterator[tuple[Key, Told]]:
+        """Each place belongs to its run."""
+        story = recorded.metadata.get("correlation_id")
+        for place in places_of(recorded.event):
+            yield (place.run_id,), Told(place, story)
+
+    def fold(self, row: StepRow, told: Told) -> None:
+        """Of chains the one in which it comes latest counts: others begin within that one. Else the lowest place."""
+        place = told.place
+        row.workflow_id = agreed(row.workflow_id, told.workflow_id)
+        row.task = agreed(row.task, place.task)
+        row.wanted = agreed(row.wanted, place.wanted)
+        if place.chain_id is not None and place.chain_step is not None:
+            in_chain = (place.chain_step, place.chain_id)
+            known = (row.chain_step, row.chain_id)
+            row.chain_step, row.chain_id = in_chain if None in known else max(in_chain, known)
+        if place.group_id is not None:
+            in_group = (place.group_id, place.member, place.link)
+            known_group = (row.group_id, row.member, row.link)
+            row.group_id, row.member, row.link = in_group if None in known_group else min(in_group, known_group)
+        if place.body_of is not None:
+            in_body = (place.body_of, place.body_link)
+            known_body = (row.body_of, row.body_link)
+            row.body_of, row.body_link = in_body if None in known_body else min(in_body, known_body)
