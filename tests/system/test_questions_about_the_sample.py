@@ -29,8 +29,14 @@ from tests.projections.world import World
 
 pytestmark = pytest.mark.timeout(300)
 
-UNANSWERED = {"denials_and_peaks_by_hour", "sessions_known_by_then", "what_became_of_replays"}
-"""Questions about what does not happen within a fleet's half a minute."""
+UNANSWERED = {
+    "chains_by_first_task",
+    "denials_and_peaks_by_hour",
+    "sessions_known_by_then",
+    "what_became_of_replays",
+    "where_chains_stop",
+}
+"""Questions about what the fleet does not do within half a minute; it asks for no chains at all."""
 
 
 class Asked(NamedTuple):

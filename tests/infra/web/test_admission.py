@@ -83,7 +83,7 @@ def test_calls_of_hooks_have_the_limit_too(strict: Face) -> None:
     for _ in range(60):
         with session_from("127.0.0.8") as session:
             statuses.append(session.post(f"{strict.url}/hooks/nobody", json={}, timeout=10).status_code)
-    assert statuses[:STRANGERS_AT_ONCE] == [404] * STRANGERS_AT_ONCE
+    assert statuses[:STRANGERS_AT_ONCE] == [401] * STRANGERS_AT_ONCE
     assert 429 in statuses
 
 
