@@ -30,6 +30,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         group_id: Celery's id of the group that it is a member of; a chord's is that of its fan-in.
         member: which member, from 1.
         link: which link of that member, from 1.
+        branch: the first member that begins with the same run: one that ends in a group counts as several.
         body_of: the fan-in that asks for it.
         body_link: which task of the fan-in's body, from 1.
         wanted: of a body: how many members have to succeed; None: all, or not said.
@@ -42,6 +43,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     group_id: str | None = None
     member: int | None = None
     link: int | None = None
+    branch: int | None = None
     body_of: str | None = None
     body_link: int | None = None
     wanted: int | None = None
@@ -57,9 +59,11 @@ def places_of(event: Event) -> Iterator[Place]:
                 yield from _of_link(first.run_id, step)
         case FanInDeclared():
             fan_in_id = event.originator_id.removeprefix(fan_in_stream(""))
+            branches: dict[str, int] = {}
             for member, runs in enumerate(event.members, 1):
+                branch = branches.setdefault(runs[0], member)
                 for link, run_id in enumerate(runs, 1):
-                    yield Place(run_id=run_id, group_id=fan_in_id, member=member, link=link)
+                    yield Place(run_id=run_id, group_id=fan_in_id, member=member, link=link, branch=branch)
             yield from _of_body(event.body, fan_in_id, wanted=event.least)
 
 
@@ -85,7 +89,7 @@ def _of_members(header: Any, group_id: str) -> Iterator[Place]:
     for member, each in enumerate(tasks if isinstance(tasks, Sequence) else (), 1):
         if isinstance(each, Mapping) and _is_simple(each):
             for link, (run_id, task) in enumerate(runs_of(each), 1):
-                yield Place(run_id=run_id, task=task, group_id=group_id, member=member, link=link)
+                yield Place(run_id=run_id, task=task, group_id=group_id, member=member, link=link, branch=member)
 
 
 def _of_body(body: Mapping[str, Any], fan_in_id: str, *, wanted: int | None = None) -> Iterator[Place]:

@@ -1,12 +1,14 @@
 """Workflow steps: which runs were planned, and where in a chain, a chord or a group has each its place?
 
 A run may be given places by several events: a chord within a chain by the chain's first run and by its fan-in. Of each
-kind of place one counts, by a rule that does not depend on which event came first.
+kind of place one counts, by a rule that does not depend on which event came first. A fork's fan-in names members that
+ran in another story: the plan that was told earliest says which story and which group is a run's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import ClassVar
 
 import msgspec
@@ -27,22 +29,26 @@ class StepRow(msgspec.Struct):
 
     run_id: str
     workflow_id: str | None = None
+    planned_at: datetime | None = None
     task: str | None = None
     chain_id: str | None = None
     chain_step: int | None = None
+    grouped_at: datetime | None = None
     group_id: str | None = None
     member: int | None = None
     link: int | None = None
+    branch: int | None = None
     body_of: str | None = None
     body_link: int | None = None
     wanted: int | None = None
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A place, and the story of the event that gives it."""
+    """A place, the story of the event that gives it, and when that was told."""
 
     place: Place
     workflow_id: str | None
+    at: datetime
 
 
 class WorkflowSteps(Gathering[StepRow, Told]):
@@ -58,12 +64,15 @@ class WorkflowSteps(Gathering[StepRow, Told]):
         """Each place belongs to its run."""
         story = recorded.metadata.get("correlation_id")
         for place in places_of(recorded.event):
-            yield (place.run_id,), Told(place, story)
+            yield (place.run_id,), Told(place, story, recorded.event.timestamp)
 
     def fold(self, row: StepRow, told: Told) -> None:
-        """Of chains the one in which it comes latest counts: others begin within that one. Else the lowest place."""
+        """Of chains the one in which it comes latest counts: others begin within that one. Else the earliest plan."""
         place = told.place
-        row.workflow_id = agreed(row.workflow_id, told.workflow_id)
+        if told.workflow_id is not None:
+            in_story = (told.at, told.workflow_id)
+            known_story = (row.planned_at, row.workflow_id)
+            row.planned_at, row.workflow_id = in_story if None in known_story else min(in_story, known_story)
         row.task = agreed(row.task, place.task)
         row.wanted = agreed(row.wanted, place.wanted)
         if place.chain_id is not None and place.chain_step is not None:
@@ -71,9 +80,10 @@ class WorkflowSteps(Gathering[StepRow, Told]):
             known = (row.chain_step, row.chain_id)
             row.chain_step, row.chain_id = in_chain if None in known else max(in_chain, known)
         if place.group_id is not None:
-            in_group = (place.group_id, place.member, place.link)
-            known_group = (row.group_id, row.member, row.link)
-            row.group_id, row.member, row.link = in_group if None in known_group else min(in_group, known_group)
+            in_group = (told.at, place.group_id, place.member, place.link, place.branch)
+            known_group = (row.grouped_at, row.group_id, row.member, row.link, row.branch)
+            earliest = in_group if None in known_group else min(in_group, known_group)
+            row.grouped_at, row.group_id, row.member, row.link, row.branch = earliest
         if place.body_of is not None:
             in_body = (place.body_of, place.body_link)
             known_body = (row.body_of, row.body_link)

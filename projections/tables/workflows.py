@@ -33,13 +33,17 @@ WORKFLOW_STEPS: Final = sa.Table(
     METADATA,
     text("run_id", primary_key=True),
     text("workflow_id"),
+    moment("planned_at"),
     text("task"),
     text("chain_id"),
     sa.Column("chain_step", sa.Integer()),
+    moment("grouped_at"),
     text("group_id"),
     sa.Column("member", sa.Integer()),
     sa.Column("link", sa.Integer()),
+    sa.Column("branch", sa.Integer()),
     text("body_of"),
     sa.Column("body_link", sa.Integer()),
     sa.Column("wanted", sa.Integer()),
 )
+"""``planned_at`` and ``grouped_at`` say when those plans were told that decided about its story and its group."""

@@ -54,9 +54,9 @@ def test_members_and_body_of_a_chord_that_is_a_link_are_of_its_step() -> None:
     )
     of_step = {"chain_id": "first", "chain_step": 2}
     assert planned(recorded(fans, signature("tell", "last")))[1:] == [
-        {"run_id": "m1", "task": "count", "group_id": "g", "member": 1, "link": 1, **of_step},
-        {"run_id": "m2", "task": "read", "group_id": "g", "member": 2, "link": 1, **of_step},
-        {"run_id": "m3", "task": "count", "group_id": "g", "member": 2, "link": 2, **of_step},
+        {"run_id": "m1", "task": "count", "group_id": "g", "member": 1, "link": 1, "branch": 1, **of_step},
+        {"run_id": "m2", "task": "read", "group_id": "g", "member": 2, "link": 1, "branch": 2, **of_step},
+        {"run_id": "m3", "task": "count", "group_id": "g", "member": 2, "link": 2, "branch": 2, **of_step},
         {"run_id": "b", "task": "total", "body_of": "g", "body_link": 1, **of_step},
         {"run_id": "last", "task": "tell", "chain_id": "first", "chain_step": 3},
     ]
@@ -79,9 +79,9 @@ def test_members_that_fan_out_themselves_are_known_once_their_fan_ins_are_declar
 def test_a_fan_in_plans_its_members_and_every_run_of_its_body() -> None:
     body = signature("total", "b", chain=[signature("tell", "c")])
     assert planned(declared(("m1",), ("m2", "m3"), body=body, least=1)) == [
-        {"run_id": "m1", "group_id": "g", "member": 1, "link": 1},
-        {"run_id": "m2", "group_id": "g", "member": 2, "link": 1},
-        {"run_id": "m3", "group_id": "g", "member": 2, "link": 2},
+        {"run_id": "m1", "group_id": "g", "member": 1, "link": 1, "branch": 1},
+        {"run_id": "m2", "group_id": "g", "member": 2, "link": 1, "branch": 2},
+        {"run_id": "m3", "group_id": "g", "member": 2, "link": 2, "branch": 2},
         {"run_id": "b", "task": "total", "body_of": "g", "body_link": 1, "wanted": 1},
         {"run_id": "c", "task": "tell", "body_of": "g", "body_link": 2, "wanted": 1},
     ]
@@ -89,3 +89,15 @@ def test_a_fan_in_plans_its_members_and_every_run_of_its_body() -> None:
 
 def test_other_events_plan_nothing() -> None:
     assert planned(task_event("task.succeeded", "first", at=at(0), data={"task": "fetch", "attempt": 1})) == []
+
+
+def test_members_that_begin_with_the_same_run_are_one_branch() -> None:
+    """A member that is a chain which ends in a group is as many members as the group has."""
+    told = planned(declared(("a", "b"), ("a", "c"), ("d",), body=signature("total", "e")))
+    assert [(each["run_id"], each["member"], each["branch"]) for each in told[:-1]] == [
+        ("a", 1, 1),
+        ("b", 1, 1),
+        ("a", 2, 1),
+        ("c", 2, 1),
+        ("d", 3, 3),
+    ]

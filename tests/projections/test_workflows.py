@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from domain.aggregate import Event
 from domain.chain import TaskChainRecorded, WorkflowForked
 from domain.fan_in import FanInDeclared, fan_in_stream
@@ -32,9 +34,12 @@ def chained(*runs: str) -> list[Event]:
     return [told(first, "started", 0, attempt=1), plan]
 
 
-def fanned(*members: str, body: str, least: int | None = None) -> FanInDeclared:
-    named = {"originator_id": fan_in_stream("fan"), "originator_version": 1, "timestamp": at(0)}
-    return FanInDeclared(members=tuple((run,) for run in members), body=signature("sum", body), least=least, **named)
+def fanned(
+    *members: str | tuple[str, ...], body: str, least: int | None = None, fan_in: str = "fan", seconds: float = 0
+) -> FanInDeclared:
+    named = {"originator_id": fan_in_stream(fan_in), "originator_version": 1, "timestamp": at(seconds)}
+    links = tuple((each,) if isinstance(each, str) else each for each in members)
+    return FanInDeclared(members=links, body=signature("sum", body), least=least, **named)
 
 
 def succeeded(run: str, seconds: float) -> list[Event]:
@@ -131,6 +136,32 @@ def test_a_run_that_was_replayed_is_no_failure_once_the_replay_succeeds(world: W
     assert known(world)["state"] == "succeeded"
     step = world.row("select * from analytics.fct_workflow_steps where run_id = %(run)s", run=RUNS[4])
     assert (step["role"], step["parent_run_id"]) == ("run", SECOND)
+
+
+@pytest.mark.parametrize("fork", ["!", "~"])
+def test_a_member_that_a_fork_uses_as_it_ended_stays_in_the_story_that_it_ran_in(world: World, fork: str) -> None:
+    again, body = RUNS[3:5]
+    record(world, fanned(FIRST, SECOND, body=THIRD), *succeeded(FIRST, 1), *ended(SECOND, "failed", 1))
+    record(world, told(THIRD, "failed", 3, attempt=1, error_type="ChordError", error="1 of 2 members ended badly"))
+    record(world, fanned(FIRST, again, body=body, fan_in=fork, seconds=9), requested(again, 9), story=fork)
+    record(world, *succeeded(again, 10), requested(body, 13), *succeeded(body, 14), story=fork)
+    world.catch_up()
+    asked = "select workflow_id, run_id, group_id from analytics.fct_workflow_steps where group_id is not null"
+    assert {(row["workflow_id"], row["run_id"], row["group_id"]) for row in world.rows(asked)} == {
+        (FIRST, FIRST, "fan"),
+        (FIRST, SECOND, "fan"),
+        (fork, again, fork),
+    }
+    rows = world.rows("select state, step_count from analytics.fct_workflows order by began_at")
+    assert [(row["state"], row["step_count"]) for row in rows] == [("failed", 3), ("succeeded", 2)]
+
+
+def test_every_member_that_a_run_leads_to_is_not_reached_where_that_ends_badly(world: World) -> None:
+    """It was rejected before a worker began it, so nobody has recorded its chain."""
+    record(world, fanned((FIRST, SECOND), (FIRST, THIRD), body=RUNS[3]), told(FIRST, "rejected", 1, attempt=1, **DIED))
+    record(world, told(RUNS[3], "failed", 3, attempt=1, error_type="ChordError", error="2 of 2 members ended badly"))
+    found = known(world)
+    assert (found["state"], found["not_reached_count"]) == ("failed", 2)
 
 
 def test_a_run_that_another_one_sent_names_it_as_its_parent(world: World) -> None:

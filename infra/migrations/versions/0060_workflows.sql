@@ -23,12 +23,15 @@ create index workflows_by_fork on read_model.workflows (forked_from) where forke
 create table read_model.workflow_steps (
     run_id       text primary key,
     workflow_id  text,
+    planned_at   timestamptz,
     task         text,
     chain_id     text,
     chain_step   integer,
+    grouped_at   timestamptz,
     group_id     text,
     member       integer,
     link         integer,
+    branch       integer,
     body_of      text,
     body_link    integer,
     wanted       integer
@@ -88,23 +91,23 @@ from (
            coalesce(chain_id is not null and bool_or(is_bad and group_id is null) over (
                partition by workflow_id, chain_id order by chain_step range between unbounded preceding and 1 preceding), false)
            or coalesce(group_id is not null and bool_or(is_bad) over (
-               partition by workflow_id, group_id, member order by link range between unbounded preceding and 1 preceding), false)
+               partition by workflow_id, group_id, branch order by link range between unbounded preceding and 1 preceding), false)
            or coalesce(body_of is not null and bool_or(is_bad) over (
                partition by workflow_id, body_of order by body_link range between unbounded preceding and 1 preceding), false)
                as is_behind
     from (
         select planned.workflow_id, planned.run_id, planned.chain_id, planned.chain_step, planned.group_id, planned.member,
-               planned.link, planned.body_of, planned.body_link, planned.wanted,
+               planned.link, planned.branch, planned.body_of, planned.body_link, planned.wanted,
                coalesce(run.task, planned.task) as task, run.state, run.accepted_at, run.accepted_by,
                run.first_started_at as started_at, run.ended_at, run.attempts as attempt_count, run.error_type, run.error,
                run.license_id,
                coalesce(letter.decision = 'replayed', false) as is_replayed,
                run.ended_at is not null and run.state <> 'succeeded' and letter.decision is distinct from 'replayed' as is_bad
         from (
-            select workflow_id, run_id, task, chain_id, chain_step, group_id, member, link, body_of, body_link, wanted
+            select workflow_id, run_id, task, chain_id, chain_step, group_id, member, link, branch, body_of, body_link, wanted
             from read_model.workflow_steps
             union all
-            select story.workflow_id, told.run_id, null, null, null, null, null, null, null, null, null
+            select story.workflow_id, told.run_id, null, null, null, null, null, null, null, null, null, null
             from read_model.workflows story
             cross join lateral (
                 -- Somebody may give all they ever do one correlation id; a list is to be there all the same.
