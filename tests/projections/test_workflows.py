@@ -138,6 +138,26 @@ def test_a_run_that_was_replayed_is_no_failure_once_the_replay_succeeds(world: W
     assert (step["role"], step["parent_run_id"]) == ("run", SECOND)
 
 
+def test_a_replay_that_dies_too_ends_the_story_until_it_is_replayed_itself(world: World) -> None:
+    def dead(run: str, seconds: float) -> list[Event]:
+        return [*ended(run, "failed", seconds), told(run, "dead_lettered", seconds + 2, reason="rejected")]
+
+    def replayed(run: str, by: str, seconds: float) -> list[Event]:
+        named = {"number": 1, "reason": "road", "replay_id": f"batch-{by}", "new_run_id": by, "generation": 1}
+        return [told(run, "letter_replayed", seconds, **named), requested(by, seconds)]
+
+    record(world, *chained(*RUNS[:3]), told(FIRST, "succeeded", 2, attempt=1), *dead(SECOND, 4))
+    record(world, *replayed(SECOND, RUNS[4], 10))
+    assert known(world)["state"] == "running"
+    record(world, *dead(RUNS[4], 11))
+    found = known(world)
+    assert (found["state"], found["not_reached_count"]) == ("failed", 1)
+    record(world, *replayed(RUNS[4], RUNS[5], 20))
+    assert known(world)["state"] == "running"
+    record(world, *succeeded(RUNS[5], 21))
+    assert (known(world)["state"], known(world)["not_reached_count"]) == ("running", 0)
+
+
 @pytest.mark.parametrize("fork", ["!", "~"])
 def test_a_member_that_a_fork_uses_as_it_ended_stays_in_the_story_that_it_ran_in(world: World, fork: str) -> None:
     again, body = RUNS[3:5]

@@ -102,7 +102,23 @@ from (
                run.first_started_at as started_at, run.ended_at, run.attempts as attempt_count, run.error_type, run.error,
                run.license_id,
                coalesce(letter.decision = 'replayed', false) as is_replayed,
-               run.ended_at is not null and run.state <> 'succeeded' and letter.decision is distinct from 'replayed' as is_bad
+               run.ended_at is not null and run.state <> 'succeeded' and case
+                   when letter.decision = 'replayed' then exists (  -- what was put in its place at last ended badly, too
+                       with recursive again (run_id) as (
+                           select letter.new_run_id
+                           union
+                           select died.new_run_id
+                           from again
+                           join read_model.dead_letters died using (run_id)
+                           where died.decision = 'replayed'
+                       )
+                       select
+                       from again
+                       join read_model.task_runs last using (run_id)
+                       left join read_model.dead_letters died using (run_id)
+                       where last.ended_at is not null and last.state <> 'succeeded'
+                         and died.decision is distinct from 'replayed')
+                   else true end as is_bad
         from (
             select workflow_id, run_id, task, chain_id, chain_step, group_id, member, link, branch, body_of, body_link, wanted
             from read_model.workflow_steps
