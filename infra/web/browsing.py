@@ -75,7 +75,7 @@ class _Door:
         visit = Visit(
             desk=self._desk,
             bearer=bearer,
-            path=request.path_params,
+            path=texts(request.path_params),
             query=texts(request.query_params),
             form={} if page.method == "GET" else await form_of(request),
             is_part="hx-request" in request.headers,

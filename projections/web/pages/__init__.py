@@ -14,7 +14,7 @@ PAGES: Final = Pages(
         Page(path="/tasks", handle=runs.show, label="Tasks"),
         Page(path="/tasks/{run_id}", handle=run.show),
         Page(path="/workflows", handle=workflows.show, label="Workflows"),
-        Page(path="/workflows/{workflow_id}", handle=workflows.show_one),
+        Page(path="/workflows/{workflow_id:path}", handle=workflows.show_one),
         Page(path="/dead-letters", handle=letters.show, label="Dead letters"),
         Page(path="/dead-letters/replay", handle=letters.ask),
         Page(path="/streams", handle=streams.show, label="Streams"),

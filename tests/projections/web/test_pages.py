@@ -214,6 +214,8 @@ def test_a_page_is_there_for_whoever_may_look_and_for_nobody_else(shown: Shown, 
         ("/ui/tasks?since=soon", 400, "allowed are 30m, 2h, 7d ago"),
         ("/ui/tasks?after=nonsense", 400, "no `next` that was given"),
         ("/ui/tasks?task=%00", 400, "U+0000"),
+        ("/ui/tasks/%00", 400, "U+0000"),
+        ("/ui/workflows/%00", 400, "U+0000"),
         ("/ui/tasks/no-such-run", 404, "nothing is recorded of a run no-such-run"),
         ("/ui/workflows?state=nonsense", 400, "allowed are running, waiting"),
         ("/ui/workflows?after=nonsense", 400, "no `next` that was given"),
@@ -274,6 +276,19 @@ def test_a_workflow_is_found_from_the_list_and_from_its_runs_and_shown_as_a_tree
     page.get_by_role("link", name="its story as a tree").click()
     assert page.url.endswith(f"/ui/workflows/{story}")
     assert _asked(shown, Role.VIEWER, f"/ui/workflows/{members[0]}").status_code == 200
+
+
+def test_a_story_is_found_whatever_a_service_calls_it(shown: Shown) -> None:
+    story, at = "order/17 & more", datetime.now(UTC)
+    for _ in range(2):
+        event = task_event("task.started", str(uuid4()), at=at, data={"task": "order.told", "attempt": 1})
+        cause = Cause(id=uuid4(), at=at, actor="test", correlation_id=story)
+        shown.morgue.store.append(Log.TASKS, caused([event], cause))
+    shown.morgue.project()
+    listed = _asked(shown, Role.VIEWER, "/ui/workflows?task=order.told").text
+    [link] = re.findall(r'href="(/ui/workflows/[^"?]+)"', listed)
+    told = _asked(shown, Role.VIEWER, link)
+    assert (told.status_code, told.text.count("order.told") >= 2) == (200, True)
 
 
 def flow_of(shown: Shown) -> tuple[str, list[str]]:
