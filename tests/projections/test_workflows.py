@@ -158,6 +158,14 @@ def test_a_replay_that_dies_too_ends_the_story_until_it_is_replayed_itself(world
     assert (known(world)["state"], known(world)["not_reached_count"]) == ("running", 0)
 
 
+def test_runs_that_were_planned_in_another_story_are_shown_there_alone(world: World) -> None:
+    """As those of a chord whose sender gave its members a correlation id of its own."""
+    record(world, fanned(FIRST, SECOND, body=THIRD), story="g")
+    record(world, *succeeded(FIRST, 1), *succeeded(SECOND, 1), story="told by a header")
+    found = known(world)
+    assert (found["workflow_id"], found["step_count"], found["ended_count"]) == ("g", 3, 2)
+
+
 @pytest.mark.parametrize("fork", ["!", "~"])
 def test_a_member_that_a_fork_uses_as_it_ended_stays_in_the_story_that_it_ran_in(world: World, fork: str) -> None:
     again, body = RUNS[3:5]

@@ -214,7 +214,7 @@ cross join lateral (
                 else 'succeeded' end as state
     from counted
 ) told
-where story.is_workflow;
+where story.is_workflow and told.step_count > 0;  -- all of its runs may have been planned in another story
 
 comment on view analytics.fct_workflows is
     'One row per story of several runs, or with a recorded chain or fan-in: a chain, a group or a chord as a whole. Of runs that nobody planned those count of which the first 50,000 events of the story tell. Join fct_workflow_steps on workflow_id, dim_licenses on license_id. docs/workflows.md says what belongs to a story.';

@@ -34,7 +34,12 @@ _KIN: Final = f"""
     order by accepted_at
     limit %(most)s
 """  # noqa: S608  our own text
-_WORKFLOW: Final = "select workflow_id from read_model.workflows where workflow_id = %(correlation_id)s and is_workflow"
+_WORKFLOW: Final = """
+    select workflow_id from read_model.workflow_steps where run_id = %(run_id)s and workflow_id is not null
+    union all
+    select workflow_id from read_model.workflows where workflow_id = %(correlation_id)s and is_workflow
+    limit 1
+"""
 _ROW: Final = "select * from analytics.fct_task_runs where run_id = %(run_id)s"
 
 
