@@ -11,6 +11,8 @@ from infra.event_store import Log
 from infra.web.operation import Call, Operation
 from infra.web.problem import Problem
 from infra.web.role import Role
+from projections.dead_letters import DeadLetters
+from projections.replayed_runs import ReplayedRuns
 from projections.task_attempts import TaskAttempts
 from projections.task_runs import TaskRuns
 from projections.web.position import Position, await_position
@@ -19,7 +21,8 @@ from projections.workflow_reading import values_of
 from projections.workflow_steps import WorkflowSteps
 from projections.workflows import Workflows
 
-_READ: Final = (Workflows.name, WorkflowSteps.name, TaskRuns.name, TaskAttempts.name)
+READ: Final = tuple(each.name for each in (Workflows, WorkflowSteps, TaskRuns, TaskAttempts, DeadLetters, ReplayedRuns))
+"""The read models that its views ask."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,7 +35,7 @@ def show(call: Call) -> dict[str, Any]:
     """The workflow of that story, or that the run belongs to; with a position, once the read models have come there."""
     named = call.path["workflow_id"]
     with call.desk.reading() as connection:
-        for projection in _READ:
+        for projection in READ:
             await_position(connection, projection, Log.TASKS, call.query.min_position)
         ask = asking(connection)
         story = story_of(ask, named)

@@ -12,6 +12,8 @@ from domain.fan_in import FanInDeclared, fan_in_stream
 from domain.story import story_revocation_requested
 from infra.event_store import Log
 from infra.events.showing import clock
+from projections.catalog import PROJECTIONS
+from projections.web.workflows import READ
 from projections.workflow_list import WorkflowFilter, asking, story_of, workflow, workflows
 from projections.workflow_text import tell
 from tests.projections.histories import at, minted, requested, signature, told
@@ -247,3 +249,13 @@ def test_a_workflow_is_found_by_its_runs_and_its_fan_ins_and_so_are_forks_and_wh
     assert [fork["workflow_id"] for fork in old.forks] == [chain_again, chord_again]
     told_of = [(each.forked_from, each.row["forked_from"], each.row["step_count"]) for each in new if each]
     assert told_of == [(story, FIRST, 1), (story, "fan", 1)]
+
+
+def test_who_asks_with_a_position_waits_for_every_read_model_that_is_asked(world: World) -> None:
+    asked = """
+        select distinct table_name from information_schema.view_table_usage
+        where view_name in ('fct_workflows', 'fct_workflow_steps', 'fct_waits') and table_schema = 'read_model'
+    """
+    assert {row["table_name"] for row in world.rows(asked)} == {
+        table.name for name in READ for table in PROJECTIONS[name].tables
+    }
