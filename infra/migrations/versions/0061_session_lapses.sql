@@ -1,6 +1,8 @@
 -- Each lapse with the return that undid it, and what lapses take from the seats of an hour (docs/adr/0021-usage.md): a
 -- session that gave its seat back and won it again had none meanwhile, though it goes on as one session.
 
+set local lock_timeout = '10s';  -- as in 0052: rather be refused, and done again
+
 create table read_model.session_lapses (
     session_id       text,
     version          bigint,
