@@ -32,6 +32,38 @@ class GroupSavedData(MessageData, frozen=True, kw_only=True):
     ]
 
 
+def members_of(saved: GroupSaved) -> tuple[tuple[str, ...], ...]:
+    """Of each member the runs of its links, in order; one that ends in a group is as many as that has.
+
+    Raises:
+        TypeError, ValueError: what was told is no result of Celery's.
+    """
+    _, members = saved.result
+    return tuple(links for each in members for links in _members(each))
+
+
+def root_of(result: list[Any]) -> str:
+    """The first run of the chain that a group ends; of a group alone, the group."""
+    (own, before), _ = result
+    return str(own) if before is None else root_of(before)
+
+
+def _members(result: Any) -> list[tuple[str, ...]]:
+    (own, before), members = result
+    links = _before(before)
+    if members is None:
+        return [(*links, str(own))]
+    return [tuple(dict.fromkeys((*links, *each))) for member in members for each in _members(member)]
+
+
+def _before(result: Any) -> tuple[str, ...]:
+    """The runs that come before, the first one first; a group among them is no run."""
+    if result is None:
+        return ()
+    (own, before), members = result
+    return (*_before(before), *((str(own),) if members is None else ()))
+
+
 def group_stream(group_id: str) -> str:
     """The stream of a group; its id is Celery's."""
     return f"group-{group_id}"

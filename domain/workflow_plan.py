@@ -1,4 +1,4 @@
-"""What steps a workflow is to have: read from what a chain's first run and a fan-in's declaration said.
+"""What steps a workflow is to have: read from what a chain's first run, a fan-in's declaration and a saved group said.
 
 A step is a run that is named before it is accepted. Whether it is ever reached is told by the run's own events.
 """
@@ -15,6 +15,8 @@ from domain.chain import Step, TaskChainRecorded
 from domain.chain import steps_of as links_of
 from domain.fan_in import FanInDeclared, fan_in_stream
 from domain.signature import steps_of as runs_of
+from domain.task_group import GroupSaved, group_stream
+from domain.task_group import members_of as saved_members_of
 
 _SIMPLE = frozenset({None, "chain"})
 
@@ -59,12 +61,18 @@ def places_of(event: Event) -> Iterator[Place]:
                 yield from _of_link(first.run_id, step)
         case FanInDeclared():
             fan_in_id = event.originator_id.removeprefix(fan_in_stream(""))
-            branches: dict[str, int] = {}
-            for member, runs in enumerate(event.members, 1):
-                branch = branches.setdefault(runs[0], member)
-                for link, run_id in enumerate(runs, 1):
-                    yield Place(run_id=run_id, group_id=fan_in_id, member=member, link=link, branch=branch)
+            yield from _of_group(fan_in_id, event.members)
             yield from _of_body(event.body, fan_in_id, wanted=event.least)
+        case GroupSaved():
+            yield from _of_group(event.originator_id.removeprefix(group_stream("")), saved_members_of(event))
+
+
+def _of_group(group_id: str, members: Sequence[Sequence[str]]) -> Iterator[Place]:
+    branches: dict[str, int] = {}
+    for member, runs in enumerate(members, 1):
+        branch = branches.setdefault(runs[0], member)
+        for link, run_id in enumerate(runs, 1):
+            yield Place(run_id=run_id, group_id=group_id, member=member, link=link, branch=branch)
 
 
 def _of_link(chain_id: str, step: Step) -> Iterator[Place]:

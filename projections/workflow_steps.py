@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from domain.chain import TaskChainRecorded
 from domain.fan_in import FanInDeclared
+from domain.task_group import GroupSaved
 from domain.workflow_plan import Place, places_of
 from infra.event_store import Log, Recorded
 from projections import tables
@@ -52,11 +53,11 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class WorkflowSteps(Gathering[StepRow, Told]):
-    """One row per run that a chain or a fan-in planned."""
+    """One row per run that a chain, a fan-in or a saved group planned."""
 
     name = "workflow_steps"
     question = "Which runs were planned, and where in a workflow?"
-    follows: ClassVar = {Log.TASKS: (TaskChainRecorded.TOPIC, FanInDeclared.TOPIC)}
+    follows: ClassVar = {Log.TASKS: (TaskChainRecorded.TOPIC, FanInDeclared.TOPIC, GroupSaved.TOPIC)}
     table: ClassVar[sa.Table] = tables.WORKFLOW_STEPS
     shape = StepRow
 

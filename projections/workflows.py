@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from domain.chain import TaskChainRecorded, WorkflowForked
 from domain.fan_in import FanInDeclared
 from domain.run import END_NAMES
+from domain.task_group import GroupSaved
 from domain.task_run import TaskEvent, TaskRequested, TaskStarted, TaskSucceeded
 from infra.event_store import Log, Recorded
 from projections import tables
@@ -39,6 +40,7 @@ class WorkflowRow(msgspec.Struct):
     highest_run: str | None = None
     has_chain: bool = False
     has_fan_in: bool = False
+    has_group: bool = False
     has_bad_end: bool = False
     forked_from: str | None = None
     forked_step: int | None = None
@@ -56,6 +58,7 @@ class Workflows(Gathering[WorkflowRow, Recorded]):
             *sorted(_BAD_ENDS),
             TaskChainRecorded.TOPIC,
             FanInDeclared.TOPIC,
+            GroupSaved.TOPIC,
             WorkflowForked.TOPIC,
         )
     }
@@ -80,6 +83,8 @@ class Workflows(Gathering[WorkflowRow, Recorded]):
                 row.has_bad_end |= event.TOPIC in _BAD_ENDS
             case FanInDeclared():
                 row.has_fan_in = True
+            case GroupSaved():
+                row.has_group = True
             case WorkflowForked():
                 row.forked_from = agreed(row.forked_from, event.forked_from)
                 row.forked_step = agreed(row.forked_step, event.step)

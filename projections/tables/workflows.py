@@ -20,6 +20,7 @@ WORKFLOWS: Final = sa.Table(
     text("highest_run"),
     sa.Column("has_chain", sa.Boolean()),
     sa.Column("has_fan_in", sa.Boolean()),
+    sa.Column("has_group", sa.Boolean()),
     sa.Column("has_bad_end", sa.Boolean()),
     text("forked_from"),
     sa.Column("forked_step", sa.Integer()),

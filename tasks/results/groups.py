@@ -8,11 +8,12 @@ from typing import Any, Final, NoReturn
 import msgspec
 from celery.result import GroupResult, result_from_tuple
 
-from domain.task_group import GroupSaved, GroupSavedData
+from domain.task_group import GroupSaved, GroupSavedData, root_of
 from infra.broker.emitter import Emitter
 from infra.cloudevents import new_event
 from infra.settings import load_settings
 from tasks.results.outcomes import Outcomes
+from tasks.workflows.declaring import story_within
 
 SOURCE: Final = "/ledgerq/group"
 
@@ -37,7 +38,8 @@ class Groups:
         told = {"group_id": str(group_id), "result": msgspec.to_builtins(result.as_tuple(), str_keys=True)}
         data = msgspec.convert(told, GroupSavedData)
         event = new_event(GroupSaved.TOPIC, source=SOURCE, data=data, time=datetime.now(UTC))
-        named = msgspec.structs.replace(event, id=str(group_id), correlationid=str(group_id))
+        story = story_within(self.app) or root_of(data.result)
+        named = msgspec.structs.replace(event, id=str(group_id), correlationid=story)
         with Emitter(load_settings(), role="group") as emitter:
             emitter.emit(named)
 

@@ -49,17 +49,12 @@ class FanIn:
         event = new_event(
             DECLARED, source=SOURCE, data=msgspec.convert(told, FanInDeclaredData), time=datetime.now(UTC)
         )
-        story = self._story() or signature.get("options", {}).get("root_id") or str(fan_in_id)
+        story = story_within(self.app) or signature.get("options", {}).get("root_id") or str(fan_in_id)
         named = msgspec.structs.replace(
             event, id=str(fan_in_id), correlationid=story, traceparent=self._trace(signature) or event.traceparent
         )
         with Emitter(load_settings(), role="chord") as emitter:
             emitter.emit(named)
-
-    def _story(self) -> str | None:
-        """That of the task that sends it; None outside of one."""
-        parent = self.app.current_worker_task
-        return None if parent is None else parent.request.get("ledgerq-correlation-id") or parent.request.root_id
 
     def _trace(self, body: dict[str, Any]) -> Any:
         """The trace that its sender names, or else that of the task that sends it; None: what the emitter finds."""
@@ -74,6 +69,12 @@ class FanIn:
 
     def set_chord_size(self, *_given: Any, **_named: Any) -> None:
         """Nothing: it was declared."""
+
+
+def story_within(app: Any) -> str | None:
+    """The story of the task that is being executed; None outside of one."""
+    own = app.current_worker_task
+    return None if own is None else own.request.get("ledgerq-correlation-id") or own.request.root_id
 
 
 def least_of(option: object) -> int | None:

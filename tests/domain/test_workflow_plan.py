@@ -8,6 +8,7 @@ import msgspec
 
 from domain.chain import TaskChainRecorded
 from domain.fan_in import FanInDeclared, fan_in_stream
+from domain.task_group import GroupSaved, group_stream, root_of
 from domain.task_run import task_event
 from domain.workflow_plan import places_of
 from tests.projections.histories import at, chord, signature
@@ -101,3 +102,24 @@ def test_members_that_begin_with_the_same_run_are_one_branch() -> None:
         ("c", 2, 1),
         ("d", 3, 3),
     ]
+
+
+def test_a_group_that_was_saved_plans_its_members() -> None:
+    def run(run_id: str, before: Any = None) -> list[Any]:
+        return [[run_id, before], None]
+
+    ends_in_a_group = [["inner", run("c")], [run("d"), run("e")]]
+    result = [["g", run("first")], [run("a"), run("b2", run("b1")), ends_in_a_group]]
+    saved = GroupSaved(originator_id=group_stream("g"), originator_version=1, timestamp=at(0), result=result)
+    assert [(each["run_id"], each["member"], each["link"], each["branch"]) for each in planned(saved)] == [
+        ("a", 1, 1, 1),
+        ("b1", 2, 1, 2),
+        ("b2", 2, 2, 2),
+        ("c", 3, 1, 3),
+        ("d", 3, 2, 3),
+        ("c", 4, 1, 3),
+        ("e", 4, 2, 3),
+    ]
+    assert {each["group_id"] for each in planned(saved)} == {"g"}
+    assert root_of(result) == "first"
+    assert root_of([["g", None], []]) == "g"

@@ -36,6 +36,7 @@ from domain.schedule_terms import Overlap, Terms
 from domain.session import Session, Silence
 from domain.session_denial import DenialReason, SessionDenied
 from domain.session_events import SessionState
+from domain.task_group import GroupSaved, group_stream
 from domain.task_run import TaskEvent, TaskRequested, run_stream, task_event
 from domain.timetable import Cron, Interval, Once, Timetable
 from domain.unique_key import RequestFolded
@@ -257,6 +258,9 @@ class History:
             facts.append(task_event(TaskChainRecorded.TOPIC, first, at=at(number), data={"task": "bill", **told_of}))
             members = tuple((run, other) for run, other in zip(others, runs, strict=False))
             named = {"originator_id": fan_in_stream(group), "originator_version": 1, "timestamp": at(number)}
+            saved = [[group, None], [[[run, None], None] for run in others]]
+            named_group = {**named, "originator_id": group_stream(group)}
+            facts.append(GroupSaved(result=saved, **named_group))
             facts.append(FanInDeclared(members=members, body=signature("sum", first), least=number or None, **named))
             forked = {"forked_from": first, "step": 2, "task": "bill", "run_id": others[0]}
             named["originator_id"] = f"fork-{group}"

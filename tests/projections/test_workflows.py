@@ -10,6 +10,7 @@ from domain.aggregate import Event
 from domain.chain import TaskChainRecorded, WorkflowForked
 from domain.fan_in import FanInDeclared, fan_in_stream
 from domain.story import story_revocation_requested
+from domain.task_group import GroupSaved, group_stream
 from infra.event_store import Log
 from infra.events.showing import clock
 from projections.catalog import PROJECTIONS
@@ -74,6 +75,17 @@ def test_a_story_of_one_run_is_no_workflow_and_one_of_two_is(world: World) -> No
     found = known(world)
     assert (found["workflow_id"], found["kind"], found["state"], found["step_count"]) == ("two", "runs", "running", 2)
     assert (found["began_at"], found["first_task"], found["license_id"]) == (at(1), "bill", "acme")
+
+
+def test_a_group_that_was_saved_has_all_its_members_from_then_on(world: World) -> None:
+    result = [["g", None], [[[run, None], None] for run in RUNS[:3]]]
+    saved = GroupSaved(originator_id=group_stream("g"), originator_version=1, timestamp=at(0), result=result)
+    record(world, saved, *succeeded(FIRST, 1), story="g")
+    found = known(world)
+    assert (found["kind"], found["state"], found["step_count"], found["ended_count"]) == ("group", "running", 3, 1)
+    assert states(world) == ["succeeded", "planned", "planned"]
+    record(world, *succeeded(SECOND, 1), *succeeded(THIRD, 1), story="g")
+    assert (known(world)["kind"], known(world)["state"]) == ("group", "succeeded")
 
 
 def test_a_chain_runs_until_its_last_link_has_ended(world: World) -> None:

@@ -10,11 +10,12 @@ create table read_model.workflows (
     highest_run  text,
     has_chain    boolean not null,
     has_fan_in   boolean not null,
+    has_group    boolean not null,
     has_bad_end  boolean not null,
     forked_from  text,
     forked_step  integer,
     is_workflow  boolean generated always as (
-        has_chain or has_fan_in or forked_from is not null or coalesce(lowest_run <> highest_run, false)) stored
+        has_chain or has_fan_in or has_group or forked_from is not null or coalesce(lowest_run <> highest_run, false)) stored
 ) with (fillfactor = 80);
 comment on table read_model.workflows is 'One row per story; is_workflow says which have several runs, or a plan.';
 create index workflows_by_time on read_model.workflows (began_at, workflow_id) where is_workflow;
@@ -36,7 +37,7 @@ create table read_model.workflow_steps (
     body_link    integer,
     wanted       integer
 );
-comment on table read_model.workflow_steps is 'One row per run that a chain or a fan-in planned.';
+comment on table read_model.workflow_steps is 'One row per run that a chain, a fan-in or a saved group planned.';
 create index workflow_steps_by_workflow on read_model.workflow_steps (workflow_id);
 
 insert into read_model.followed_logs (projection, log) values ('workflows', 'tasks'), ('workflow_steps', 'tasks');
@@ -198,7 +199,7 @@ cross join lateral (
                max(ended_at)                                                    as last_ended_at,
                sum(executed_seconds)                                            as executed_seconds,
                min(license_id)                                                  as license_id,
-               bool_and(accepted_by = 'observed' and run_id <> story.workflow_id and role = 'run') as is_group
+               bool_and(role = 'member' or (accepted_by = 'observed' and run_id <> story.workflow_id and role = 'run')) as is_group
         from (
             select steps.*,
                    is_ended and state <> 'succeeded' and not is_replayed
@@ -219,7 +220,7 @@ where story.is_workflow and told.step_count > 0;  -- all of its runs may have be
 comment on view analytics.fct_workflows is
     'One row per story of several runs, or with a recorded chain or fan-in: a chain, a group or a chord as a whole. Of runs that nobody planned those count of which the first 50,000 events of the story tell. Join fct_workflow_steps on workflow_id, dim_licenses on license_id. docs/workflows.md says what belongs to a story.';
 comment on column analytics.fct_workflows.workflow_id is 'The story: the correlation id of its runs.';
-comment on column analytics.fct_workflows.kind is 'chain; chord; mixed: both; group: calls of a Celery client under an id that is none of theirs; runs: several runs of which no plan is recorded, as those that a task sent, or a replay.';
+comment on column analytics.fct_workflows.kind is 'chain; chord; mixed: both; group: members of one that was saved, or calls of a Celery client under an id that is none of theirs; runs: several runs of which no plan is recorded, as those that a task sent, or a replay.';
 comment on column analytics.fct_workflows.first_task is 'Name of the task that began first; empty before any has.';
 comment on column analytics.fct_workflows.state is 'running; waiting: all open runs wait for an event or a time; succeeded; failed; revoked: nothing ended badly but by revocation. A member that its fan-in could do without, and a run that was replayed, count as no failure.';
 comment on column analytics.fct_workflows.is_ended is 'Whether it succeeded, failed or was revoked. A replay or another task of the story opens it again.';

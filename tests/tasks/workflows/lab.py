@@ -9,6 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from celery import group
+
 from tasks.app import app, task
 from tasks.worker.retry import RetryPolicy
 
@@ -22,6 +24,13 @@ def note(line: str) -> None:
 @app.task(name="flow.double")
 def double(number: int) -> int:
     return 2 * number
+
+
+@app.task(name="flow.spread")
+def spread(numbers: int) -> str:
+    sent = group(double.s(number) for number in range(numbers)).apply_async()
+    sent.save()
+    return str(sent.id)
 
 
 @app.task(name="flow.member", default_retry_delay=0.25)

@@ -129,6 +129,10 @@ def test_a_group_of_a_client_is_a_workflow_and_a_single_run_is_none(flow: Flow) 
     # Nobody tells beforehand how many there are going to be.
     found = eventually(lambda: (each := ended(sent.results[0].id))["step_count"] == 3 and each)
     assert (found["workflow_id"], found["kind"], found["state"]) == (sent.id, "group", "succeeded")
+    sent.save()
+    saved = eventually(lambda: (each := ended(sent.id))["steps"][0]["member_number"] and each)
+    assert [step["run_id"] for step in saved["steps"]] == [each.id for each in sent.results]
+    assert (saved["kind"], saved["state"], saved["step_count"]) == ("group", "succeeded", 3)
     alone = flow.s("double", 1).apply_async()
     alone.get(timeout=60)
     refused = eventually(
@@ -140,6 +144,17 @@ def test_a_group_of_a_client_is_a_workflow_and_a_single_run_is_none(flow: Flow) 
     assert refused.exit_code == 1
     unknown = CliRunner().invoke(ledgerq, ["workflow", "show", "nobody's"])
     assert (unknown.exit_code, "the read models know no workflow nobody's" in unknown.output) == (1, True)
+
+
+def test_a_group_that_a_task_sends_and_saves_belongs_to_the_story_of_the_task(flow: Flow) -> None:
+    sent = flow.s("spread", 3).apply_async()
+    group_id = sent.get(timeout=60)
+    found = eventually(lambda: (each := ended(sent.id))["step_count"] == 4 and each["steps"][1]["group_id"] and each)
+    assert (found["workflow_id"], found["kind"], found["state"]) == (sent.id, "runs", "succeeded")
+    assert [(step["group_id"], step["member_number"]) for step in found["steps"]] == [
+        (None, None),
+        *((group_id, number) for number in (1, 2, 3)),
+    ]
 
 
 def test_a_fork_and_what_it_was_forked_from_name_each_other(flow: Flow) -> None:
