@@ -254,3 +254,40 @@ def test_when_the_workflow_began_is_what_its_sender_says_where_that_is_earlier(w
     bad = waiting.begin(sent="0001-01-01T00:00:00+00:00")
     waiting.look()
     assert [waiting.came(run) for run in (early, late, bad)] == [paid, None, None]
+
+
+def test_a_tier_whose_queue_takes_nothing_holds_up_no_other(waiting: Waiting) -> None:
+    waiting.unbind(Tier.HIGH)
+    stuck, passes = waiting.begin(), waiting.begin(tier=Tier.LOW)
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    waiting.resuming.step()
+    assert [message.run_id for message in waiting.waiting_in(Tier.LOW)] == [passes]
+    waiting.bind(Tier.HIGH)
+    next_one = waiting.resumed_by()
+    while next_one.step():
+        pass
+    assert [message.run_id for message in waiting.everything_waiting()] == [stuck]
+    later = waiting.begin(tier=Tier.LOW)
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    waiting.resumed_by().step()
+    assert [message.run_id for message in waiting.everything_waiting()] == [later]
+
+
+def test_who_takes_over_from_a_dispatcher_with_one_place_for_all_tiers_goes_on_from_there(waiting: Waiting) -> None:
+    waiting.begin()
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    waiting.resuming.step()
+    assert len(waiting.everything_waiting()) == 1
+    waiting.sql("delete from event_store.checkpoints where follower like 'dispatch.resuming%%'")
+    waiting.sql("""
+        insert into event_store.checkpoints (follower, log, position)
+        select 'dispatch.resuming', 'tasks', max(position) from event_store.task_events
+    """)
+    waiting.resumed_by().step()
+    assert waiting.everything_waiting() == []
