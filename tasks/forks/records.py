@@ -56,9 +56,11 @@ class Records:
         """The ``task.chain_recorded`` of a run that is the first of a chain, or a member of a chord."""
         return next((each for each in self.story(run_id) if isinstance(each.event, TaskChainRecorded)), None)
 
-    def started(self, run_id: str) -> TaskStarted | None:
-        """The first beginning of a run."""
-        return next((each.event for each in self.story(run_id) if isinstance(each.event, TaskStarted)), None)
+    def began(self, run_id: str) -> TaskStarted | TaskChainRecorded | None:
+        """Where a run began, and for which license; of one that nobody began what its worker told of its message."""
+        told = [each.event for each in self.story(run_id)]
+        started = next((each for each in told if isinstance(each, TaskStarted)), None)
+        return started or next((each for each in told if isinstance(each, TaskChainRecorded)), None)
 
     def declared(self, fan_in_id: str) -> Recorded | None:
         """The ``fan_in.declared`` of a fan-in."""
