@@ -14,7 +14,8 @@ from domain.task_run import SLOT_REQUESTED, TaskRequested, run_stream
 from domain.tier import Tier
 from tasks.app import BEGAN_AT
 from tasks.dead_letters.letter import UnreplayableError, letter_of
-from tasks.forks.records import CONTINUE, Records
+from tasks.dispatch.settling import CONTINUE
+from tasks.forks.records import Records
 from tasks.forks.refusal import ForkRefusedError
 from tasks.forks.workflow import Workflow
 
