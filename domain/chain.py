@@ -35,6 +35,8 @@ class TaskChainRecorded(AttemptEvent, frozen=True, kw_only=True):
     priority: int | None = None
     callbacks: tuple[dict[str, Any], ...] = ()
     errbacks: tuple[dict[str, Any], ...] = ()
+    license_id: str | None = None
+    """The license that it names: of a run that was never begun nothing else tells."""
 
     def slot(self) -> int:
         """A place of its own."""

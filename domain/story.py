@@ -17,7 +17,7 @@ class StoryRevocationAlreadyRequested(Refusal):
 
 
 class RunBelongsToStory(Refusal):
-    """that is a run and no story; its story is {correlation_id}."""
+    """that is no story, but a run or a chord of one; its story is {correlation_id}."""
 
 
 class StoryRevocationRequested(Event, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from domain.cause import Cause
+from domain.fan_in import fan_in_stream
 from domain.run import TaskRun, revocation_requested
 from domain.story import RunBelongsToStory, StoryRevocationAlreadyRequested, story_revocation_requested, story_stream
 from domain.task_run import TaskEvent, TaskRevocationRequested, run_stream
@@ -55,16 +56,18 @@ def ask_for_revocation_of_story(
 
     Raises:
         StoryRevocationAlreadyRequested: somebody has asked before.
-        RunBelongsToStory: it is the id of a run of another story.
+        RunBelongsToStory: it is the id of a run, or of a chord's group, of another story.
         ValueError: no story can be called so; it is too long.
     """
     stream = story_stream(correlation_id)
-    told = store.load_recorded(Log.TASKS, [stream, run_stream(correlation_id)])
+    parts = (run_stream(correlation_id), fan_in_stream(correlation_id))
+    told = store.load_recorded(Log.TASKS, [stream, *parts])
     if stream in told:
         raise StoryRevocationAlreadyRequested(stream)
-    stories = {str(each.metadata.get("correlation_id")) for each in told.get(run_stream(correlation_id), ())}
-    if stories and correlation_id not in stories:
-        raise RunBelongsToStory(run_stream(correlation_id), correlation_id=min(stories))
+    for part in parts:
+        stories = {str(each.metadata.get("correlation_id")) for each in told.get(part, ())}
+        if stories and correlation_id not in stories:
+            raise RunBelongsToStory(part, correlation_id=min(stories))
     event = story_revocation_requested(correlation_id, reason=reason, at=at)
     cause = Cause(id=uuid4(), at=at, actor=actor, correlation_id=correlation_id)
     try:

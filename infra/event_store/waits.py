@@ -22,15 +22,26 @@ WAITED_FOR: Final = {
 """The log of the events that can be waited for, by the first part of their names."""
 _NOT_WAITED_FOR: Final = frozenset({"session.heartbeats_received"})
 # The name stands in the text and is no parameter: else the planner could not see that the partial index has the rows.
-_OPEN: Final = f"""
-    select stream_id from event_store.task_events as began
-    where name = 'task.wait_began' and position <= %b
-        and not exists (
-            select from event_store.task_events as ended
-            where ended.stream_id = began.stream_id and (ended.version = {SLOT_END} or ended.version =
-                {SLOT_HELD + Phase.IGNORED} + {SLOTS_PER_ATTEMPT} * (began.data->>'attempt')::bigint))
-    order by position
+_IS_OPEN: Final = f"""
+    name = 'task.wait_began' and not exists (
+        select from event_store.task_events as ended
+        where ended.stream_id = began.stream_id and (ended.version = {SLOT_END} or ended.version =
+            {SLOT_HELD + Phase.IGNORED} + {SLOTS_PER_ATTEMPT} * (began.data->>'attempt')::bigint))
+"""
+_FORGET: Final = f"""
+    delete from event_store.open_waits as kept
+    where not exists (
+        select from event_store.task_events as began where began.position = kept.position and {_IS_OPEN})
 """.encode()  # noqa: S608  constants
+_KEEP: Final = f"""
+    insert into event_store.open_waits (position)
+    select position from event_store.task_events as began where position > %b and position <= %b and {_IS_OPEN}
+    on conflict do nothing
+""".encode()  # noqa: S608  constants
+_OPEN: Final = b"""
+    select began.stream_id from event_store.open_waits join event_store.task_events as began using (position)
+    where position <= %b order by position
+"""
 # Positions and times of recording differ in order by no more than the transactions of one moment.
 _FIRST: Final = SQL("""
     select min(position)
@@ -43,8 +54,20 @@ def log_of(name: str) -> Log | None:
     return None if name in _NOT_WAITED_FOR else WAITED_FOR.get(name.partition(".")[0])
 
 
+def keep_open_waits(connection: Connection[Any], *, after: int, upto: int) -> None:
+    """Keep which waits are open, so that nobody need look again at those that have ended.
+
+    Args:
+        connection: in the transaction that moves the checkpoint from ``after`` to ``upto``.
+        after: position of the log of tasks up to which they are kept.
+        upto: position up to which they are to be kept.
+    """
+    connection.execute(_FORGET)
+    connection.execute(_KEEP, [after, upto])
+
+
 def open_waits(connection: Connection[Any], *, upto: int) -> list[str]:
-    """Streams of the runs that wait, by what was recorded up to a position of the log of tasks."""
+    """Streams of the runs that wait, of those that are kept and began up to a position of the log of tasks."""
     return [stream for (stream,) in connection.execute(_OPEN, [upto]).fetchall()]
 
 

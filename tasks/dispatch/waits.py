@@ -20,7 +20,7 @@ from domain.task_run import SLOT_END, TaskRevocationRequested, run_stream
 from domain.wait import TaskWaitBegan, matches
 from infra.event_store import EventStore, EventUnreadableError, Log, NewEvent, Page, Recorded
 from infra.event_store.stories import RevokedStories
-from infra.event_store.waits import log_of, open_waits, position_before
+from infra.event_store.waits import keep_open_waits, log_of, open_waits, position_before
 from tasks.dispatch.follower import LogFollower
 from tasks.dispatch.open_waits import OpenWait, OpenWaits, open_wait_in
 from tasks.dispatch.place import Place
@@ -31,6 +31,10 @@ FOLLOWER: Final = "dispatch.waits"
 NAMES: Final = (TaskWaitBegan.TOPIC, TaskRevocationRequested.TOPIC, *sorted(END_NAMES))
 LOADED_AT_ONCE: Final = 500
 """Streams of waiting runs per question when the follower takes over."""
+OPEN: Final = f"{FOLLOWER}.open"
+"""Up to its position it is kept which waits are open."""
+KEPT_AFTER: Final = 10_000
+"""Waits that may have begun since; who takes over looks at each of them. Where more are open: as many as those."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,19 +67,21 @@ class WaitsFollower(LogFollower):
 
     def __init__(self, store: EventStore, *, clock: Callable[[], datetime], page_events: int) -> None:
         self._followed = {each: Place(FOLLOWER, each) for each in (Log.TASKS, Log.LICENSING)}
-        super().__init__(store, *self._followed.values())
+        self._open = Place(OPEN, Log.TASKS)
+        super().__init__(store, *self._followed.values(), self._open)
         self._clock = clock
         self._page_events = page_events
         self._waits = OpenWaits()
         self._revoked_stories = RevokedStories()
         self._look: Parts[bool] | None = None
+        self._begun = 0
 
     def take_over(self) -> None:
         """Begin where the last one stopped, with the runs that waited by then."""
         self._waits, self._look = OpenWaits(), None
+        super().take_over()
+        self._keep_open()
         with self._store.transaction() as transaction:
-            for place in self._followed.values():
-                place.load(transaction.connection)
             streams = open_waits(transaction.connection, upto=self._followed[Log.TASKS].position)
         for first in range(0, len(streams), LOADED_AT_ONCE):
             stories = self._stories(streams[first : first + LOADED_AT_ONCE])
@@ -107,7 +113,17 @@ class WaitsFollower(LogFollower):
             if ends:
                 self._store.append_each(Log.TASKS, ends)
                 self._forget(ends)
+        if self._begun >= max(KEPT_AFTER, len(self._waits)):
+            self._keep_open()
         return bool(ends) or any(look.is_busy for look in looks)
+
+    def _keep_open(self) -> None:
+        """Keep which waits are open, so that who takes over need not look at all that ever began."""
+        after = self._open.position
+        upto = max(after, self._followed[Log.TASKS].position)
+        with self.moving(upto, place=self._open) as transaction:
+            keep_open_waits(transaction.connection, after=after, upto=upto)
+        self._begun = 0
 
     def _follow(self, followed: Log) -> Parts[_Followed]:
         place, safe = self._followed[followed], self._store.safe_position(followed)
@@ -154,6 +170,7 @@ class WaitsFollower(LogFollower):
 
     def _begin(self, recorded: Recorded, page: Page) -> Parts[list[NewEvent]]:
         """Take a wait up, unless what it waits for was recorded before, or it has ended already."""
+        self._begun += 1
         story = self._story(recorded.event.originator_id)
         began = _open_wait(story)
         if began is None or began.event_id != recorded.event_id:

@@ -14,7 +14,8 @@ from domain.task_run import SLOT_REQUESTED, TaskRequested, run_stream
 from domain.tier import Tier
 from tasks.app import BEGAN_AT
 from tasks.dead_letters.letter import UnreplayableError, letter_of
-from tasks.forks.records import CONTINUE, Records
+from tasks.dispatch.settling import CONTINUE
+from tasks.forks.records import Records
 from tasks.forks.refusal import ForkRefusedError
 from tasks.forks.workflow import Workflow
 
@@ -74,9 +75,9 @@ class Asking(NamedTuple):
         if (recorded := self.records.chain_of(run_id)) is not None:
             told = recorded.event
             assert isinstance(told, TaskChainRecorded)  # noqa: S101  it was found as one
-            started = self.records.started(run_id)
+            began = self.records.began(run_id)
             embed = {"chain": told.links[::-1], "callbacks": told.callbacks, "errbacks": told.errbacks}
-            where = _where(_tier(told.queue), told.priority, started.license_id if started else None)
+            where = _where(_tier(told.queue), told.priority, began.license_id if began else None)
             return told.task, {"args": told.args, "kwargs": told.kwargs}, embed, where
         asked = next((each.event for each in story if isinstance(each.event, TaskRequested)), None)
         if asked is not None:
@@ -129,8 +130,8 @@ def forked_parts(embed: Mapping[str, Any], fork: UUID) -> dict[str, Any]:
 def _like(workflow: Workflow, options: Mapping[str, Any]) -> dict[str, Any]:
     """Where a step is asked for: as it says, else as the workflow began."""
     told = workflow.told.event
-    root = told.members[0][0] if isinstance(told, FanInDeclared) else workflow.root
-    began = workflow.records.started(root)
+    first = [member[0] for member in told.members] if isinstance(told, FanInDeclared) else [workflow.root]
+    began = next((found for run in first if (found := workflow.records.began(run)) is not None), None)
     queue = options.get("queue") or (began.queue if began else None)
     priority = options.get("priority")
     if priority is None and began is not None:

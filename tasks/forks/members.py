@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from domain.chain import anew, forked
-from domain.fan_in import DECLARED, FanInDeclared, FanInFailed, fan_in_stream
+from domain.fan_in import DECLARED, Count, FanInDeclared, FanInFailed, Standing, fan_in_stream, standing
 from domain.run import RunState
 from domain.task_run import TaskRequested, run_stream
+from tasks.dispatch import settling
 from tasks.forks.asking import Asking
 from tasks.forks.records import has_failed
 from tasks.forks.refusal import ForkRefusedError
@@ -61,8 +62,10 @@ def all_again(asking: Asking, told: FanInDeclared) -> Redeclared:
 
 def _members_again(asking: Asking, told: FanInDeclared, *, is_all: bool) -> Redeclared:
     members, parts = [], []
+    is_cut_short = _is_cut_short(asking, told)
     for member in told.members:
-        first = 0 if is_all else _first_failed(asking, member)
+        is_lost = is_cut_short and not any(asking.records.story(run) for run in member)
+        first = 0 if is_all or is_lost else _first_failed(asking, member)
         if first is None:
             members.append(member)
             continue
@@ -79,9 +82,7 @@ def _redeclared(
     *,
     least: int | None,
 ) -> Redeclared:
-    for member in members:  # what is not to be had is said now, and not when the body is asked for
-        if asking.records.state(member[-1]) is RunState.SUCCEEDED:
-            asking.records.value(member[-1])
+    _check_values(asking, members)  # what is not to be had is said now, and not when the body is asked for
     fan_in_id = anew(told.originator_id.removeprefix(fan_in_stream("")), asking.fork)
     declared = FanInDeclared(
         originator_id=fan_in_stream(fan_in_id),
@@ -95,6 +96,31 @@ def _redeclared(
     requests = [each for part in parts for each in (part.requests if isinstance(part, Redeclared) else [part])]
     others = [other for each in within for other in (each.declared, *each.others)]
     return Redeclared(declared, list(_each_once(others)), list(_each_once(requests)))
+
+
+def _check_values(asking: Asking, members: Sequence[tuple[str, ...]]) -> None:
+    """See that what members have returned can be handed on.
+
+    Raises:
+        ForkRefusedError: one value is not to be had any more, or they are too long together.
+    """
+    good = [member[-1] for member in members if asking.records.state(member[-1]) is RunState.SUCCEEDED]
+    if sum(len(asking.records.text(run) or b"") for run in good) > settling.VALUES_LIMIT_BYTES:
+        raise ForkRefusedError(
+            f"what {len(good)} members have returned takes more than {settling.VALUES_LIMIT_BYTES} bytes together, "
+            "which is one argument of one message"
+        )
+
+
+def _is_cut_short(asking: Asking, told: FanInDeclared) -> bool:
+    """Whether it was ended while its members could still have been enough: half sent, or taken back with its story.
+
+    A member of which nothing is recorded cannot come to anything good then.
+    """
+    settled = asking.records.settled(told.originator_id.removeprefix(fan_in_stream("")))
+    if not isinstance(settled, FanInFailed):
+        return False
+    return standing(Count(len(told.members), settled.succeeded, settled.failed), told.least) is Standing.OPEN
 
 
 def _first_failed(asking: Asking, member: Sequence[str]) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -15,10 +15,9 @@ from domain.task_run import TaskEvent, TaskStarted, TaskSucceeded, run_stream
 from infra.event_store import EventStore, Log, Recorded
 from infra.event_store.fan_ins import fan_in_told_by, fan_ins_of
 from infra.event_store.payloads import kept
+from tasks.dispatch.settling import CONTINUE
 from tasks.forks.refusal import ForkRefusedError
 from tasks.worker.outcome import TEXT_LIMIT
-
-CONTINUE: Final = "continue_workflow"
 
 
 class Records:
@@ -56,9 +55,11 @@ class Records:
         """The ``task.chain_recorded`` of a run that is the first of a chain, or a member of a chord."""
         return next((each for each in self.story(run_id) if isinstance(each.event, TaskChainRecorded)), None)
 
-    def started(self, run_id: str) -> TaskStarted | None:
-        """The first beginning of a run."""
-        return next((each.event for each in self.story(run_id) if isinstance(each.event, TaskStarted)), None)
+    def began(self, run_id: str) -> TaskStarted | TaskChainRecorded | None:
+        """Where a run began, and for which license; of one that nobody began what its worker told of its message."""
+        told = [each.event for each in self.story(run_id)]
+        started = next((each for each in told if isinstance(each, TaskStarted)), None)
+        return started or next((each for each in told if isinstance(each, TaskChainRecorded)), None)
 
     def declared(self, fan_in_id: str) -> Recorded | None:
         """The ``fan_in.declared`` of a fan-in."""
@@ -94,7 +95,12 @@ class Records:
             return fan_in_told_by(transaction.connection, event_id)
 
     def value(self, run_id: str) -> Any:
-        """What a run that succeeded returned.
+        """What a run that succeeded returned; raises what :meth:`text` does."""
+        text = self.text(run_id)
+        return None if text is None else msgspec.json.decode(text)
+
+    def text(self, run_id: str) -> bytes | None:
+        """What a run that succeeded returned, as JSON text; None: nothing.
 
         Raises:
             ForkRefusedError: it has not succeeded, or its value was too long for the log and is not kept any more.
@@ -106,13 +112,13 @@ class Records:
         if end.result is None:
             return None
         if len(end.result) <= TEXT_LIMIT:
-            return msgspec.json.decode(end.result)
+            return end.result.encode()
         with self._store.transaction() as transaction:
             whole = kept(transaction.connection, run_id)
         if whole is None:
             text = f"the result of run {run_id} ({end.task}) is longer than what the log keeps of one"
             raise ForkRefusedError(f"{text}, and not kept beside it any more; fork from there or before")
-        return msgspec.json.decode(whole)
+        return whole
 
     def _stream(self, stream: str) -> list[Recorded]:
         self._load({stream})

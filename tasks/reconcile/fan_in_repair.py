@@ -44,4 +44,7 @@ def _end(store: EventStore, fan_in: StuckFanIn, *, actor: str, at: datetime) -> 
         count = members.counts(transaction.connection, [fan_in.fan_in_id]).get(fan_in.fan_in_id)
         if declared is None or len(told) > 1 or count is None or count != fan_in.members:
             return False  # none: it is settled, and its members are forgotten
-        return Settling(transaction, fan_in.fan_in_id, declared, count, at=at, actor=actor).fail(fan_in.reason)
+        settling = Settling(transaction, fan_in.fan_in_id, declared, count, at=at, actor=actor)
+        # Nobody else will: dispatch forgets a fan-in at news of it. First, as dispatch locks what it has noted first.
+        members.forget(transaction.connection, fan_in.fan_in_id)
+        return settling.fail(fan_in.reason)

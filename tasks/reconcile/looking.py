@@ -61,11 +61,6 @@ class Found(NamedTuple):
         """The runs that are in none of the places where they could be."""
         return self.standings[Standing.NOWHERE]
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing is missing."""
-        return not (self.nowhere or self.shortfalls or self.fan_ins)
-
 
 @dataclass
 class Searcher:

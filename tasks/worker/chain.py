@@ -43,4 +43,5 @@ def chain_of(message: Any, attempt: Attempt) -> dict[str, Any] | None:
         "priority": message.properties.get("priority"),
         "callbacks": parts["callbacks"] or None,
         "errbacks": parts["errbacks"] or None,
+        "license_id": envelope.license_id or None,
     }

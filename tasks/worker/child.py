@@ -20,6 +20,7 @@ from infra.settings import load_settings
 from tasks.worker.ending import Ending, ending
 from tasks.worker.executing import fields_of
 from tasks.worker.outcome import (
+    DEADLY,
     Annotated,
     Died,
     Failure,
@@ -40,8 +41,6 @@ from tasks.worker.within import begin_tracing, within
 
 _REPLACED: Final = "Replaced by new task"
 """What Celery's ``Task.replace`` says when it raises ``Ignore``."""
-_DEADLY: Final = (SystemExit, KeyboardInterrupt, MemoryError)
-"""What a task raises where, outside a pool, its process would end."""
 
 Trace = Callable[..., Any]
 
@@ -118,7 +117,7 @@ def _raised(
     """Of an exception, whether Celery's tracer caught it or it came through."""
     if isinstance(error, Reject):
         return _refused(error)
-    if isinstance(error, _DEADLY):
+    if isinstance(error, DEADLY):
         return Died(Failure.of(error, traceback))
     return Raised(Failure.of(error, traceback), final=final, is_told=is_told)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from domain.refusal import Refusal
 from tasks.worker.envelope import MalformedMessageError, read_headers
-from tasks.worker.outcome import Failure, Raised
+from tasks.worker.outcome import DEADLY, Failure, Raised
 from tasks.worker.resend import RetryDesk
 from tasks.worker.retry import AttemptRules
 from tasks.worker.verdict import Trial, judge
@@ -40,8 +40,11 @@ class Ending:
         return self.desk.was_refused or isinstance(error, (Refusal, *listed))
 
     def is_last(self, error: BaseException) -> bool:
-        """Whether the run ends with it: by the same rule as the worker's main process judges."""
-        if self.desk.committed is not None:
+        """Whether the run ends with it: by the same rule as the worker's main process judges.
+
+        What kills a process is judged as a death, by the main process alone: here it never is the last.
+        """
+        if self.desk.committed is not None or isinstance(error, DEADLY):
             return False
         try:
             envelope = read_headers({**self._request, "task": self._task.name, "id": self._run_id})

@@ -17,6 +17,8 @@ TEXT_LIMIT: Final = 2_000
 TRACEBACK_LIMIT: Final = 8_000
 """Characters of a traceback that are recorded, its end: that is where the error is."""
 TYPE_LIMIT: Final = 200
+DEADLY: Final = (SystemExit, KeyboardInterrupt, MemoryError)
+"""What a task raises where, outside a pool, its process would end; the attempt has died of it (:class:`Died`)."""
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -14,9 +14,10 @@ import pytest
 from domain.fan_in import Count, FanInDeclared
 from domain.run import RunState
 from domain.tier import Tier
-from infra.event_store import Log
+from infra.event_store import EventStore, Log
 from tasks.reconcile.fan_in_repair import end_fan_ins
 from tasks.reconcile.fan_ins import StuckFanIn, narrowed
+from tests.tasks.dispatch.declared import FanIn, waited_for
 from tests.tasks.reconcile.ground import Ground
 from tests.waiting import eventually
 
@@ -86,6 +87,20 @@ def test_a_chord_that_its_client_never_sent_whole_is_named_and_ends_and_one_that
     late = StuckFanIn(waiting.fan_in_id, SEEN, Count(2, 0, 0), None, tuple(waiting.members))
     assert end_fan_ins(ground.store, [late], actor="test", at=SEEN).moved == [late]
     assert waiting.names() == ["fan_in.declared", "fan_in.completed"]
+
+
+def test_a_fan_in_that_was_ended_is_waited_for_no_longer(store: EventStore) -> None:
+    broken, other = FanIn(store, members=2), FanIn(store, members=2)
+    for each in (broken, other):
+        each.declare()
+        each.end(0, "1")
+        each.look()
+    stuck = StuckFanIn(broken.id, SEEN, Count(2, 1, 0), None, (broken.runs[1],))
+    assert end_fan_ins(store, [stuck], actor="test", at=SEEN).failed == [stuck]
+    assert waited_for(store) == {other.id}
+    broken.end(1, "2")
+    broken.look()
+    assert [each.name for each in broken.story()] == ["fan_in.declared", "fan_in.failed"]
 
 
 def fan_in(*missing: str, succeeded: int = 0, failed: int = 0, least: int | None = None) -> StuckFanIn:

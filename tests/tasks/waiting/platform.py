@@ -12,6 +12,7 @@ from domain.kept_message import KeptMessage
 from domain.run import revocation_requested
 from domain.signal import SignalReceived
 from domain.task_run import run_stream, task_event
+from domain.tier import Tier
 from domain.wait import TaskWaitBegan, WaitTerms
 from infra.broker.publisher import Publisher
 from infra.event_store import EventStore, Log, caused
@@ -36,10 +37,7 @@ class Waiting(World):
         super().__init__(settings, store)
         self.ahead = timedelta(0)
         self.waits = self.ended_by()
-        publisher = Publisher(settings, role="test resuming")
-        self.publishers.append(publisher)
-        self.resuming = ResumingFollower(store, publisher, page_runs=100)
-        self.resuming.take_over()
+        self.resuming = self.resumed_by()
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
@@ -47,6 +45,14 @@ class Waiting(World):
     def ended_by(self) -> WaitsFollower:
         """Another follower that has taken over."""
         made = WaitsFollower(self.store, clock=self.now, page_events=50)
+        made.take_over()
+        return made
+
+    def resumed_by(self) -> ResumingFollower:
+        """Another follower that has taken over."""
+        publisher = Publisher(self.settings, role="test resuming")
+        self.publishers.append(publisher)
+        made = ResumingFollower(self.store, publisher, page_runs=100)
         made.take_over()
         return made
 
@@ -59,6 +65,7 @@ class Waiting(World):
         body: str = BODY,
         sent: str = "",
         story: str = "",
+        tier: Tier = Tier.HIGH,
         **terms: Any,
     ) -> str:
         """Have a run begin to wait, for signals unless it is said for what."""
@@ -67,7 +74,7 @@ class Waiting(World):
         told = {
             "task": "wait_for_event",
             "attempt": attempt,
-            "queue": "tasks.high",
+            "queue": tier.queue,
             "terms": WaitTerms(**{"event": "signal.received", **terms}),
             "message": KeptMessage.of(body.encode(), {**headers, "ledgerq-attempt": attempt + 1}, limit_bytes=10_000),
             "priority": 7,

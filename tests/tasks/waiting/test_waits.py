@@ -10,6 +10,7 @@ import pytest
 
 from domain.task_run import TaskStarted
 from domain.tier import Tier
+from tasks.dispatch import waits
 from tests.tasks.waiting.platform import Waiting, told
 
 HOUR = timedelta(hours=1)
@@ -254,3 +255,98 @@ def test_when_the_workflow_began_is_what_its_sender_says_where_that_is_earlier(w
     bad = waiting.begin(sent="0001-01-01T00:00:00+00:00")
     waiting.look()
     assert [waiting.came(run) for run in (early, late, bad)] == [paid, None, None]
+
+
+def test_a_tier_whose_queue_takes_nothing_holds_up_no_other(waiting: Waiting) -> None:
+    waiting.unbind(Tier.HIGH)
+    stuck, passes = waiting.begin(), waiting.begin(tier=Tier.LOW)
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    waiting.resuming.step()
+    assert [message.run_id for message in waiting.waiting_in(Tier.LOW)] == [passes]
+    waiting.bind(Tier.HIGH)
+    next_one = waiting.resumed_by()
+    while next_one.step():
+        pass
+    assert [message.run_id for message in waiting.everything_waiting()] == [stuck]
+    later = waiting.begin(tier=Tier.LOW)
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    waiting.resumed_by().step()
+    assert [message.run_id for message in waiting.everything_waiting()] == [later]
+
+
+def test_who_takes_over_from_a_dispatcher_with_one_place_for_all_tiers_goes_on_from_there(waiting: Waiting) -> None:
+    waiting.begin()
+    waiting.look()
+    waiting.signal("paid")
+    waiting.look()
+    waiting.resuming.step()
+    assert len(waiting.everything_waiting()) == 1
+    waiting.sql("delete from event_store.checkpoints where follower like 'dispatch.resuming%%'")
+    waiting.sql("""
+        insert into event_store.checkpoints (follower, log, position)
+        select 'dispatch.resuming', 'tasks', max(position) from event_store.task_events
+    """)
+    waiting.resumed_by().step()
+    assert waiting.everything_waiting() == []
+
+
+def kept_open(waiting: Waiting) -> list[str]:
+    """The runs of the waits that are kept as open."""
+    with waiting.store.transaction() as transaction:
+        rows = transaction.connection.execute("""
+            select substr(stream_id, length('task_run-') + 1)
+            from event_store.open_waits join event_store.task_events using (position) order by position
+        """).fetchall()
+    return [row[0] for row in rows]
+
+
+def test_who_takes_over_looks_at_those_alone_that_are_open_or_have_begun_since(waiting: Waiting) -> None:
+    ended, stays = waiting.begin(match={"key": "a"}), waiting.begin(match={"key": "b"})
+    waiting.look()
+    waiting.signal("paid", key="a")
+    waiting.look()
+    waiting.waits.note_position()
+    assert waiting.ends(ended) == ["wait_satisfied"]
+    waiting.ended_by()
+    assert kept_open(waiting) == [stays]
+    since = waiting.begin(match={"key": "c"})
+    waiting.look()
+    waiting.waits.note_position()
+    next_one = waiting.ended_by()
+    assert kept_open(waiting) == [stays, since]
+    for key in "bc":
+        waiting.signal("paid", key=key)
+    waiting.look(next_one)
+    assert [waiting.ends(run) for run in (stays, since)] == [["wait_satisfied"]] * 2
+    still = waiting.begin(match={"key": "d"})
+    waiting.look(next_one)
+    next_one.note_position()
+    waiting.ended_by()
+    waiting.sql("delete from event_store.open_waits")
+    waiting.ended_by()
+    assert kept_open(waiting) == []  # what began before is not looked at again
+    waiting.sql("delete from event_store.checkpoints where follower = 'dispatch.waits.open'")
+    last = waiting.ended_by()  # as after an upgrade: all that ever began is
+    assert kept_open(waiting) == [still]
+    waiting.signal("paid", key="d")
+    waiting.look(last)
+    assert waiting.ends(still) == ["wait_satisfied"]
+
+
+def test_a_dispatcher_that_is_never_replaced_keeps_now_and_then_which_waits_are_open(
+    waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "KEPT_AFTER", 3)
+    runs = [waiting.begin(match={"key": str(number)}) for number in range(3)]
+    waiting.look()
+    assert kept_open(waiting) == runs
+    for number in range(3):
+        waiting.begin(match={"key": f"later {number}"})
+    for key in ("0", "later 0", "later 1", "later 2"):
+        waiting.signal("paid", key=key)
+    waiting.look()
+    assert kept_open(waiting) == runs[1:]

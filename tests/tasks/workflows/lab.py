@@ -46,6 +46,11 @@ def fail(_number: int) -> None:
     raise ValueError("no good")
 
 
+@app.task(name="flow.greedy", max_retries=1, default_retry_delay=0.25)
+def greedy() -> None:
+    raise MemoryError("16 EiB")
+
+
 @app.task(name="flow.total", bind=True, default_retry_delay=0.25)
 def total(self: Any, numbers: list[int], label: str = "") -> dict[str, Any]:
     note(f"total {self.request.id}")

@@ -98,7 +98,9 @@ def test_they_are_called_after_the_last_attempt_and_not_after_each(flow: Flow, w
     assert uncalled(flow, sent.id) == ()
 
 
-@pytest.mark.parametrize(("name", "error"), [("stuck", "TimeLimitExceeded"), ("dies", "WorkerLostError")])
+@pytest.mark.parametrize(
+    ("name", "error"), [("stuck", "TimeLimitExceeded"), ("dies", "WorkerLostError"), ("greedy", "MemoryError")]
+)
 def test_where_the_child_is_killed_they_are_called_by_a_run(flow: Flow, word: str, name: str, error: str) -> None:
     sent = linked(flow, flow.s(name), word).apply_async()
     are_told(flow, word, {f"told:{word}:{sent.id}", f"told_all:{word}:{sent.id}:{error}"})
