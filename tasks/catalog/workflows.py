@@ -11,7 +11,7 @@ from tasks.app import app, task
 from tasks.results.meta import error_of
 
 
-@task("continue_workflow")
+@task("continue_workflow", no_retry_for=(KeyError, TypeError, ValueError))  # a body that is none stays none
 def continue_workflow(*, body: dict[str, Any], values: Any, chain: list[dict[str, Any]] | None = None) -> str | None:
     """Send a body (a chain, a group, another chord) with the values of the members before it.
 

@@ -12,7 +12,7 @@ import structlog
 from domain.fan_in import Count, FanInDeclared, Standing, fan_in_stream, standing
 from domain.run import END_NAMES
 from domain.story import StoryRevocationRequested
-from domain.task_run import TaskRequested, TaskRevoked, TaskSucceeded
+from domain.task_run import TaskEvent, TaskFailed, TaskFailure, TaskRequested, TaskRevoked, TaskSucceeded
 from infra.event_store import EventStore, Log, NewEvent, Page, Recorded, Transaction
 from infra.event_store import fan_ins as members
 from infra.event_store.stories import RevokedStories, open_fan_ins_of_story
@@ -57,8 +57,8 @@ class FanInFollower(LogFollower):
             return False
         self._store.look_for_revoked_stories(self._revoked_stories)
         with self._store.transaction() as transaction:
-            is_news = any((self._count(transaction, page), self._revoke(transaction, page)))
-            if is_news := is_news or self.place.is_far_behind(page.position):
+            news = [do(transaction, page) for do in (self._count, self._revoke, self._end_bodies)]
+            if is_news := any(news) or self.place.is_far_behind(page.position):
                 self.place.store(transaction, to=page.position)
         if is_news:
             self.place.stored(page.position)
@@ -122,9 +122,15 @@ class FanInFollower(LogFollower):
                 self._settle_all(transaction, open_)
             elif isinstance(event, FanInDeclared) and self._revoked_stories.of(each.metadata.get("correlation_id")):
                 self._settle_all(transaction, [event.originator_id])
-            elif isinstance(event, TaskRevoked) and event.task == CONTINUE:
+        return is_news
+
+    def _end_bodies(self, transaction: Transaction, page: Page) -> bool:
+        """End the runs of bodies that are never sent, or not whole; whether there was any."""
+        is_news = False
+        for each in page.events:
+            if isinstance(each.event, TaskFailure) and each.event.task == CONTINUE:
                 is_news = True
-                self._revoke_body(transaction, each, event)
+                self._end_body(transaction, each, each.event)
         return is_news
 
     def _settle_all(self, transaction: Transaction, streams: list[str]) -> None:
@@ -132,14 +138,20 @@ class FanInFollower(LogFollower):
         for fan_in_id, count in members.counts(transaction.connection, ids).items():
             self._settle(transaction, fan_in_id, count)
 
-    def _revoke_body(self, transaction: Transaction, ended: Recorded, end: TaskRevoked) -> None:
-        """A body of several tasks is never sent, or not whole: its runs end as the one that was to send it."""
+    def _end_body(self, transaction: Transaction, ended: Recorded, end: TaskFailure) -> None:
+        """A body of several tasks was not sent: its runs end as the one that was to send it; what did begin goes on."""
         story = transaction.load(Log.TASKS, [end.originator_id])[end.originator_id]
-        body = next((each.kwargs.get("body") for each in story if isinstance(each, TaskRequested)), None)
-        if not isinstance(body, dict):
-            return
-        said = {"error_type": end.error_type, "error": end.error, "decided_by": end.decided_by}
-        facts = ends_of_steps(body, TaskRevoked, said, at=self._clock())
+        called = next((each.kwargs for each in story if isinstance(each, TaskRequested)), {})
+        unsent = [each for each in (called.get("body"), *(called.get("chain") or ())) if isinstance(each, dict)]
+        facts: list[TaskEvent]
+        if isinstance(end, TaskRevoked):
+            said = {"error_type": end.error_type, "error": end.error, "decided_by": end.decided_by}
+            facts = [fact for each in unsent for fact in ends_of_steps(each, TaskRevoked, said, at=self._clock())]
+        else:
+            said = {"error_type": "ChordError", "error": f"it could not be sent: {end.error_type}: {end.error}"}
+            facts = [fact for each in unsent for fact in ends_of_steps(each, TaskFailed, said, at=self._clock())]
+            begun = transaction.load(Log.TASKS, [fact.originator_id for fact in facts])
+            facts = [fact for fact in facts if not begun.get(fact.originator_id)]
         metadata = cause_of(ended, actor=ACTOR).metadata()
         new = [NewEvent(fact, uuid5(ended.event_id, fact.originator_id), metadata) for fact in facts]
         transaction.append_each(Log.TASKS, new)

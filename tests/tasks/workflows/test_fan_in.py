@@ -82,6 +82,13 @@ def test_every_run_of_a_body_that_is_never_asked_for_ends(flow: Flow) -> None:
     assert [flow.story(run_stream(run_id)) for run_id in runs] == [["task.failed"]] * 3
 
 
+def test_every_run_of_a_body_that_cannot_be_sent_ends(flow: Flow) -> None:
+    body = chord([flow.s("double", 1), flow.s("double", 2)], flow.s("total").set(fan_in="most"), app=flow.app)
+    sent = chord([flow.s("double", 1), flow.s("double", 2)], app=flow.app)(body)
+    with pytest.raises(ChordError, match=r"could not be sent: ValueError.*fan_in='most'"):
+        sent.get(timeout=PATIENCE, follow_parents=False)
+
+
 def test_an_earlier_link_that_fails_fails_its_member(flow: Flow) -> None:
     sent = chord([chain(flow.s("fail", 1), flow.s("double")), flow.s("double", 1)], app=flow.app)(flow.s("total"))
     with pytest.raises(ChordError):
