@@ -39,3 +39,6 @@ class Tier(StrEnum):
 
 
 _MAX_PRIORITY: Final = {Tier.CRITICAL: 10, Tier.HIGH: 8, Tier.NORMAL: 5, Tier.LOW: 2}
+
+TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
+"""By the name of a queue its tier; other queues have none."""

@@ -28,7 +28,7 @@ from domain.task_run import (
     TaskStarted,
     order_of,
 )
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from infra.event_store import Log, Recorded
 from infra.tracing import Context
 from projections import tables
@@ -37,7 +37,6 @@ from projections.projection import Fold
 from projections.rows import Key
 
 _STATE_AFTER: Final = {name: state.value for name, state in STATE_AFTER.items()}
-_TIER_OF_QUEUE: Final = {tier.queue: tier.value for tier in Tier}
 _SLOT_NOTHING_TOLD: Final = -1
 
 
@@ -158,7 +157,7 @@ def _fold_place(row: RunRow, event: TaskEvent) -> None:
             row.priority = agreed(row.priority, event.priority)
     queue: str | None = getattr(event, "queue", None)
     row.queue = agreed(row.queue, queue)
-    row.tier = agreed(row.tier, _TIER_OF_QUEUE.get(queue or ""))
+    row.tier = agreed(row.tier, None if (known := TIER_OF_QUEUE.get(queue or "")) is None else known.value)
     row.license_id = agreed(row.license_id, getattr(event, "license_id", None))
     if event.originator_version == SLOT_PUBLISHED:
         row.published_at = event.timestamp

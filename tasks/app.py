@@ -15,7 +15,7 @@ from celery import Celery
 from kombu.entity import Exchange, Queue
 
 from domain.limits import ConcurrencyLimit, Limits, RateLimit
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from infra.broker.connection import connection_name
 from infra.broker.topology import TASKS
 from infra.settings import load_settings
@@ -32,7 +32,6 @@ CHAIN: Final = "ledgerq-chain"
 LICENSE: Final = "ledgerq-license-id"
 BEGAN_AT: Final = "ledgerq-began-at"
 """Header: when the workflow began; what happened before it is not waited for (docs/waiting.md)."""
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
 class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
@@ -54,7 +53,7 @@ class TaskApp(Celery):  # type: ignore[misc]  # Celery is untyped
         self._tell_story(options)
         self._tell_chain(options)
         queue = options.get("queue") or (None if options.get("exchange") is not None else Tier.NORMAL.queue)
-        tier = _TIER_OF_QUEUE.get(str(getattr(queue, "name", queue)))
+        tier = TIER_OF_QUEUE.get(str(getattr(queue, "name", queue)))
         if tier is not None:
             options["priority"] = tier.clamp(options.get("priority"))
         queue_name = str(getattr(queue, "name", queue) or "")
@@ -124,7 +123,7 @@ def _group(options: dict[str, Any]) -> Any:
 
 def _tier_queue(routing_key: str) -> str | None:
     """The tier's queue that a message of this routing key was in; what came down the delay ladder has a longer key."""
-    return next((queue for queue in _TIER_OF_QUEUE if f".{routing_key}".endswith(f".{queue}")), None)
+    return next((queue for queue in TIER_OF_QUEUE if f".{routing_key}".endswith(f".{queue}")), None)
 
 
 def configuration() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import msgspec
 from domain.dead_letter import LetterDecision, LetterReplayed, LetterState
 from domain.kept_message import Carried
 from domain.task_run import TaskDeadLettered, TaskFailure, TaskRequested, run_stream
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from infra.event_store import EventStore, EventUnreadableError, Log, Recorded
 
 LOADED_AT_ONCE: Final = 200
@@ -23,7 +23,6 @@ _OWN_TO_ITS_RUN: Final = frozenset(
 """Celery's headers that a new run gets anew; the others (time limits, group, root …) it carries on."""
 _OWN_PREFIX: Final = "ledgerq-"
 _TRACE: Final = frozenset({"traceparent", "tracestate"})
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
 class Payload(NamedTuple):
@@ -102,7 +101,7 @@ class Letter(NamedTuple):
     @property
     def tier(self) -> Tier:
         """Where it is to be asked for: the tier of the queue it died in, else the one it was requested in."""
-        known = _TIER_OF_QUEUE.get(self.died.queue or "")
+        known = TIER_OF_QUEUE.get(self.died.queue or "")
         if known is None and self.requested is not None and self.requested.tier in set(Tier):
             known = Tier(self.requested.tier)
         return known or Tier.NORMAL

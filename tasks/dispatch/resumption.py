@@ -9,7 +9,7 @@ from uuid import uuid5
 import msgspec
 
 from domain.task_run import TaskRejected, task_event
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from domain.wait import TaskWaitBegan, TaskWaitSatisfied, TaskWaitTimedOut, WaitEnd
 from infra.broker.delay import TASKS
 from infra.broker.frames import OutgoingMessage, publish_frames
@@ -22,12 +22,11 @@ CAME: Final = "came"
 """The argument of a waiting step by which it is told how its wait ended."""
 FRAME_MAX: Final = 131_072
 """RabbitMQ's default (``frame_max``)."""
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
 def tier_of(event: TaskWaitBegan | WaitEnd) -> Tier:
     """The tier in which a run goes on: that in which it waited."""
-    return _TIER_OF_QUEUE.get(event.queue or "", Tier.NORMAL)
+    return TIER_OF_QUEUE.get(event.queue or "", Tier.NORMAL)
 
 
 def resumption(began: TaskWaitBegan, end: WaitEnd) -> OutgoingMessage:

@@ -25,7 +25,7 @@ from domain.task_run import (
     run_stream,
     task_event,
 )
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from infra.event_store import Log, NewEvent, Recorded, Transaction
 from infra.event_store import fan_ins as members
 from infra.event_store.revocations import Revocation
@@ -38,7 +38,6 @@ CONTINUE: Final = "continue_workflow"
 """The task that sends a body which is more than one task: that takes Celery."""
 VALUES_LIMIT_BYTES: Final = 8_388_608
 """Of all the members' values as JSON text: they become one argument in one message, of which RabbitMQ takes 16 MiB."""
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 _EMBEDDED: Final = {"callbacks": "link", "errbacks": "link_error", "chain": "chain", "chord": "chord"}
 """Of Celery's message the third part, and which option of a signature each comes from."""
 NOTHING: Final[Mapping[str, str]] = {}
@@ -142,7 +141,7 @@ class Settling:
 
     def _request(self, values: list[Any], like: TaskStarted | None) -> TaskRequested:
         body, options = self._body, self._body.get("options") or {}
-        tier = _TIER_OF_QUEUE.get(str(options.get("queue") or (like.queue if like else None)), Tier.NORMAL)
+        tier = TIER_OF_QUEUE.get(str(options.get("queue") or (like.queue if like else None)), Tier.NORMAL)
         priority = options.get("priority")
         args = body.get("args") or []
         simple = {

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.chain import Step, TaskChainRecorded, anew, forked
 from domain.fan_in import FanInDeclared
 from domain.kept_message import Carried
 from domain.task_run import SLOT_REQUESTED, TaskRequested, run_stream
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from tasks.app import BEGAN_AT
 from tasks.dead_letters.letter import UnreplayableError, letter_of
 from tasks.dispatch.settling import CONTINUE
 from tasks.forks.records import Records
 from tasks.forks.refusal import ForkRefusedError
 from tasks.forks.workflow import Workflow
-
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
 class Asking(NamedTuple):
@@ -144,4 +142,4 @@ def _where(tier: str, priority: int | None, license_id: str | None) -> dict[str,
 
 
 def _tier(queue: object) -> str:
-    return _TIER_OF_QUEUE.get(str(queue), Tier.NORMAL).value
+    return TIER_OF_QUEUE.get(str(queue), Tier.NORMAL).value

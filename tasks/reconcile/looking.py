@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from domain.task_run import SLOT_REQUESTED, TaskRequested, TaskStarted
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from infra.broker.connection import broker_faults, connect
 from infra.broker.management import ManagementApi
 from infra.event_store import Checkpoint, Log
@@ -36,7 +36,6 @@ _BEGUN: Final = """
     join event_store.task_events r on r.stream_id = s.stream_id and r.version = %s and r.name = %s
     where s.name = %s and s.recorded_at > %s and s.data ? 'received_at'
 """
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
 class LogBehindError(Exception):
@@ -187,9 +186,9 @@ def _begun(database: psycopg.Connection[Any], *, since: datetime) -> list[Begun]
         values = (SLOT_REQUESTED, TaskRequested.TOPIC, TaskStarted.TOPIC, since)
         rows: list[Any] = cursor.execute(_BEGUN.encode(), values).fetchall()
     return [
-        Begun(_TIER_OF_QUEUE[row.queue], row.priority, row.recorded_at, row.received_at, process_of(row.worker))
+        Begun(TIER_OF_QUEUE[row.queue], row.priority, row.recorded_at, row.received_at, process_of(row.worker))
         for row in rows
-        if row.queue in _TIER_OF_QUEUE
+        if row.queue in TIER_OF_QUEUE
     ]
 
 

@@ -23,7 +23,7 @@ from domain.task_run import (
     order_of,
     run_stream,
 )
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from domain.wait import TaskWaitBegan, TaskWaitSatisfied, TaskWaitTimedOut
 from infra.broker.delay import MAX_DELAY
 
@@ -53,7 +53,6 @@ _OPEN: Final = f"""
     )
     order by stream_id, version
 """  # noqa: S608  a constant
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 
 class Place(StrEnum):
@@ -196,7 +195,7 @@ def _awaited_attempt(last: Any) -> int:
 def _tier(told: Iterable[Any]) -> Tier:
     """What a worker or dispatch last saw it in, else what was asked for; normal where nobody says."""
     named: Iterator[Tier | None] = (
-        _TIER_OF_QUEUE.get(row.queue or "") or (Tier(row.tier) if row.tier in set(Tier) else None)
+        TIER_OF_QUEUE.get(row.queue or "") or (Tier(row.tier) if row.tier in set(Tier) else None)
         for row in reversed(list(told))
     )
     return next((tier for tier in named if tier is not None), Tier.NORMAL)

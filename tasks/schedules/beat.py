@@ -10,10 +10,9 @@ from typing import Any, Final
 from celery.schedules import crontab, maybe_schedule, schedule, solar
 
 from domain.schedule_terms import Terms
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from domain.timetable import Cron, Interval, Timetable
 
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._:-]+")
 
 
@@ -56,9 +55,9 @@ def _terms(entry: Mapping[str, Any], app: Any) -> Terms:
     if entry.get("args"):
         raise BeatEntryRefused("it has positional arguments; schedules call by keyword")
     options = dict(entry.get("options") or {})
-    tier = _TIER_OF_QUEUE.get(str(options.pop("queue", Tier.NORMAL.queue)))
+    tier = TIER_OF_QUEUE.get(str(options.pop("queue", Tier.NORMAL.queue)))
     if tier is None:
-        raise BeatEntryRefused(f"its queue is no tier's; allowed are {', '.join(_TIER_OF_QUEUE)}")
+        raise BeatEntryRefused(f"its queue is no tier's; allowed are {', '.join(TIER_OF_QUEUE)}")
     if options:
         raise BeatEntryRefused(f"it has options that a schedule has not: {', '.join(sorted(options))}")
     timetable = _timetable(maybe_schedule(entry["schedule"], app=app))
