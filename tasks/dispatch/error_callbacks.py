@@ -29,7 +29,7 @@ from domain.task_run import (
     TaskTimedOut,
     run_stream,
 )
-from domain.tier import Tier
+from domain.tier import TIER_OF_QUEUE, Tier
 from infra.event_store import EventStore, Log, NewEvent, Recorded
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.follower import LogFollower
@@ -39,7 +39,6 @@ from tasks.dispatch.subject import run_id_of
 FOLLOWER: Final = "dispatch.error_callbacks"
 NAMES: Final = tuple(event.TOPIC for event in (TaskFailed, TaskTimedOut, TaskLost, TaskRejected, TaskDeadLettered))
 CALL: Final = "call_error_callbacks"
-_TIER_OF_QUEUE: Final = {tier.queue: tier for tier in Tier}
 
 log = structlog.get_logger(__name__)
 
@@ -59,17 +58,19 @@ class ErrorCallbacksFollower(LogFollower):
         self._page_events = page_events
 
     def step(self) -> bool:
-        """Look at one page; whether there was anything to do.
+        """Look at one page; whether there was anything.
 
         Raises:
             CheckpointMovedError: another dispatcher is at work.
         """
         page = self._store.read(Log.TASKS, after=self.place.position, limit=self._page_events, names=NAMES)
+        for unreadable in page.unreadable:
+            log.error("this end cannot be read; nobody's error callbacks are called for it", event=unreadable)
         now = self._clock()
         requests = [request for each in page.events if (request := _request(each, at=now)) is not None]
         if not requests:
             self.place.position = page.position
-            return False
+            return bool(page.events)
         with self.moving(page.position) as transaction:
             transaction.append_each(Log.TASKS, requests)
         log.info("error callbacks asked for", runs=len(requests))
@@ -92,7 +93,7 @@ def _request(ended: Recorded, *, at: datetime) -> NewEvent | None:
         timestamp=at,
         task=CALL,
         kwargs={"run_id": run_id_of(event.originator_id), "task": event.task, "errbacks": errbacks, **said},
-        tier=_TIER_OF_QUEUE.get(str(getattr(event, "queue", None)), Tier.NORMAL).value,
+        tier=TIER_OF_QUEUE.get(str(getattr(event, "queue", None)), Tier.NORMAL).value,
     )
     return NewEvent(request, uuid5(ended.event_id, CALL), cause_of(ended, actor="dispatch").metadata())
 
