@@ -41,7 +41,7 @@ LISTS: Final = {
 """What is asked for, by name."""
 BEYOND: Final = frozenset({"error_week"})
 """What the goal is not about: every error of a week has to be read."""
-_FILL: Final = """
+FILL: Final = """
     insert into read_model.task_runs (
         run_id, task, tier, queue, priority, state, accepted_at, accepted_by, published_at, first_started_at,
         started_at, ended_at, attempts, runtime_seconds, error_type, error, license_id, correlation_id, recorded_at,
@@ -60,6 +60,7 @@ _FILL: Final = """
                     else 'succeeded' end as state
         from generate_series(1, %(runs)s) n) told
 """
+"""Runs of a week in the read model: forty tasks, most in the normal tier, one in fifty failed and one in 5 000 lost."""
 
 
 class PagesBench:
@@ -79,7 +80,7 @@ class PagesBench:
     def measure(self, *, runs: int, samples: int) -> dict[str, float]:
         """p95 in milliseconds of each list, asked for over HTTP, and the worst of them."""
         with connect(self._settings, name="bench") as connection:
-            connection.execute(_FILL, {"runs": runs})
+            connection.execute(FILL, {"runs": runs})
             connection.execute("vacuum analyze read_model.task_runs")
             token = make(connection, name="bench", role=Role.VIEWER, expires_at=None, by="bench")
         figures: dict[str, float] = {"pages_runs": float(runs)}

@@ -1,4 +1,4 @@
-"""A client of the app, a worker of its own, and what one sees of the log."""
+"""The platform without workers; a client of the app, a worker of its own, and what one sees of the log."""
 
 from __future__ import annotations
 
@@ -8,22 +8,44 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from domain.task_run import run_stream
 from domain.tier import Tier
+from infra import database
+from infra.broker import topology
 from infra.event_store import EventStore, Log, Recorded
 from infra.local.chaos.siege import children_of
+from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
 from tasks.app import TaskApp, configuration
 from tasks.forks.command import fork
+from tests.tasks.processes import Process
 from tests.waiting import eventually
 
 CHANCE = random.Random(7)
+
+
+@contextmanager
+def ground(servers: Settings, directory: Path, *commands: str) -> Iterator[Settings]:
+    """A virtual host and a database with these processes of the platform at work; this process's settings name them."""
+    sandbox = create_sandbox(servers.model_copy(update={"state_dir": directory}), label="flow")
+    settings = servers.model_copy(update=sandbox.settings_update())
+    database.migrate(settings)
+    topology.apply(settings)
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as environment:
+        stack.callback(sandbox.drop)
+        environment.setenv("LEDGERQ_BROKER_URL", settings.broker_url.get_secret_value())
+        environment.setenv("LEDGERQ_DATABASE_URL", settings.database_url.get_secret_value())
+        for command in commands:
+            stack.enter_context(Process(command, settings, log=directory / f"{command}.log"))
+        yield settings
 
 
 class Flow:

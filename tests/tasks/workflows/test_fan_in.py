@@ -140,7 +140,7 @@ def test_a_story_that_is_revoked_ends_whole_with_what_had_not_begun_yet(flow: Fl
 def test_fan_outs_end_each_once_although_workers_are_killed(flow: Flow) -> None:
     """``FLOW_FAN_OUTS=1000 FLOW_MEMBERS=20 FLOW_KILLS=100`` is the long version."""
     kills = int(os.environ.get("FLOW_KILLS", "4"))
-    fan_outs, size = int(os.environ.get("FLOW_FAN_OUTS", "30")), int(os.environ.get("FLOW_MEMBERS", "5"))
+    fan_outs, size = int(os.environ.get("FLOW_FAN_OUTS", "60")), int(os.environ.get("FLOW_MEMBERS", "5"))
     flow.begun.write_text("")
     with ThreadPoolExecutor(1) as pool:
         killing = pool.submit(flow.kill_at_random, kills, members=fan_outs * size)

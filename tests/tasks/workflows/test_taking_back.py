@@ -20,15 +20,12 @@ from domain.fan_in import fan_in_stream
 from domain.story import story_stream
 from domain.task_run import run_stream
 from domain.tier import Tier
-from infra import database
-from infra.broker import topology
 from infra.event_store import EventStore, Log
-from infra.local.sandbox import create_sandbox
 from infra.settings import Settings
 from tasks.app import TaskApp, configuration
 from tasks.revoking import ask_for_revocation_of_story
 from tasks.task_commands import task
-from tests.tasks.processes import Process
+from tests.tasks.workflows.flow import ground
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
@@ -108,16 +105,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("back")
-    sandbox = create_sandbox(servers.model_copy(update={"state_dir": directory}), label="back")
-    settings = servers.model_copy(update=sandbox.settings_update())
-    database.migrate(settings)
-    topology.apply(settings)
-    with ExitStack() as stack, pytest.MonkeyPatch.context() as environment:
-        stack.callback(sandbox.drop)
-        environment.setenv("LEDGERQ_BROKER_URL", settings.broker_url.get_secret_value())
-        environment.setenv("LEDGERQ_DATABASE_URL", settings.database_url.get_secret_value())
-        for command in ("ingest", "dispatch"):
-            stack.enter_context(Process(command, settings, log=directory / f"{command}.log"))
+    with ground(servers, directory, "ingest", "dispatch") as settings, ExitStack() as stack:
         store = stack.enter_context(EventStore(settings.database_url.get_secret_value(), name="test"))
         made = Stage(settings, directory, store)
         stack.callback(made.app.close)
