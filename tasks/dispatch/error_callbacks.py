@@ -17,7 +17,6 @@ import structlog
 from domain.cause import derived_run_id
 from domain.kept_message import KeptMessage
 from domain.task_run import (
-    SLOT_END,
     SLOT_REQUESTED,
     TaskDeadLettered,
     TaskEvent,
@@ -33,6 +32,7 @@ from domain.tier import TIER_OF_QUEUE, Tier
 from infra.event_store import EventStore, Log, NewEvent, Recorded
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.follower import LogFollower
+from tasks.dispatch.outcomes import went_wrong
 from tasks.dispatch.place import Place
 from tasks.dispatch.subject import run_id_of
 
@@ -80,19 +80,16 @@ class ErrorCallbacksFollower(LogFollower):
 def _request(ended: Recorded, *, at: datetime) -> NewEvent | None:
     """The run that calls the callbacks of an end; None where there are none, or they have been called."""
     event = ended.event
-    errbacks = _errbacks(event)
-    if not errbacks or not isinstance(event, TaskEvent):
+    said, errbacks = went_wrong(event), _errbacks(event)
+    if said is None or not errbacks or not isinstance(event, TaskEvent):
         return None
-    said = {name: getattr(event, name, None) for name in ("error_type", "error", "traceback")}
-    if isinstance(event, TaskDeadLettered):
-        said = {"error_type": "DeadLettered", "error": f"dead-lettered by the broker: {event.reason}"}
     run_id = derived_run_id(ended.event_id, CALL, event.timestamp)
     request = TaskRequested(
         originator_id=run_stream(run_id),
         originator_version=SLOT_REQUESTED,
         timestamp=at,
         task=CALL,
-        kwargs={"run_id": run_id_of(event.originator_id), "task": event.task, "errbacks": errbacks, **said},
+        kwargs={"run_id": run_id_of(event.originator_id), "task": event.task, "errbacks": errbacks, **said._asdict()},
         tier=TIER_OF_QUEUE.get(str(getattr(event, "queue", None)), Tier.NORMAL).value,
     )
     return NewEvent(request, uuid5(ended.event_id, CALL), cause_of(ended, actor="dispatch").metadata())
@@ -101,9 +98,7 @@ def _request(ended: Recorded, *, at: datetime) -> NewEvent | None:
 def _errbacks(event: Any) -> list[Any]:
     if isinstance(event, TaskFailure):
         return list(event.errbacks)
-    if not isinstance(event, TaskDeadLettered) or event.originator_version != SLOT_END or event.message is None:
-        return []
-    return errbacks_in(event.message)
+    return errbacks_in(event.message) if isinstance(event, TaskDeadLettered) and event.message is not None else []
 
 
 def errbacks_in(message: KeptMessage) -> list[Any]:

@@ -12,12 +12,13 @@ import structlog
 from domain.fan_in import Count, FanInDeclared, Standing, fan_in_stream, standing
 from domain.run import END_NAMES
 from domain.story import StoryRevocationRequested
-from domain.task_run import TaskEvent, TaskFailed, TaskFailure, TaskRequested, TaskRevoked, TaskSucceeded
+from domain.task_run import TaskEvent, TaskFailed, TaskRequested, TaskRevoked, TaskSucceeded
 from infra.event_store import EventStore, Log, NewEvent, Page, Recorded, Transaction
 from infra.event_store import fan_ins as members
 from infra.event_store.stories import RevokedStories, open_fan_ins_of_story
 from tasks.dispatch.causes import cause_of
 from tasks.dispatch.follower import LogFollower
+from tasks.dispatch.outcomes import WentWrong, went_wrong
 from tasks.dispatch.place import Place
 from tasks.dispatch.settling import ACTOR, CONTINUE, NotHandedOnError, Settling, ends_of_steps
 from tasks.dispatch.subject import run_id_of
@@ -128,9 +129,9 @@ class FanInFollower(LogFollower):
         """End the runs of bodies that are never sent, or not whole; whether there was any."""
         is_news = False
         for each in page.events:
-            if isinstance(each.event, TaskFailure) and each.event.task == CONTINUE:
+            if isinstance(each.event, TaskEvent) and each.event.task == CONTINUE and (why := went_wrong(each.event)):
                 is_news = True
-                self._end_body(transaction, each, each.event)
+                self._end_body(transaction, each, why)
         return is_news
 
     def _settle_all(self, transaction: Transaction, streams: list[str]) -> None:
@@ -138,18 +139,19 @@ class FanInFollower(LogFollower):
         for fan_in_id, count in members.counts(transaction.connection, ids).items():
             self._settle(transaction, fan_in_id, count)
 
-    def _end_body(self, transaction: Transaction, ended: Recorded, end: TaskFailure) -> None:
+    def _end_body(self, transaction: Transaction, ended: Recorded, why: WentWrong) -> None:
         """A body of several tasks was not sent: its runs end as the one that was to send it; what did begin goes on."""
+        end, at = ended.event, self._clock()
         story = transaction.load(Log.TASKS, [end.originator_id])[end.originator_id]
         called = next((each.kwargs for each in story if isinstance(each, TaskRequested)), {})
         unsent = [each for each in (called.get("body"), *(called.get("chain") or ())) if isinstance(each, dict)]
         facts: list[TaskEvent]
         if isinstance(end, TaskRevoked):
-            said = {"error_type": end.error_type, "error": end.error, "decided_by": end.decided_by}
-            facts = [fact for each in unsent for fact in ends_of_steps(each, TaskRevoked, said, at=self._clock())]
+            said = {"error_type": why.error_type, "error": why.error, "decided_by": end.decided_by}
+            facts = [fact for each in unsent for fact in ends_of_steps(each, TaskRevoked, said, at=at)]
         else:
-            said = {"error_type": "ChordError", "error": f"it could not be sent: {end.error_type}: {end.error}"}
-            facts = [fact for each in unsent for fact in ends_of_steps(each, TaskFailed, said, at=self._clock())]
+            said = {"error_type": "ChordError", "error": f"it could not be sent: {why.error_type}: {why.error}"}
+            facts = [fact for each in unsent for fact in ends_of_steps(each, TaskFailed, said, at=at)]
             begun = transaction.load(Log.TASKS, [fact.originator_id for fact in facts])
             facts = [fact for fact in facts if not begun.get(fact.originator_id)]
         metadata = cause_of(ended, actor=ACTOR).metadata()

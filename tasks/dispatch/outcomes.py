@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 from domain.aggregate import Event
@@ -14,7 +14,9 @@ from domain.task_run import (
     SLOT_END,
     SLOT_PUBLISHED,
     AttemptEvent,
+    TaskDeadLettered,
     TaskEvent,
+    TaskFailure,
     TaskPublished,
     TaskRejected,
     TaskRequested,
@@ -52,6 +54,23 @@ def revoked(requested: Recorded, revocation: Revocation, *, at: datetime) -> New
     """The end of a run that was taken back before it was published."""
     end = _new(TaskRevoked, requested, at=at, attempt=FIRST_ATTEMPT, **revocation.said())
     return end._replace(metadata={**end.metadata, **caused_by(revocation)})
+
+
+class WentWrong(NamedTuple):
+    """How a run ended that did not end well, as its end says it or, of one that the broker made, as its reason."""
+
+    error_type: str
+    error: str
+    traceback: str | None = None
+
+
+def went_wrong(event: Event) -> WentWrong | None:
+    """What a run's bad end came to; None: it is no such end."""
+    if isinstance(event, TaskFailure):
+        return WentWrong(event.error_type, event.error, event.traceback)
+    if isinstance(event, TaskDeadLettered) and event.originator_version == SLOT_END:
+        return WentWrong("DeadLettered", f"dead-lettered by the broker: {event.reason}")
+    return None
 
 
 def caused_by(revocation: Revocation) -> dict[str, str]:

@@ -10,7 +10,7 @@ from uuid import uuid4
 from domain.aggregate import Event
 from domain.cause import Cause
 from domain.fan_in import DECLARED, FanInDeclared, fan_in_stream
-from domain.task_run import TaskFailed, TaskSucceeded, run_stream, task_event
+from domain.task_run import TaskDeadLettered, TaskFailed, TaskSucceeded, run_stream, task_event
 from infra.event_store import EventStore, Log, caused
 from infra.event_store.payloads import Payload, keep
 from tasks.dispatch.fan_ins import FanInFollower
@@ -25,14 +25,14 @@ class FanIn:
         self.body = str(uuid4())
         self.id = str(uuid4())
 
-    def declare(self) -> None:
-        """Its client declares it."""
+    def declare(self, body: dict[str, Any] | None = None) -> None:
+        """Its client declares it; None: with a body of one task."""
         declared = FanInDeclared(
             originator_id=fan_in_stream(self.id),
             originator_version=DECLARED,
             timestamp=datetime.now(UTC),
             members=tuple((run,) for run in self.runs),
-            body={"task": "total", "args": [], "kwargs": {}, "options": {"task_id": self.body}},
+            body=body or {"task": "total", "args": [], "kwargs": {}, "options": {"task_id": self.body}},
         )
         self._append(declared)
 
@@ -61,12 +61,17 @@ class FanIn:
 
     def body_story(self) -> Sequence[Event]:
         """What was recorded of its body."""
-        return self.store.load(Log.TASKS, [run_stream(self.body)]).get(run_stream(self.body), [])
+        return self.told(self.body)
 
-    def tell(self, number: int, name: str, **data: Any) -> None:
-        """Something happens to a member."""
-        told = {"task": "a.task", "attempt": 1, **data}
-        self._append(task_event(name, self.runs[number], at=datetime.now(UTC), data=told))
+    def told(self, run_id: str) -> Sequence[Event]:
+        """What was recorded of a run."""
+        return self.store.load(Log.TASKS, [run_stream(run_id)]).get(run_stream(run_id), [])
+
+    def tell(self, run: int | str, name: str, **data: Any) -> None:
+        """Something happens to a member, or to another run."""
+        run_id = self.runs[run] if isinstance(run, int) else run
+        attempt = {} if name == TaskDeadLettered.TOPIC else {"attempt": 1}
+        self._append(task_event(name, run_id, at=datetime.now(UTC), data={"task": "a.task", **attempt, **data}))
 
     def _append(self, event: Event) -> None:
         self.store.append(Log.TASKS, caused([event], Cause(id=uuid4(), at=datetime.now(UTC), actor="test")))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import uuid4
+
 import pytest
 
 from domain.fan_in import FanInCompleted, FanInFailed
@@ -39,6 +42,32 @@ def test_values_that_are_too_long_together_fail_the_body(store: EventStore, monk
     assert isinstance(failed, FanInFailed)
     assert failed.reason == "the members' values take more than 1000 bytes together"
     assert [type(each) for each in exceeds.body_story()] == [TaskFailed]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("task.lost", {"attempt": 3, "error_type": "WorkerLostError", "error": "killed"}, "WorkerLostError: killed"),
+        ("task.dead_lettered", {"reason": "maxlen"}, "DeadLettered: dead-lettered by the broker: maxlen"),
+    ],
+)
+def test_a_body_whose_sender_ends_badly_ends_with_it_but_for_what_has_begun(
+    store: EventStore, name: str, data: dict[str, Any], said: str
+) -> None:
+    fan_in, begun, never = FanIn(store, members=1), str(uuid4()), str(uuid4())
+    tasks = [{"task": "a.task", "args": [], "kwargs": {}, "options": {"task_id": run}} for run in (begun, never)]
+    fan_in.declare({"task": "celery.group", "subtask_type": "group", "args": [], "kwargs": {"tasks": tasks}})
+    fan_in.end(0, "1")
+    fan_in.look()
+    sender = fan_in.story()[-1]
+    assert isinstance(sender, FanInCompleted)
+    fan_in.tell(begun, "task.received", attempt=1)
+    fan_in.tell(sender.run_id, name, task="continue_workflow", **data)
+    fan_in.look()
+    assert [event.name for event in fan_in.told(begun)] == ["task.received"]
+    (failed,) = fan_in.told(never)
+    assert isinstance(failed, TaskFailed)
+    assert failed.error == f"it could not be sent: {said}"
 
 
 def test_what_has_settled_is_waited_for_no_longer(world: World) -> None:
